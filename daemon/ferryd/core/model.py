@@ -1,0 +1,156 @@
+"""What the daemon's parts talk about: transfers, files, parts. Frozen values, no behaviour, no I/O."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from ferryd.core.states import State
+from ferrywire.reasons import FerryError, Wait
+
+
+class Kind(StrEnum):
+    """Which way the bytes go."""
+
+    UPLOAD = "upload"
+    DOWNLOAD = "download"
+
+
+class Phase(StrEnum):
+    """What a running transfer does now."""
+
+    PREPARING = "preparing"
+    HASHING = "hashing"
+    SENDING = "sending"
+    RECEIVING = "receiving"
+    VERIFYING = "verifying"
+    COMMITTING = "committing"
+    WRITING = "writing"
+
+
+class IfExists(StrEnum):
+    """What a download does about a file that has the final name already."""
+
+    FAIL = "fail"
+    SKIP = "skip"
+    REPLACE = "replace"
+    RENAME = "rename"
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What makes a source file the same file with the same bytes, as stat tells."""
+
+    device: int
+    inode: int
+    size_bytes: int
+    mtime_ns: int
+    ctime_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFile:
+    """A file to upload, as it was at submission."""
+
+    path: str  #: in the asset: relative, `/` between names
+    local_path: str
+    identity: Identity
+
+
+@dataclass(frozen=True, slots=True)
+class UploadSpec:
+    """What the caller of an upload asked for. Empty strings mean absent; `asset_id` set means a new version."""
+
+    paths: tuple[str, ...]
+    title: str = ""
+    owner_type: str = ""
+    owner_id: str = ""
+    description: str = ""
+    alias: str = ""
+    tags: tuple[str, ...] = ()
+    metadata: dict[str, Any] = field(default_factory=dict)
+    collection_id: str = ""
+    asset_id: str = ""
+    part_bytes: int = 0
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DownloadSpec:
+    """What the caller of a download asked for. Empty strings mean absent."""
+
+    asset_id: str
+    dest_dir: str
+    content_id: str = ""
+    if_exists: IfExists = IfExists.FAIL
+    include: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Transfer:
+    """A row of the queue: everything a watcher may see. Times are seconds since the epoch."""
+
+    id: str
+    kind: Kind
+    state: State
+    spec: UploadSpec | DownloadSpec
+    client: str
+    request_id: str
+    title: str
+    local_path: str
+    created_at: float
+    updated_at: float
+    priority: int = 0
+    phase: Phase | None = None
+    waiting_for: Wait | None = None
+    next_attempt_at: float | None = None
+    error: FerryError | None = None
+    attempts: int = 0
+    size_bytes: int = 0
+    persisted_bytes: int = 0
+    resent_bytes: int = 0
+    chunk_count: int = 0
+    chunk_index: int = 0
+    file_count: int = 0
+    file_index: int = 0
+    file_name: str = ""
+    rate_bps: float = 0.0
+    session_id: str = ""
+    asset_id: str = ""
+    content_id: str = ""
+    digest: str = ""
+    ended_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TransferFile:
+    """A file of a transfer. `identity` is a source's; `digest` is raw, 16 bytes, empty until known."""
+
+    index: int
+    path: str
+    local_path: str
+    size_bytes: int
+    part_bytes: int
+    identity: Identity | None = None
+    digest: bytes = b""
+    persisted_bytes: int = 0
+    done: bool = False
+    skipped: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A run of bytes of a file: what one part covers."""
+
+    offset: int
+    length: int
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A part and the digests of its blocks, raw, 16 bytes each."""
+
+    file_index: int
+    number: int
+    block_digests: bytes

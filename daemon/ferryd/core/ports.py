@@ -1,0 +1,185 @@
+"""What the engine needs from the outside: the hub, the byte lanes, local files. The adapters implement these.
+
+Every method raises `FerryError` with a reason of the table, and nothing else that is expected.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from ferryd.core.model import IfExists, Part, SourceFile, Span, UploadSpec
+
+
+class Interrupted(Exception):
+    """The transfer was told to stop (pause, cancel, drain) while a lane moved its bytes. Not an error."""
+
+
+@dataclass(frozen=True, slots=True)
+class UrlLocation:
+    """A signed URL, absolute, and the headers to send. `expires_at` is seconds since the epoch."""
+
+    url: str
+    headers: Mapping[str, str]
+    expires_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class FileLocation:
+    """A file of the hub on this machine that the daemon may open itself."""
+
+    path: str
+    offset: int
+
+
+Location = UrlLocation | FileLocation
+
+
+@dataclass(frozen=True, slots=True)
+class UploadFile:
+    """A file as the hub's session knows it."""
+
+    path: str
+    size_bytes: int
+    part_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """A committed version. `digest` is written form."""
+
+    content_id: str
+    asset_id: str
+    digest: str
+    size_bytes: int
+    file_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """An upload session at the hub; `content` is set once committed."""
+
+    session_id: str
+    asset_id: str
+    content: Content | None
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteFile:
+    """A file of a download's manifest. Digests are raw; `location` is None for an empty file."""
+
+    index: int
+    path: str
+    size_bytes: int
+    part_bytes: int
+    digest: bytes
+    part_digests: bytes
+    location: Location | None
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """The header of a download."""
+
+    content: Content
+    title: str
+
+
+class Hub(Protocol):
+    """The hub's content calls. Each is one attempt: retry, logging and limits are decorators round it."""
+
+    async def create_upload(self, spec: UploadSpec, files: Sequence[UploadFile], request_id: str) -> Session:
+        """Open a session, or find the one this request_id opened; sends the whole manifest, in pages if need be."""
+
+    async def sign_parts(self, session_id: str, parts: Sequence[Part]) -> list[Location]:
+        """Where to put each of these parts, in order."""
+
+    async def record_parts(self, session_id: str, parts: Sequence[Part]) -> None:
+        """Report parts that were written to file locations and are durable."""
+
+    def list_parts(self, session_id: str) -> AsyncIterator[Part]:
+        """The parts the hub has durably stored: the truth to resume from."""
+
+    async def commit_upload(self, session_id: str, file_digests: Sequence[bytes]) -> Content:
+        """Make the content visible. Idempotent."""
+
+    async def abort_upload(self, session_id: str) -> None:
+        """Throw the session away. Idempotent; SESSION_NOT_FOUND counts as done."""
+
+    async def get_manifest(self, asset_id: str, content_id: str) -> tuple[Manifest, list[RemoteFile]]:
+        """The whole manifest with fresh locations."""
+
+
+class Meter(Protocol):
+    """Lanes tell it about every window they move. Called from lane threads; may block to keep the bandwidth limit."""
+
+    def moved(self, count: int) -> None:
+        """Count bytes. Raises `Interrupted` when the transfer must stop."""
+
+    def check(self) -> None:
+        """Raise `Interrupted` when the transfer must stop."""
+
+
+class Lanes(Protocol):
+    """Moves and hashes the bytes of parts, in bounded threads, with memory that does not depend on sizes."""
+
+    async def hash(self, source: SourceFile, span: Span, meter: Meter) -> bytes:
+        """Block digests of a span of a local file. Counts nothing. SOURCE_CHANGED when the file is not `source` now."""
+
+    async def send(self, source: SourceFile, span: Span, to: Location, block_digests: bytes, meter: Meter) -> None:
+        """Send a span; returns when the receiver has it durably. SOURCE_CHANGED when the file is not `source` now or
+        what was read differs from `block_digests`."""
+
+    async def receive(self, origin: Location, span: Span, dest: Path, meter: Meter) -> bytes:
+        """Fetch a span into the same span of `dest`, fdatasync, and return the block digests of what was written."""
+
+
+class Files(Protocol):
+    """Local files, safely: what to upload, and where a download goes. Blocking; the engine calls it in threads."""
+
+    def scan(self, paths: Iterable[str]) -> list[SourceFile]:
+        """The files below these paths as a manifest, sorted by manifest path. SOURCE_MISSING, SOURCE_UNREADABLE,
+        SOURCE_UNSUPPORTED (fifo, socket, device), INVALID_ARGUMENT (two files with one manifest path)."""
+
+    def check(self, source: SourceFile) -> None:
+        """SOURCE_CHANGED or SOURCE_MISSING when the file is not what it was at submission."""
+
+    def prepare(self, dest_dir: str, path: str, size_bytes: int, transfer_id: str) -> Path:
+        """Make the directories below `dest_dir` for a manifest path (never outside it, never through a symlink:
+        UNSAFE_PATH) and the part file `.<name>.<transfer_id>.ferry-part` beside the final name, preallocated.
+        Returns its path; an existing one keeps its bytes. DISK_FULL, DESTINATION_UNWRITABLE, READ_ONLY."""
+
+    def resolve(self, dest_dir: str, path: str) -> Path:
+        """The final path of a manifest path. UNSAFE_PATH when it would leave `dest_dir`."""
+
+    def publish(self, part_file: Path, final: Path, if_exists: IfExists) -> Path:
+        """fsync, rename to the final name, fsync the directory: never a half file, never a silent overwrite. Returns
+        the name it got (`rename` picks a free one). DESTINATION_EXISTS for `fail` when it is taken."""
+
+    def exists(self, final: Path) -> bool:
+        """Whether something has the final name (a dangling symlink too)."""
+
+    def digest(self, final: Path, meter: Meter) -> bytes:
+        """The digest of a local file, raw, to see whether a download is already there."""
+
+    def discard(self, part_file: Path) -> None:
+        """Remove a part file; a missing one is fine."""
+
+    def check_destination(self, dest_dir: str) -> None:
+        """Fail early: DESTINATION_UNWRITABLE when `dest_dir`, or its nearest existing parent, cannot be written, or is
+        not a directory."""
+
+
+class Clock(Protocol):
+    """Time, so that tests need not wait."""
+
+    def now(self) -> float:
+        """Seconds since the epoch, for people and rows."""
+
+    def monotonic(self) -> float:
+        """Seconds that only go forward, for intervals."""
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait."""
