@@ -80,8 +80,7 @@ projects = Table(
     Index(None, "created_at", "id"),
 )
 
-#: A root has no parent and its owner's id as name, so the partial order of `(parent, name)` stays unique. `ancestors`
-#: holds the ids from the root down to the parent, each after a `/`, so that one row tells the whole chain.
+#: A root has no parent, the path `/` and its owner's id as name.
 collections = Table(
     "collections",
     metadata,
@@ -93,12 +92,21 @@ collections = Table(
     Column("name", Text, nullable=False),
     Column("alias", Text, nullable=False, default=""),
     Column("path", Text, nullable=False),
-    Column("ancestors", Text, nullable=False, default=""),
     Column("description", Text, nullable=False, default=""),
     Column("created_at", BigInteger, nullable=False),
     Column("created_by", Text, ForeignKey("principals.id"), nullable=False),
     UniqueConstraint("parent_id", "name"),
     Index(None, "owner_type", "owner_id"),
+)
+
+#: Every resource whose grants reach a collection: itself, the collections above it and its project.
+collection_scopes = Table(
+    "collection_scopes",
+    metadata,
+    Column("collection_id", Text, ForeignKey("collections.id"), nullable=False),
+    Column("resource_id", Text, nullable=False),
+    PrimaryKeyConstraint("collection_id", "resource_id"),
+    Index(None, "resource_id", "collection_id"),
 )
 
 assets = Table(

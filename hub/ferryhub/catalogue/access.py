@@ -1,0 +1,140 @@
+"""Who may do what: finds a resource by id or alias together with the caller's role on it, in one statement.
+
+First check of every domain function (upload step 7). A role counts on the resource it was given for and on all below
+it; a user owns everything whose owner is that user. Grants are written in `grants.py`, not here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+from sqlalchemy import BindParameter, Connection, Row, ScalarSelect, Select, bindparam, case, func, select
+
+from ferryhub.catalogue import tables as t
+from ferryhub.catalogue.actor import Actor, require_scope
+from ferrywire.ids import is_id
+from ferrywire.reasons import FerryError
+
+Noun = Literal["project", "collection", "asset"]
+#: read: see it and what it holds. write: change it and add to it. own: also give roles on it.
+Capability = Literal["read", "write", "own"]
+
+RANKS: Final[dict[str, int]] = {"viewer": 1, "editor": 2, "owner": 3}
+_NEEDS: Final[dict[Capability, int]] = {"read": 1, "write": 2, "own": 3}
+PREFIXES: Final[dict[Noun, str]] = {"project": "prj", "collection": "col", "asset": "ast"}
+_TABLES: Final = {"project": t.projects, "collection": t.collections, "asset": t.assets}
+_MISSING: Final[dict[str, tuple[str, str]]] = {
+    "project": ("PROJECT_NOT_FOUND", "projectId"),
+    "collection": ("COLLECTION_NOT_FOUND", "collectionId"),
+    "asset": ("ASSET_NOT_FOUND", "assetId"),
+    "resource": ("RESOURCE_NOT_FOUND", "resourceId"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """A project, collection or asset that the caller may use as asked."""
+
+    noun: Noun
+    #: The id, also when it was asked for by alias.
+    id: str
+    #: The whole row of its table, and `rank`.
+    row: Row[Any]
+    #: 1 viewer, 2 editor, 3 owner.
+    rank: int
+
+
+def require(
+    conn: Connection, actor: Actor, resource: str, capability: Capability, *, noun: Noun | None = None
+) -> Resource:
+    """Find a resource by id or alias and check that the caller may use it so.
+
+    With `noun` only that kind of resource will do. Errors: `SCOPE_DENIED` when the token does not reach; the noun's
+    `…_NOT_FOUND` when there is none or the caller may not see it; `PERMISSION_DENIED` when they see it but may not.
+    """
+    require_scope(actor, "read" if capability == "read" else "write")
+    found = _find(conn, actor, resource, noun)
+    rank = 0 if found is None else _visible_rank(found, actor)
+    if found is None or rank < _NEEDS["read"]:
+        raise not_found(noun or "resource", resource)
+    if rank < _NEEDS[capability]:
+        raise denied(found.noun, resource, capability)
+    return Resource(found.noun, found.id, found.row, rank)
+
+
+def not_found(noun: str, key: str) -> FerryError:
+    """The error for something that is not there or not for the caller's eyes; both look the same."""
+    reason, field = _MISSING[noun]
+    return FerryError(reason, f"there is no {noun} '{key}' that you can see", retry_after_s=None, **{field: key})
+
+
+def denied(noun: str, key: str, capability: Capability) -> FerryError:
+    """The error for something that the caller may see but not use so."""
+    role = {1: "viewer", 2: "editor", 3: "owner"}[_NEEDS[capability]]
+    return FerryError("PERMISSION_DENIED", f"you need the role {role} on the {noun} '{key}' for that", resourceId=key)
+
+
+def noun_of(resource_id: str) -> Noun | None:
+    """Which kind of resource an id names; None when it is no id, so an alias or nonsense."""
+    return next((noun for noun, prefix in PREFIXES.items() if is_id(resource_id, prefix)), None)
+
+
+def _find(conn: Connection, actor: Actor, key: str, noun: Noun | None) -> Resource | None:
+    known = noun_of(key)
+    if known is None:
+        return _find_by_alias(conn, actor, key, noun)
+    if noun not in (None, known):
+        return None
+    row = conn.execute(_BY_ID[known], {"key": key, "me": actor.principal_id}).first()
+    return None if row is None else Resource(known, row.id, row, row.rank or 0)
+
+
+def _find_by_alias(conn: Connection, actor: Actor, alias: str, noun: Noun | None) -> Resource | None:
+    if noun is None:
+        node_id = conn.execute(_NODE_OF_ALIAS, {"key": alias.casefold()}).scalar()
+        return None if node_id is None else _find(conn, actor, node_id, None)
+    row = conn.execute(_BY_ALIAS[noun], {"key": alias.casefold(), "me": actor.principal_id}).first()
+    return None if row is None else Resource(noun, row.id, row, row.rank or 0)
+
+
+def _visible_rank(found: Resource, actor: Actor) -> int:
+    row, rank = found.row, found.rank
+    if found.noun == "asset":
+        rank = max(rank, row.scope_rank or 0)
+    if found.noun != "project" and row.owner_type == "user" and row.owner_id == actor.principal_id:
+        rank = RANKS["owner"]
+    # A draft is for those who write it.
+    hidden = found.noun == "asset" and row.state == "draft" and rank < RANKS["editor"]
+    return 0 if hidden else rank
+
+
+_me: BindParameter[str] = bindparam("me")
+_RANK = func.max(case(RANKS, value=t.grants.c.role, else_=0))
+
+
+def _rank_on(resource_id: Any) -> ScalarSelect[int]:
+    mine = select(_RANK).where(t.grants.c.principal_id == _me, t.grants.c.resource_id == resource_id)
+    return mine.scalar_subquery()
+
+
+def _rank_above(collection_id: Any) -> ScalarSelect[int]:
+    reach = t.grants.c.resource_id == t.collection_scopes.c.resource_id
+    mine = select(_RANK).join_from(t.collection_scopes, t.grants, reach)
+    return mine.where(
+        t.grants.c.principal_id == _me, t.collection_scopes.c.collection_id == collection_id
+    ).scalar_subquery()
+
+
+def _with_rank(noun: Noun) -> Select[Any]:
+    if noun == "project":
+        return select(t.projects, _rank_on(t.projects.c.id).label("rank"))
+    if noun == "collection":
+        return select(t.collections, _rank_above(t.collections.c.id).label("rank"))
+    above = _rank_above(t.assets.c.collection_id).label("scope_rank")
+    return select(t.assets, _rank_on(t.assets.c.id).label("rank"), above)
+
+
+_NODE_OF_ALIAS = select(t.aliases.c.node_id).where(t.aliases.c.alias_folded == bindparam("key"))
+_BY_ID = {noun: _with_rank(noun).where(_TABLES[noun].c.id == bindparam("key")) for noun in PREFIXES}
+_BY_ALIAS = {noun: _with_rank(noun).where(_TABLES[noun].c.id == _NODE_OF_ALIAS.scalar_subquery()) for noun in PREFIXES}
