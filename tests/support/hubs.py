@@ -1,0 +1,115 @@
+"""A hub in a process of its own, as an institution would run it, with tokens for as many people as a test needs."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Self
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.support.waiting import wait_for
+
+STOP_TIMEOUT_S = 20.0
+
+
+class HubServer:
+    """`ferryhub serve` on a free port. Stop and start keep its state and its port, so that a daemon finds it again."""
+
+    def __init__(self, state_dir: Path) -> None:
+        self.state_dir = state_dir
+        self.log = state_dir.with_name(state_dir.name + ".log")
+        self.url = ""
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def port(self) -> int:
+        port = urlsplit(self.url).port
+        assert port is not None
+        return port
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    def start(self) -> Self:
+        """Start it and wait until it answers."""
+        listen = f"127.0.0.1:{self.port if self.url else 0}"
+        seen = self.log.stat().st_size if self.log.exists() else 0
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [*self._command, "serve", "--listen", listen, "--state-dir", str(self.state_dir)],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=_env(),
+            )
+        self.url = wait_for(lambda: self._announced(seen), what=f"ferryhub to say where it listens ({self.log})")
+        return self
+
+    def stop(self) -> None:
+        """SIGTERM, as systemd would."""
+        if self._process is None:
+            return
+        self._process.terminate()
+        try:
+            self._process.wait(STOP_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise AssertionError(f"ferryhub did not stop within {STOP_TIMEOUT_S:g} s of SIGTERM") from None
+        self._process = None
+
+    def kill(self) -> None:
+        """SIGKILL, as a power cut would."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait(STOP_TIMEOUT_S)
+            self._process = None
+
+    def token(self, email: str, *scopes: str) -> str:
+        """A new token for this person, who is made when new. All scopes unless some are named."""
+        chosen = [word for scope in scopes for word in ("--scope", scope)]
+        command = [*self._command, "token", "create", "--state-dir", str(self.state_dir), "--email", email, *chosen]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, env=_env())
+        assert done.returncode == 0, done.stdout + done.stderr
+        match = re.search(r"fat_[A-Za-z0-9_-]{43}", done.stdout)
+        assert match, f"no token in {done.stdout!r}"
+        return match[0]
+
+    @property
+    def _command(self) -> list[str]:
+        return [sys.executable, "-m", "ferryhub"]
+
+    def _announced(self, offset: int) -> str:
+        assert self._process is not None
+        text = self.log.read_bytes()[offset:].decode(errors="replace")
+        assert self._process.poll() is None, f"ferryhub ended with {self._process.returncode}:\n{text}"
+        match = re.search(r"http://127\.0\.0\.1:[1-9]\d*", text)
+        return match[0] if match else ""
+
+
+def _env() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if not name.startswith("FERRYMAN_")}
+
+
+@pytest.fixture
+def hub_server() -> Iterator[HubServer]:
+    """A hub process of its own, started. Afterwards stopped; a traceback in its log is a failure."""
+    root = Path(tempfile.mkdtemp(prefix="fyhub"))
+    server = HubServer(root / "hub").start()
+    try:
+        yield server
+        server.stop()
+        log = server.log.read_text(errors="replace")
+        assert "Traceback (most recent call last)" not in log, f"the hub logged a traceback:\n{log[-6000:]}"
+    finally:
+        server.kill()
+        shutil.rmtree(root, ignore_errors=True)

@@ -1,0 +1,20 @@
+"""Waiting for a condition instead of for time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+def wait_for(condition: Callable[[], T], *, timeout_s: float = 30.0, what: str = "") -> T:
+    """Return the condition's value as soon as it is true; AssertionError after `timeout_s`."""
+    deadline = time.monotonic() + timeout_s
+    while True:
+        if value := condition():
+            return value
+        if time.monotonic() > deadline:
+            raise AssertionError(f"waited {timeout_s:g} s in vain for {what or condition}")
+        time.sleep(0.01)
