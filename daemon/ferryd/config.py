@@ -1,0 +1,108 @@
+"""The daemon's configuration: one frozen object, read once from the environment and config.toml.
+
+The only reader of either. Only `app` and `cli` import it; every other module gets plain values.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ferrywire import paths
+
+#: FERRYMAN_HUB and `hub =` for the hub inside the daemon.
+EMBEDDED = "embedded"
+
+
+class ConfigError(Exception):
+    """config.toml or the environment says something that cannot be; the message names it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """Everything that can be set. The comment names the variable or key that sets it."""
+
+    #: FERRYMAN_SOCKET, else daemon.sock in the runtime directory. Locks lie beside it.
+    socket_path: Path
+    #: FERRYMAN_STATE_DIR and its XDG defaults. Queue, identity and embedded hub.
+    state_dir: Path
+    #: FERRYMAN_HUB or `hub`: http://host:port, https://…, unix:/path, or "embedded" (default).
+    hub: str = EMBEDDED
+    #: FERRYMAN_TOKEN, for a hub that is not embedded. Never stored, never shown.
+    token: str = field(default="", repr=False)
+    #: `idle_timeout_s`: exit after this long without work or calls. 0 never. Default 600. Off under a service manager.
+    idle_timeout_s: float = 600.0
+    #: `running_transfers`: transfers that run at once, until set at run time. 1 to 64. Default 4.
+    running_transfers: int = 4
+    #: `parts_in_flight`: parts that move at once, until set at run time. 1 to 64. Default 8.
+    parts_in_flight: int = 8
+    #: `bandwidth_bps`: bytes per second, both ways together, until set at run time. Default 0, unlimited.
+    bandwidth_bps: int = 0
+    #: `file_lane`: copy files straight into the embedded hub's store. Default true.
+    file_lane: bool = True
+    #: `session_ttl_s`: how long the embedded hub keeps an upload nobody continues. Default 7 days.
+    session_ttl_s: float = 7 * 86_400.0
+    #: `log_level`: debug, info, warning or error. Default info.
+    log_level: str = "info"
+
+    @property
+    def embedded(self) -> bool:
+        """Whether the hub runs inside this daemon."""
+        return self.hub == EMBEDDED
+
+
+#: What config.toml may hold, and what each value must satisfy.
+_CHECKS: dict[str, tuple[type | tuple[type, ...], Callable[[Any], bool], str]] = {
+    "hub": (str, lambda v: _is_hub(v), "http://host:port, https://host, unix:/path or embedded"),
+    "idle_timeout_s": ((int, float), lambda v: v >= 0, "a number of seconds, 0 for never"),
+    "running_transfers": (int, lambda v: 1 <= v <= 64, "a whole number from 1 to 64"),
+    "parts_in_flight": (int, lambda v: 1 <= v <= 64, "a whole number from 1 to 64"),
+    "bandwidth_bps": (int, lambda v: v == 0 or v >= 1024, "bytes per second, at least 1024, or 0 for unlimited"),
+    "file_lane": (bool, lambda v: True, "true or false"),
+    "session_ttl_s": ((int, float), lambda v: v > 0, "a number of seconds"),
+    "log_level": (str, lambda v: v in ("debug", "info", "warning", "error"), "debug, info, warning or error"),
+}
+
+
+def load(environ: Mapping[str, str] = os.environ) -> Config:
+    """Read the environment and config.toml; the environment wins. Raises `ConfigError`."""
+    values = _read_file(paths.config_dir() / "config.toml")
+    if hub := environ.get("FERRYMAN_HUB"):
+        values["hub"] = hub
+    for key, value in values.items():
+        _check(key, value)
+    hub = values.pop("hub", EMBEDDED)
+    return Config(
+        socket_path=paths.socket_path().absolute(),
+        state_dir=paths.state_dir().absolute(),
+        hub=hub if hub == EMBEDDED else hub.rstrip("/"),
+        token=environ.get("FERRYMAN_TOKEN", ""),
+        **values,
+    )
+
+
+def _read_file(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text())
+    except FileNotFoundError:
+        return {}
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"cannot read {path}: {error}") from error
+
+
+def _check(key: str, value: object) -> None:
+    if key not in _CHECKS:
+        raise ConfigError(f"config.toml: unknown key {key!r}; known are {', '.join(sorted(_CHECKS))}")
+    kind, valid, wanted = _CHECKS[key]
+    is_bool_by_mistake = isinstance(value, bool) and kind is not bool
+    if is_bool_by_mistake or not isinstance(value, kind) or not valid(value):
+        raise ConfigError(f"{key} = {value!r}: must be {wanted}")
+
+
+def _is_hub(value: str) -> bool:
+    return value == EMBEDDED or value.startswith(("http://", "https://", "unix:/"))
+

@@ -1,0 +1,70 @@
+"""DaemonService: what the daemon is, its counters, and how to stop it. Not a step."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+import psutil
+
+from ferryapi.daemon.v1 import daemon_service_pb2 as pb
+from ferryd.rpc.convert import timestamp
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What never changes while the process lives. `start_time` is seconds since the epoch."""
+
+    version: str
+    hub: str
+    state_dir: str
+    socket_path: str
+    start_time: float
+
+
+@dataclass(frozen=True, slots=True)
+class Controls:
+    """What the service may do to the daemon, given by the composition root."""
+
+    drain: Callable[[], Awaitable[int]]
+    shutdown: Callable[[], None]
+    is_draining: Callable[[], bool]
+    statistics: Callable[[], Awaitable[pb.Statistics]]
+
+
+class DaemonRpc:
+    """The methods of DaemonService."""
+
+    def __init__(self, about: About, controls: Controls) -> None:
+        self._about = about
+        self._controls = controls
+
+    async def get_info(self, _request: pb.GetInfoRequest) -> pb.DaemonInfo:
+        about = self._about
+        return pb.DaemonInfo(
+            version=about.version,
+            pid=os.getpid(),
+            hub=about.hub,
+            state_dir=about.state_dir,
+            socket_path=about.socket_path,
+            start_time=timestamp(about.start_time),
+            draining=self._controls.is_draining(),
+        )
+
+    async def get_statistics(self, _request: pb.GetStatisticsRequest) -> pb.Statistics:
+        statistics = await self._controls.statistics()
+        process = psutil.Process()
+        with process.oneshot():
+            times = process.cpu_times()
+            statistics.resident_bytes = process.memory_info().rss
+            statistics.open_files = process.num_fds()
+            statistics.cpu_seconds = times.user + times.system
+        return statistics
+
+    async def drain(self, _request: pb.DrainRequest) -> pb.DrainResponse:
+        return pb.DrainResponse(checkpointed_transfers=await self._controls.drain())
+
+    async def shutdown(self, _request: pb.ShutdownRequest) -> pb.ShutdownResponse:
+        self._controls.shutdown()
+        return pb.ShutdownResponse(pid=os.getpid())

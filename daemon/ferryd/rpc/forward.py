@@ -1,0 +1,54 @@
+"""Forwards catalogue calls to the hub without decoding them. Not a step: metadata, relationships, listings.
+
+One generic handler with identity serializers; a new catalogue call needs no change here. The token is added, and
+errors are decoded, by the transport behind `call`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+import grpc
+import grpc.aio
+
+from ferryd.rpc.server import Activity, guard
+
+#: bytes of one unary call: (method path, request, seconds) → reply. Raises FerryError.
+HubCall = Callable[[str, bytes, float], Awaitable[bytes]]
+
+#: Only these services, so that a token never signs a call that no SDK makes.
+SERVICES: Final = frozenset(
+    f"ferryapi.hub.v1.{name}Service" for name in ("Project", "Collection", "Asset", "Content", "Relationship", "Access")
+)
+_NO_DEADLINE_S: Final = 60.0
+
+
+class Forwarder(grpc.GenericRpcHandler):
+    """Answers every unary call of the allowed services with the hub's own bytes."""
+
+    def __init__(self, call: HubCall, activity: Activity) -> None:
+        self._call = call
+        self._activity = activity
+        self._handlers: dict[str, grpc.RpcMethodHandler] = {}
+        self.forwarded_calls = 0
+
+    def service(self, handler_call_details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler | None:
+        path = handler_call_details.method
+        if path.strip("/").partition("/")[0] not in SERVICES:
+            return None
+        if path not in self._handlers:
+            self._handlers[path] = grpc.unary_unary_rpc_method_handler(self._handle(path))
+        return self._handlers[path]
+
+    def _handle(self, path: str) -> Callable[..., Awaitable[Any]]:
+        async def forward(request: bytes, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
+            self.forwarded_calls += 1
+            left_s = context.time_remaining()
+
+            async def call(body: bytes) -> bytes:
+                return await self._call(path, body, _NO_DEADLINE_S if left_s is None else left_s)
+
+            return await guard(call, self._activity)(request, context)
+
+        return forward

@@ -1,0 +1,122 @@
+"""The gRPC server on the Unix socket: which methods there are, and how every error leaves. Step 3.
+
+Methods come from the service descriptors, so a new rpc needs a proto and a method, no registration. The only module
+that knows grpcio's server API.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import re
+import secrets
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import grpc
+import grpc.aio
+from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
+from google.protobuf.message_factory import GetMessageClass
+
+from ferrywire.reasons import CODE_NUMBERS, FerryError
+from ferrywire.status import TRAILER, to_status
+
+log = logging.getLogger(__name__)
+
+_CODES = {code.value[0]: code for code in grpc.StatusCode}
+_OPTIONS = [("grpc.so_reuseport", 0), ("grpc.max_receive_message_length", 8 << 20)]
+_GRACE_S = 0.5
+
+
+class Activity:
+    """Whether calls are in flight, and since when there are none: what idle exit asks."""
+
+    def __init__(self) -> None:
+        self.open_calls = 0
+        self.quiet_since = asyncio.get_running_loop().time()
+
+    def begin(self) -> None:
+        self.open_calls += 1
+
+    def end(self) -> None:
+        self.open_calls -= 1
+        self.quiet_since = asyncio.get_running_loop().time()
+
+
+def service_handler(
+    service: ServiceDescriptor, implementation: object, activity: Activity
+) -> grpc.GenericRpcHandler:
+    """Serve every method of a service with the implementation's method of the same name in snake_case."""
+    handlers = {method.name: _method_handler(method, implementation, activity) for method in service.methods}
+    return grpc.method_handlers_generic_handler(service.full_name, handlers)
+
+
+def _method_handler(method: MethodDescriptor, implementation: object, activity: Activity) -> grpc.RpcMethodHandler:
+    behaviour = getattr(implementation, re.sub(r"(?<!^)(?=[A-Z])", "_", method.name).lower())
+    parse = GetMessageClass(method.input_type).FromString
+    serialize = GetMessageClass(method.output_type).SerializeToString
+    if method.server_streaming:
+        streaming = guard_stream(behaviour, activity)
+        return grpc.unary_stream_rpc_method_handler(streaming, parse, serialize)
+    return grpc.unary_unary_rpc_method_handler(guard(behaviour, activity), parse, serialize)
+
+
+def guard(behaviour: Callable[[Any], Awaitable[Any]], activity: Activity) -> Callable[..., Awaitable[Any]]:
+    """A unary handler that counts its calls and turns every exception into a status with a reason."""
+
+    async def handle(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
+        activity.begin()
+        try:
+            return await behaviour(request)
+        except Exception as error:  # noqa: BLE001 — the edge: whatever happened must reach the caller as a status
+            return await _abort(context, error)
+        finally:
+            activity.end()
+
+    return handle
+
+
+def guard_stream(behaviour: Callable[[Any], AsyncIterator[Any]], activity: Activity) -> Callable[..., Any]:
+    """The same for a handler that yields."""
+
+    async def handle(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> AsyncIterator[Any]:
+        activity.begin()
+        try:
+            async for message in behaviour(request):
+                yield message
+        except Exception as error:  # noqa: BLE001 — as above
+            await _abort(context, error)
+        finally:
+            activity.end()
+
+    return handle
+
+
+async def _abort(context: grpc.aio.ServicerContext[Any, Any], error: Exception) -> None:
+    known = error if isinstance(error, FerryError) else _unexpected(error)
+    trailer = (TRAILER, to_status(known).SerializeToString())
+    await context.abort(_CODES[CODE_NUMBERS[known.code]], known.message, trailing_metadata=(trailer,))
+
+
+def _unexpected(error: Exception) -> FerryError:
+    error_id = secrets.token_hex(4)
+    log.error("call failed unexpectedly, error id %s", error_id, exc_info=error)
+    return FerryError("INTERNAL", f"the daemon failed; its log explains under error id {error_id}", errorId=error_id)
+
+
+@asynccontextmanager
+async def serve(socket_path: Path, handlers: Sequence[grpc.GenericRpcHandler]) -> AsyncIterator[None]:
+    """Bind the socket and serve until the block ends. The caller holds the runtime lock and has set the umask."""
+    server = grpc.aio.server(options=_OPTIONS)
+    server.add_generic_rpc_handlers(tuple(handlers))
+    socket_path.unlink(missing_ok=True)  # stale: we hold the lock
+    server.add_insecure_port(f"unix:{socket_path}")
+    os.chmod(socket_path, 0o600)
+    await server.start()
+    try:
+        yield
+    finally:
+        await server.stop(_GRACE_S)

@@ -1,0 +1,48 @@
+"""The daemon's configuration: defaults, precedence, and refusals that name the key."""
+
+from pathlib import Path
+
+import pytest
+
+from ferryd.config import Config, ConfigError, load
+
+
+@pytest.fixture
+def config_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for name in ("CONFIG", "STATE", "RUNTIME"):
+        monkeypatch.setenv(f"FERRYMAN_{name}_DIR", str(tmp_path))
+    return tmp_path
+
+
+def test_without_a_file_everything_has_its_default(config_dir: Path) -> None:
+    config = load({})
+    assert config == Config(socket_path=config_dir / "daemon.sock", state_dir=config_dir)
+    assert config.embedded
+
+
+def test_the_environment_wins_over_the_file(config_dir: Path) -> None:
+    (config_dir / "config.toml").write_text('hub = "http://file:1"\nidle_timeout_s = 5\n')
+    config = load({"FERRYMAN_HUB": "http://env:2/", "FERRYMAN_TOKEN": "fat_x"})
+    assert (config.hub, config.idle_timeout_s, config.token) == ("http://env:2", 5, "fat_x")
+    assert not config.embedded
+
+
+def test_the_token_is_not_in_the_representation(config_dir: Path) -> None:
+    assert "fat_secret" not in repr(load({"FERRYMAN_TOKEN": "fat_secret"}))
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("parts_in_flight = 0", "parts_in_flight"),
+        ("running_transfers = true", "running_transfers"),
+        ("bandwidth_bps = 3", "bandwidth_bps"),
+        ('hub = "ftp://x"', "hub"),
+        ("colour = 1", "colour"),
+        ("not toml", "config.toml"),
+    ],
+)
+def test_a_bad_value_is_refused_by_name(config_dir: Path, text: str, named: str) -> None:
+    (config_dir / "config.toml").write_text(text)
+    with pytest.raises(ConfigError, match=named):
+        load({})
