@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import struct
 import threading
 from collections.abc import Coroutine
 from typing import Literal, Self, TypeVar
@@ -76,8 +78,12 @@ class Proxy:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def _abort_all(self) -> None:
-        for writer in list(self._open):
-            writer.transport.abort()
+        while self._open:
+            writer = self._open.pop()
+            if writer.is_closing():
+                continue
+            writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            writer.transport.abort()  # with no time to linger, the peer sees a reset
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
