@@ -72,7 +72,7 @@ class UploadSpec:
     metadata: dict[str, Any] = field(default_factory=dict)
     collection_id: str = ""
     asset_id: str = ""
-    part_bytes: int = 0
+    part_bytes: int | None = None  #: None means the default; 0 is an error
     message: str = ""
 
 
@@ -121,6 +121,12 @@ class Transfer:
     content_id: str = ""
     digest: str = ""
     ended_at: float | None = None
+    #: How many hub sessions were given up before this one: part of the hub's request id, so that a fresh start is fresh.
+    session_number: int = 0
+    #: The version a download is bound to since its first manifest; `content_id` is set only once it has succeeded.
+    pinned_content_id: str = ""
+    #: A hub session or part files of this transfer still have to be removed.
+    debris: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +143,7 @@ class TransferFile:
     persisted_bytes: int = 0
     done: bool = False
     skipped: bool = False
+    part_path: str = ""  #: where a download collects the parts; empty before it has begun
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,3 +161,30 @@ class Part:
     file_index: int
     number: int
     block_digests: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class StoredPart:
+    """A part row. `persisted`: the receiver has it durably; else it was hashed and perhaps sent, unconfirmed."""
+
+    part: Part
+    persisted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """What the scheduler must know of a transfer that may run now. `seq` orders by age, oldest first."""
+
+    id: str
+    client: str
+    priority: int
+    seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What all transfers of this daemon share."""
+
+    bandwidth_bps: int = 0  #: bytes per second, both ways together; 0 is unlimited
+    running_transfers: int = 4
+    parts_in_flight: int = 8

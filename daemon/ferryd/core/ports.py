@@ -1,4 +1,4 @@
-"""What the engine needs from the outside: the hub, the byte lanes, local files. The adapters implement these.
+"""What the engine needs from the outside: hub, byte lanes, local files, store. The adapters implement these.
 
 Every method raises `FerryError` with a reason of the table, and nothing else that is expected.
 """
@@ -8,9 +8,21 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
-from ferryd.core.model import IfExists, Part, SourceFile, Span, UploadSpec
+from ferryd.core.model import (
+    Candidate,
+    IfExists,
+    Limits,
+    Part,
+    SourceFile,
+    Span,
+    StoredPart,
+    Transfer,
+    TransferFile,
+    UploadSpec,
+)
+from ferryd.core.states import Event, State
 
 
 class Interrupted(Exception):
@@ -183,3 +195,89 @@ class Clock(Protocol):
 
     async def sleep(self, seconds: float) -> None:
         """Wait."""
+
+
+class Store(Protocol):
+    """The durable queue. Every write returns after its COMMIT. DISK_FULL, READ_ONLY or IO_ERROR when the disk refuses.
+
+    `fields` are fields of `Transfer` to set beside; `updated_at` is the store's own.
+    """
+
+    async def insert(self, transfer: Transfer, files: Sequence[TransferFile], fingerprint: str) -> Transfer:
+        """Queue a transfer; a request_id known with the same fingerprint gives the first one, with another
+        REQUEST_ID_REUSED."""
+
+    async def find_request(self, request_id: str) -> tuple[Transfer, str] | None:
+        """The transfer made by this request and the request's fingerprint."""
+
+    async def get(self, transfer_id: str) -> Transfer:
+        """TRANSFER_NOT_FOUND."""
+
+    async def page(self, states: Sequence[State], before: int | None, limit: int) -> list[tuple[int, Transfer]]:
+        """Newest first, older than sequence number `before`, each with its own number. No states means all."""
+
+    async def count(self, states: Sequence[State]) -> int:
+        """How many are in these states; no states means all."""
+
+    async def counts(self) -> dict[State, int]:
+        """How many are in each state; a state without transfers may be missing."""
+
+    async def files(self, transfer_id: str, after: int = -1, limit: int | None = None) -> list[TransferFile]:
+        """The files with an index above `after`, in manifest order."""
+
+    async def parts(self, transfer_id: str) -> list[StoredPart]:
+        """Every part row, in order of file and number."""
+
+    async def change(self, transfer_id: str, event: Event, **fields: Any) -> Transfer:
+        """Follow the transition table. ILLEGAL_TRANSITION, TRANSFER_NOT_FOUND; then nothing has changed."""
+
+    async def claim(self, transfer_ids: Sequence[str]) -> list[Transfer]:
+        """CLAIM those that are still queued; counts the attempt. The others are left out."""
+
+    async def update(self, transfer_id: str, **fields: Any) -> Transfer:
+        """Set fields without a change of state."""
+
+    async def record(
+        self,
+        transfer_id: str,
+        *,
+        parts: Sequence[StoredPart] = (),
+        files: Sequence[TransferFile] = (),
+        **fields: Any,
+    ) -> Transfer:
+        """In one transaction: put part rows (a new row replaces an old one), put file rows, set fields."""
+
+    async def drop_parts(self, transfer_id: str, file_index: int) -> None:
+        """Forget the part rows of one file."""
+
+    async def forget_session(self, transfer_id: str) -> Transfer:
+        """The hub has lost the session: no part is persisted any more; block digests stay, to save hashing."""
+
+    async def release_due(self, now: float) -> list[Transfer]:
+        """Make ready what has waited long enough: queued transfers lose their `next_attempt_at`, paused ones that wait
+        for something other than the user are resumed. Returns those that were resumed."""
+
+    async def candidates(self, per_client: int) -> list[Candidate]:
+        """Of every client the first `per_client` ready transfers, by priority, then age. Its cost does not grow with
+        the length of the queue."""
+
+    async def next_due(self) -> float | None:
+        """When the next waiting transfer becomes due."""
+
+    async def recover(self) -> list[Transfer]:
+        """At start: RUNNING to QUEUED, and PAUSED for sign-in to QUEUED. Returns the changed ones."""
+
+    async def debris(self) -> list[Transfer]:
+        """The transfers whose leftovers still have to be removed."""
+
+    async def active(self) -> bool:
+        """Whether any transfer has not settled and is not paused by its user."""
+
+    async def load_limits(self) -> Limits:
+        """The limits as last saved, or the defaults."""
+
+    async def save_limits(self, limits: Limits) -> None:
+        """Remember the limits."""
+
+    async def page_key(self) -> bytes:
+        """The secret, 16 bytes, of this database that page tokens are sealed with."""
