@@ -9,7 +9,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from sqlalchemy import BindParameter, Connection, Row, ScalarSelect, Select, bindparam, case, func, select
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    Connection,
+    FromClause,
+    Row,
+    ScalarSelect,
+    Select,
+    and_,
+    bindparam,
+    case,
+    func,
+    or_,
+    select,
+)
 
 from ferryhub.catalogue import tables as t
 from ferryhub.catalogue.actor import Actor, require_scope
@@ -138,3 +152,18 @@ def _with_rank(noun: Noun) -> Select[Any]:
 _NODE_OF_ALIAS = select(t.aliases.c.node_id).where(t.aliases.c.alias_folded == bindparam("key"))
 _BY_ID = {noun: _with_rank(noun).where(_TABLES[noun].c.id == bindparam("key")) for noun in PREFIXES}
 _BY_ALIAS = {noun: _with_rank(noun).where(_TABLES[noun].c.id == _NODE_OF_ALIAS.scalar_subquery()) for noun in PREFIXES}
+
+
+def visible_asset(assets: FromClause, actor: Actor) -> ColumnElement[bool]:
+    """The condition that an asset row is for the caller's eyes; `assets` is the table or an alias of it.
+
+    For listings, where `require` is too narrow. Drafts are the caller's to leave out.
+    """
+    mine = select(t.grants.c.resource_id).where(t.grants.c.principal_id == actor.principal_id)
+    reach = t.collection_scopes.c.resource_id == t.grants.c.resource_id
+    below = select(t.collection_scopes.c.collection_id).join_from(t.grants, t.collection_scopes, reach)
+    return or_(
+        and_(assets.c.owner_type == "user", assets.c.owner_id == actor.principal_id),
+        assets.c.collection_id.in_(below.where(t.grants.c.principal_id == actor.principal_id)),
+        assets.c.id.in_(mine),
+    )

@@ -1,0 +1,107 @@
+"""Finds who will own an asset: a project or a user, with its root collection and its allocation (upload step 7)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sqlalchemy import Connection, Row, bindparam, or_, select
+
+from ferryhub.catalogue import roots
+from ferryhub.catalogue import tables as t
+from ferryhub.catalogue.access import require
+from ferryhub.catalogue.actor import Actor
+from ferryhub.catalogue.validation import choice
+from ferrywire.ids import new_id
+from ferrywire.reasons import FerryError
+
+OWNER_TYPES: Final = ("project", "user")
+
+_USER = select(t.principals.c.id).where(
+    or_(t.principals.c.id == bindparam("key"), t.principals.c.email == bindparam("email"))
+)
+_USER_ROOT = select(t.collections.c.id).where(
+    t.collections.c.owner_type == "user",
+    t.collections.c.owner_id == bindparam("owner"),
+    t.collections.c.parent_id.is_(None),
+)
+_ALLOCATION = select(t.allocations).where(
+    t.allocations.c.owner_type == bindparam("type"),
+    t.allocations.c.owner_id == bindparam("owner"),
+    t.allocations.c.storage_location == roots.STORAGE_LOCATION,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """An owner that the caller can see."""
+
+    type: str
+    id: str
+    #: The owner when it is a project.
+    project_id: str | None
+    root_collection_id: str
+
+
+def resolve(conn: Connection, actor: Actor, owner_type: str, key: str, *, quota_bytes: int) -> Owner:
+    """Find an owner by id, alias or e-mail; the caller's own root collection is made when it is missing.
+
+    `quota_bytes` is what a user gets with a new root. Runs in a write transaction. Errors: `INVALID_ARGUMENT` for
+    another `owner_type`, `OWNER_NOT_FOUND`. Whether the caller may write there is the collection's to say.
+    """
+    choice("owner_type", owner_type, OWNER_TYPES)
+    return _project(conn, actor, key) if owner_type == "project" else _user(conn, actor, key, quota_bytes)
+
+
+def allocation_of(conn: Connection, owner_type: str, owner_id: str) -> Row[Any]:
+    """The allocation that an owner's bytes count against: a row of `allocations`."""
+    return conn.execute(_ALLOCATION, {"type": owner_type, "owner": owner_id}).one()
+
+
+def find_user(conn: Connection, key: str) -> str | None:
+    """The id of the user with this id or e-mail address."""
+    user_id: str | None = conn.execute(_USER, {"key": key, "email": key.lower()}).scalar()
+    return user_id
+
+
+def _project(conn: Connection, actor: Actor, key: str) -> Owner:
+    try:
+        project = require(conn, actor, key, "read", noun="project")
+    except FerryError as error:
+        if error.reason != "PROJECT_NOT_FOUND":
+            raise
+        raise _missing("project", key) from error
+    return Owner("project", project.id, project.id, project.row.root_collection_id)
+
+
+def _user(conn: Connection, actor: Actor, key: str, quota_bytes: int) -> Owner:
+    user_id = find_user(conn, key)
+    if user_id is None:
+        raise _missing("user", key)
+    root_id = conn.execute(_USER_ROOT, {"owner": user_id}).scalar()
+    if user_id == actor.principal_id:
+        return Owner("user", user_id, None, root_id or _settle(conn, user_id, quota_bytes))
+    if root_id is None or not _sees(conn, actor, root_id):
+        raise _missing("user", key)
+    return Owner("user", user_id, None, root_id)
+
+
+def _settle(conn: Connection, user_id: str, quota_bytes: int) -> str:
+    root_id = new_id("col")
+    roots.add_root(conn, "user", user_id, root_id=root_id, created_by=user_id)
+    roots.add_allocation(conn, "user", user_id, quota_bytes=quota_bytes)
+    return root_id
+
+
+def _sees(conn: Connection, actor: Actor, collection_id: str) -> bool:
+    try:
+        require(conn, actor, collection_id, "read", noun="collection")
+    except FerryError as error:
+        if error.reason != "COLLECTION_NOT_FOUND":
+            raise
+        return False
+    return True
+
+
+def _missing(owner_type: str, key: str) -> FerryError:
+    return FerryError("OWNER_NOT_FOUND", f"there is no {owner_type} '{key}' that you can see", ownerId=key)
