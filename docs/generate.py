@@ -1,0 +1,97 @@
+"""Writes the parts of the documents that follow from code: `python docs/generate.py [--check]`.
+
+A generated part stands between `<!-- generated: NAME -->` and `<!-- end -->`. With `--check` nothing is written and the
+exit status says whether the documents are current.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from ferryd.core import states
+from ferrywire import digest
+from ferrywire.reasons import REASONS, Reason
+
+DOCS = Path(__file__).resolve().parent
+PART = re.compile(r"(<!-- generated: (?P<name>[\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
+MIB = 1 << 20
+#: Inputs of the test vectors: how the page writes them, and the bytes.
+INPUTS: dict[str, Callable[[], bytes]] = {
+    "nothing": lambda: b"",
+    "the one byte `00`": lambda: b"\0",
+    "the three letters `abc`": lambda: b"abc",
+    "1 MiB − 1 of `00`": lambda: bytes(MIB - 1),
+    "1 MiB of `00`": lambda: bytes(MIB),
+    "1 MiB + 1 of `00`": lambda: bytes(MIB + 1),
+    "3 MiB, byte *i* is *i* mod 251": lambda: (bytes(range(251)) * (3 * MIB // 251 + 1))[: 3 * MIB],
+}
+#: A content of three files for the content digest.
+MANIFEST = (("a.csv", b"a,b\n1,2\n"), ("empty", b""), ("ä/z.bin", bytes(MIB + 1)))
+
+
+def mermaid() -> str:
+    """The life of a transfer, drawn from the one table."""
+    return f"```mermaid\n{states.mermaid()}\n```"
+
+
+def vectors() -> str:
+    """File digests of the inputs."""
+    rows = [f"| {name} | `{digest.to_text(digest.of_bytes(make()))}` |" for name, make in INPUTS.items()]
+    return "\n".join(["| bytes | digest |", "|---|---|", *rows])
+
+
+def content_vector() -> str:
+    """The content digest of `MANIFEST`, with the digests it is made of."""
+    files = [(path, len(data), digest.of_bytes(data)) for path, data in MANIFEST]
+    rows = [f"| `{path}` | {size:,} | `{digest.to_text(raw)}` |" for path, size, raw in files]
+    whole = f"Content digest: `{digest.to_text(digest.of_manifest(files))}`"
+    return "\n".join(["| path | size in bytes | file digest |", "|---|---|---|", *rows, "", whole])
+
+
+def reasons() -> str:
+    """The error table for people."""
+    head = ["| reason | code | tried again by itself | what to do |", "|---|---|---|---|"]
+    return "\n".join([*head, *(_reason(row) for row in REASONS.values())])
+
+
+def _reason(row: Reason) -> str:
+    again = f"waits for {row.waits_for.replace('_', ' ')}" if row.waits_for else "yes" if row.retryable else "no"
+    return f"| `{row.name}` | `{row.code}` | {again} | {row.next_step} |"
+
+
+PARTS: dict[str, Callable[[], str]] = {
+    "states": mermaid,
+    "digest-vectors": vectors,
+    "content-vector": content_vector,
+    "reasons": reasons,
+}
+
+
+def renewed(text: str) -> str:
+    """The text with every generated part made again."""
+    return PART.sub(lambda found: f"{found[1]}{PARTS[found['name']]()}\n{found[3]}", text)
+
+
+def pages() -> Iterator[tuple[Path, str, str]]:
+    """(page, what it says, what it should say) of every page."""
+    for page in sorted(DOCS.rglob("*.md")):
+        text = page.read_text(encoding="utf-8")
+        yield page, text, renewed(text)
+
+
+def main(arguments: list[str]) -> int:
+    stale = [(page, fresh) for page, text, fresh in pages() if text != fresh]
+    if "--check" in arguments:
+        for page, _ in stale:
+            sys.stderr.write(f"{page.name} is out of date: run `python docs/generate.py`\n")
+        return 1 if stale else 0
+    for page, fresh in stale:
+        page.write_text(fresh, encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
