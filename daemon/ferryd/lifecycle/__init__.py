@@ -1,1 +1,1 @@
-"""One daemon, safely: locks, the socket's directory, readiness, signals, idle exit. Step 2 of an upload, daemon side."""
+"""One daemon, safely: locks, directories, readiness, signals, idle exit. Step 2 of an upload, daemon side."""

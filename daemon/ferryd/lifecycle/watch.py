@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 _SOCKET_PERIOD_S = 2.0
@@ -26,16 +26,16 @@ async def wait_socket_gone(socket_path: Path) -> None:
         return info.st_dev, info.st_ino
 
     mine = inode()
-    while mine is not None and inode() == mine:
+    while mine is not None and inode() == mine:  # noqa: ASYNC110 — a file system tells nobody
         await asyncio.sleep(_SOCKET_PERIOD_S)
 
 
-async def wait_idle(idle_timeout_s: float, idle_since: Callable[[], float | None]) -> None:
+async def wait_idle(idle_timeout_s: float, idle_since: Callable[[], Awaitable[float | None]]) -> None:
     """Return once `idle_since` (loop time, None while busy) lies `idle_timeout_s` back. 0 waits for ever."""
     if not idle_timeout_s:
         await asyncio.Event().wait()
     while True:
-        since = idle_since()
+        since = await idle_since()
         now = asyncio.get_running_loop().time()
         left = idle_timeout_s if since is None else since + idle_timeout_s - now
         if left <= 0:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import re
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -43,12 +42,14 @@ class Activity:
 
     def end(self) -> None:
         self.open_calls -= 1
+        self.touch()
+
+    def touch(self) -> None:
+        """Start the quiet time anew."""
         self.quiet_since = asyncio.get_running_loop().time()
 
 
-def service_handler(
-    service: ServiceDescriptor, implementation: object, activity: Activity
-) -> grpc.GenericRpcHandler:
+def service_handler(service: ServiceDescriptor, implementation: object, activity: Activity) -> grpc.GenericRpcHandler:
     """Serve every method of a service with the implementation's method of the same name in snake_case."""
     handlers = {method.name: _method_handler(method, implementation, activity) for method in service.methods}
     return grpc.method_handlers_generic_handler(service.full_name, handlers)
@@ -112,11 +113,15 @@ async def serve(socket_path: Path, handlers: Sequence[grpc.GenericRpcHandler]) -
     """Bind the socket and serve until the block ends. The caller holds the runtime lock and has set the umask."""
     server = grpc.aio.server(options=_OPTIONS)
     server.add_generic_rpc_handlers(tuple(handlers))
-    socket_path.unlink(missing_ok=True)  # stale: we hold the lock
-    server.add_insecure_port(f"unix:{socket_path}")
-    os.chmod(socket_path, 0o600)
+    _bind(server, socket_path)
     await server.start()
     try:
         yield
     finally:
         await server.stop(_GRACE_S)
+
+
+def _bind(server: grpc.aio.Server, socket_path: Path) -> None:
+    socket_path.unlink(missing_ok=True)  # stale: we hold the lock
+    server.add_insecure_port(f"unix:{socket_path}")
+    socket_path.chmod(0o600)

@@ -89,20 +89,20 @@ async def test_idle_waits_while_busy_and_ends_when_quiet() -> None:
     loop = asyncio.get_running_loop()
     busy = True
 
-    def idle_since() -> float | None:
+    async def idle_since() -> float | None:
         return None if busy else loop.time() - 1
 
-    waiting = asyncio.ensure_future(wait_idle(0.01, idle_since))
-    await asyncio.sleep(0.05)
-    assert not waiting.done()
-    busy = False
-    await asyncio.wait_for(waiting, 5)
+    async with asyncio.TaskGroup() as group:
+        waiting = group.create_task(wait_idle(0.01, idle_since))
+        await asyncio.sleep(0.05)
+        assert not waiting.done()
+        busy = False
 
 
 async def test_a_removed_socket_is_noticed(tmp_path: Path) -> None:
     path = tmp_path / "s"
     path.touch()
-    waiting = asyncio.ensure_future(wait_socket_gone(path))
-    await asyncio.sleep(0)
-    path.unlink()
-    await asyncio.wait_for(waiting, 10)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(wait_socket_gone(path))
+        await asyncio.sleep(0)
+        path.unlink()

@@ -1,0 +1,227 @@
+"""The composition root: builds every object in order, owns the one task group, imported by nobody but the command.
+
+Start: private directories → runtime lock → state lock → store → engine → socket → `ready` → embedded hub behind it.
+Stop (SIGTERM, Shutdown, idle, socket gone): refuse and checkpoint ≤ 2 s → close the socket → close the rest → unlock.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import resource
+import signal
+import sys
+import time
+from collections.abc import Awaitable
+from contextlib import AsyncExitStack
+
+import uvloop
+
+from ferryapi.daemon.v1 import auth_service_pb2, daemon_service_pb2, transfer_service_pb2
+from ferryd import VERSION
+from ferryd.config import Config
+from ferryd.core.clock import SystemClock
+from ferryd.core.model import Limits
+from ferryd.embed import EmbeddedHub, EmbeddedSettings
+from ferryd.engine.engine import Engine
+from ferryd.lanes.bytelanes import ByteLanes
+from ferryd.lanes.files import LocalFiles
+from ferryd.lifecycle import locks, logs
+from ferryd.lifecycle.background import Background
+from ferryd.lifecycle.identity import LocalIdentity, load_identity
+from ferryd.lifecycle.readiness import Readiness
+from ferryd.lifecycle.watch import LoopLag, wait_idle, wait_socket_gone
+from ferryd.remote.client import HubClient
+from ferryd.remote.http import HttpTransport
+from ferryd.remote.inprocess import AsgiTransport
+from ferryd.remote.logged import LoggedHub
+from ferryd.remote.retry import RetryingHub
+from ferryd.remote.transport import Transport
+from ferryd.rpc.auth import EmbeddedAuth, RemoteAuth
+from ferryd.rpc.daemon import About, Controls, DaemonRpc
+from ferryd.rpc.forward import Forwarder
+from ferryd.rpc.server import Activity, serve, service_handler
+from ferryd.rpc.transfers import TransferRpc
+from ferryd.store.database import Database
+from ferrywire import paths
+
+log = logging.getLogger(__name__)
+
+_LOCK_TIMEOUT_S = 8.0
+_OK, _FAILED = 0, 1
+
+
+def run(config: Config, readiness: Readiness) -> int:
+    """Run the daemon until it is told to stop or has been idle for long. Returns the exit status."""
+    logs.set_up(config.log_level)
+    _raise_file_limit()
+    try:
+        held = _take_locks(config)
+    except locks.Busy:
+        readiness.busy()
+        print(f"ferryd: another daemon serves on {config.socket_path}", file=sys.stderr)  # noqa: T201
+        return _OK
+    except (locks.Unsafe, OSError) as error:
+        readiness.error(str(error))
+        print(f"ferryd: {error}", file=sys.stderr)  # noqa: T201
+        return _FAILED
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            return runner.run(_Daemon(config, readiness).run())
+    finally:
+        for descriptor in held:
+            os.close(descriptor)
+
+
+def _take_locks(config: Config) -> list[int]:
+    socket_path = config.socket_path
+    if len(os.fsencode(socket_path)) > paths.MAX_SOCKET_PATH_BYTES:
+        raise locks.Unsafe(f"the socket path {socket_path} is too long; set FERRYMAN_RUNTIME_DIR to a shorter one")
+    locks.private_dir(socket_path.parent)
+    locks.private_dir(config.state_dir)
+    return [
+        locks.take_runtime_lock(socket_path, _LOCK_TIMEOUT_S),
+        locks.take_state_lock(config.state_dir, _LOCK_TIMEOUT_S),
+    ]
+
+
+def _raise_file_limit() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < hard:
+        wanted = hard if hard != resource.RLIM_INFINITY else 65536
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(wanted, 65536)), hard))
+
+
+class _Daemon:
+    """One life of the daemon: its objects and how they start and stop."""
+
+    def __init__(self, config: Config, readiness: Readiness) -> None:
+        self._config = config
+        self._readiness = readiness
+        self._started_at = time.time()
+        self._stop = asyncio.Event()
+
+    async def run(self) -> int:
+        """Serve until told to stop."""
+        async with AsyncExitStack() as stack:
+            try:
+                await self._start(stack)
+            except Exception as error:  # whatever it was, the starter waits for a line
+                log.exception("start_failed")
+                self._readiness.error(str(error))
+                return _FAILED
+            await self._stop.wait()
+            log.info("stopping")
+            await self._engine.drain()
+        log.info("stopped")
+        return _OK
+
+    async def _start(self, stack: AsyncExitStack) -> None:
+        config = self._config
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, self._stop.set)
+        self._activity, self._lag = Activity(), LoopLag()
+        identity = load_identity(config.state_dir)
+        background = await stack.enter_async_context(Background())
+        transport = await self._connect_hub(stack, identity, background)
+        await self._build_engine(stack, transport)
+        self._forwarder = Forwarder(transport.call, self._activity)
+        auth = (
+            EmbeddedAuth(identity.principal_id, identity.email)
+            if config.embedded
+            else RemoteAuth(transport.call, config.hub)
+        )
+        await stack.enter_async_context(serve(config.socket_path, [*self._services(auth), self._forwarder]))
+        self._readiness.ready()
+        log.info("serving pid=%d hub=%s socket=%s", os.getpid(), config.hub, config.socket_path)
+        idle_timeout_s = 0 if _under_service_manager() else config.idle_timeout_s
+        background.start(self._stop_after(self._engine.run(), "the engine ended"))
+        background.start(self._stop_after(wait_socket_gone(config.socket_path), "the socket is gone"))
+        background.start(self._stop_after(wait_idle(idle_timeout_s, self._idle_since), "idle"))
+        background.start(self._lag.run())
+
+    async def _connect_hub(self, stack: AsyncExitStack, identity: LocalIdentity, background: Background) -> Transport:
+        config = self._config
+        if not config.embedded:
+            remote = HttpTransport(config.hub, config.token)
+            stack.push_async_callback(remote.close)
+            return remote
+        settings = EmbeddedSettings(config.state_dir / "hub", config.file_lane, config.session_ttl_s)
+        hub = EmbeddedHub(settings, identity)
+        stack.push_async_callback(hub.close)
+        background.start(hub.load())
+        return AsgiTransport(hub.asgi, identity.principal_id)
+
+    async def _build_engine(self, stack: AsyncExitStack, transport: Transport) -> None:
+        config, clock = self._config, SystemClock()
+        store = await Database.open(config.state_dir / "queue.db")
+        stack.push_async_callback(store.close)
+        lanes = ByteLanes()
+        stack.callback(lanes.close)
+        # Outermost first: a repeated call is logged each time it is tried.
+        client = HubClient(transport, base_url=config.hub, accept_files=config.embedded and config.file_lane)
+        hub = RetryingHub(LoggedHub(client, clock), clock)
+        limits = Limits(
+            bandwidth_bps=config.bandwidth_bps,
+            running_transfers=config.running_transfers,
+            parts_in_flight=config.parts_in_flight,
+        )
+        self._engine = Engine(store=store, hub=hub, lanes=lanes, files=LocalFiles(), clock=clock, limits=limits)
+
+    def _services(self, auth: EmbeddedAuth | RemoteAuth) -> list[object]:
+        about = About(
+            version=VERSION,
+            hub=self._config.hub,
+            state_dir=str(self._config.state_dir),
+            socket_path=str(self._config.socket_path),
+            start_time=self._started_at,
+        )
+        controls = Controls(
+            drain=self._engine.drain,
+            shutdown=self._stop.set,
+            is_draining=lambda: self._engine.draining,
+            statistics=self._statistics,
+        )
+        return [
+            service_handler(descriptor.services_by_name[name], implementation, self._activity)
+            for descriptor, name, implementation in (
+                (transfer_service_pb2.DESCRIPTOR, "TransferService", TransferRpc(self._engine)),
+                (auth_service_pb2.DESCRIPTOR, "AuthService", auth),
+                (daemon_service_pb2.DESCRIPTOR, "DaemonService", DaemonRpc(about, controls)),
+            )
+        ]
+
+    async def _statistics(self) -> daemon_service_pb2.Statistics:
+        counters = await self._engine.statistics()
+        return daemon_service_pb2.Statistics(
+            transfers={state.value: count for state, count in counters.transfers.items()},
+            sent_bytes=counters.sent_bytes,
+            received_bytes=counters.received_bytes,
+            retried_parts=counters.retried_parts,
+            watchers=counters.watchers,
+            forwarded_calls=self._forwarder.forwarded_calls,
+            loop_lag_seconds=self._lag.worst_s,
+        )
+
+    async def _stop_after(self, work: Awaitable[None], why: str) -> None:
+        """Stop the daemon when this work ends. Work that must not end ends by an exception: then too, and it is logged;
+        the next client starts a new daemon, which recovers."""
+        try:
+            await work
+        except Exception:
+            log.exception("background_work_failed")
+        log.info("leaving: %s", why)
+        self._stop.set()
+
+    async def _idle_since(self) -> float | None:
+        """Loop time since when nobody has needed the daemon; None while somebody does."""
+        if self._activity.open_calls or await self._engine.active():
+            self._activity.touch()
+            return None
+        return self._activity.quiet_since
+
+
+def _under_service_manager() -> bool:
+    """systemd decides when its services end."""
+    return "NOTIFY_SOCKET" in os.environ or "INVOCATION_ID" in os.environ

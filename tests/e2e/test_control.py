@@ -1,0 +1,154 @@
+"""Controlling transfers while they run: pause, resume, cancel, priority, limits, re-attaching, drain, SIGTERM."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from ferryman import AsyncClient, Client, DaemonError, Transfer
+from tests.support.files import MIB, make_file, same_bytes, tree
+from tests.support.home import Home
+from tests.support.waiting import wait_for
+
+SLOW = 16 * MIB
+
+
+@pytest.fixture
+def big(home: Home) -> Path:
+    return make_file(home.data / "big", 64 * MIB)
+
+
+def start(client: Client, path: Path, project_id: str, **fields: object) -> Transfer:
+    return client.transfers.upload(
+        path,
+        title=path.name,
+        owner_type="project",
+        owner_id=project_id,
+        chunk_size_mb=1,
+        **fields,  # type: ignore[arg-type]
+    )
+
+
+def start_slowly(client: Client, path: Path, project_id: str) -> Transfer:
+    client.transfers.set_limits(bandwidth_bps=SLOW)
+    transfer = start(client, path, project_id)
+    wait_for(lambda: transfer.info().bytes_done > 2 * MIB, what="some parts")
+    return transfer
+
+
+def test_pause_keeps_what_was_sent_and_resume_continues(client: Client, project_id: str, big: Path, home: Home) -> None:
+    transfer = start_slowly(client, big, project_id)
+    transfer.pause()
+    paused = transfer.info()
+    assert (paused.state, paused.waiting_for) == ("paused", "user")
+    client.transfers.set_limits(bandwidth_bps=0)
+    assert transfer.info().state == "paused"
+    transfer.resume()
+    result = transfer.wait(timeout_s=60)
+    assert transfer.info().resent_bytes <= 8 * MIB
+    got = client.download(result.asset_id, home.root / "dl")
+    assert same_bytes(big, Path(got.files[0].local_path))
+
+
+def test_cancel_leaves_nothing(client: Client, project_id: str, big: Path, home: Home) -> None:
+    transfer = start_slowly(client, big, project_id)
+    transfer.cancel()
+    assert transfer.info().state == "cancelled"
+    with pytest.raises(DaemonError) as caught:
+        transfer.wait(timeout_s=10)
+    assert caught.value.code == "cancelled"
+    assert list(client.assets.list()) == []
+    uploads = home.state_dir / "hub" / "blobs" / "uploads"
+    wait_for(lambda: not uploads.exists() or tree(uploads) == {}, what="the sent parts to be removed")
+    with pytest.raises(DaemonError) as caught:
+        transfer.resume()
+    assert caught.value.reason == "ILLEGAL_TRANSITION"
+
+
+def test_a_cancelled_download_leaves_nothing(client: Client, project_id: str, big: Path, home: Home) -> None:
+    asset_id = start(client, big, project_id).wait().asset_id
+    client.transfers.set_limits(bandwidth_bps=SLOW)
+    transfer = client.transfers.download(asset_id, home.root / "dl")
+    wait_for(lambda: transfer.info().bytes_done > 2 * MIB, what="some parts")
+    transfer.cancel()
+    wait_for(lambda: tree(home.root / "dl") == {}, what="the part file to be removed")
+
+
+def test_a_limit_holds_and_changes_while_running(client: Client, project_id: str, big: Path) -> None:
+    transfer = start_slowly(client, big, project_id)
+    first, began = transfer.info().bytes_done, time.monotonic()
+    wait_for(lambda: transfer.info().bytes_done >= first + SLOW, timeout_s=30, what="a second's worth of bytes")
+    assert time.monotonic() - began > 0.5  # the limit's own meaning, not a speed
+    assert client.transfers.set_limits(bandwidth_bps=0).bandwidth_bps == 0
+    transfer.wait(timeout_s=30)
+
+
+def test_priority_decides_who_goes_next(client: Client, project_id: str, home: Home, big: Path) -> None:
+    client.transfers.set_limits(running_transfers=1)
+    running = start_slowly(client, big, project_id)
+    small = [make_file(home.data / f"s{i}", 10, seed=i) for i in range(3)]
+    queued = [start(client, path, project_id) for path in small]
+    assert {transfer.info().waiting_for for transfer in queued} == {"slot"}
+    queued[2].set_priority(50)
+    client.transfers.set_limits(bandwidth_bps=0)
+    for transfer in [running, *queued]:
+        transfer.wait(timeout_s=60)
+    ended = sorted(queued, key=lambda transfer: transfer.info().ended_at)  # type: ignore[arg-type,return-value]
+    assert ended[0].id == queued[2].id
+
+
+def test_another_process_can_attach(client: Client, project_id: str, big: Path) -> None:
+    transfer_id = start_slowly(client, big, project_id).id
+    client.close()
+    with Client() as other:
+        other.transfers.set_limits(bandwidth_bps=0)
+        events = list(other.transfers.get(transfer_id).events())
+        assert events[-1].percent == 100
+        assert other.transfers.get(transfer_id).wait().size_bytes == 64 * MIB
+
+
+def test_sigterm_checkpoints_and_the_next_daemon_goes_on(
+    client: Client, project_id: str, big: Path, home: Home
+) -> None:
+    transfer = start_slowly(client, big, project_id)
+    [daemon] = home.daemons()
+    daemon.send_signal(signal.SIGTERM)
+    _, alive = psutil.wait_procs([daemon], timeout=10)
+    assert not alive
+    with Client() as later:
+        later.transfers.set_limits(bandwidth_bps=0)
+        handle = later.transfers.get(transfer.id)
+        assert handle.wait(timeout_s=60).size_bytes == 64 * MIB
+        assert handle.info().resent_bytes <= 8 * MIB
+
+
+def test_drain_refuses_and_says_why(client: Client, project_id: str, big: Path) -> None:
+    start_slowly(client, big, project_id)
+    assert client.daemon.drain() == 1
+    assert client.daemon.info().draining
+    with pytest.raises(DaemonError) as caught:
+        start(client, big, project_id)
+    assert caught.value.reason == "SHUTTING_DOWN"
+    client.daemon.shutdown()
+
+
+async def test_the_async_client_does_the_same(home: Home) -> None:
+    path = make_file(home.data / "f", 3 * MIB)
+    async with AsyncClient() as client:
+        project = await client.create_project("P")
+        uploads = [
+            await client.transfers.upload(path, title=f"t{i}", owner_type="project", owner_id=project.project_id)
+            for i in range(3)
+        ]
+        results = await asyncio.gather(*uploads)
+        assert len({result.asset_id for result in results}) == 3
+        got = await client.download(results[0].asset_id, home.root / "dl")
+        assert same_bytes(path, Path(got.files[0].local_path))
+        assert [asset.title async for asset in client.assets.list()] == ["t2", "t1", "t0"]
+        meta = await client.set_metadata(results[1].asset_id, tags=["x"])
+        assert meta.tags == ["x"]

@@ -1,0 +1,146 @@
+"""kill -9 of the daemon in the middle: the next client's daemon finishes, and only parts in flight move again.
+
+Bytes are counted between daemon and hub, by a proxy that belongs to neither.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ferryman import Client
+from ferryman import Transfer as TransferHandle
+from tests.support.files import MIB, make_file, same_bytes, tree
+from tests.support.home import Home
+from tests.support.hubs import HubServer
+from tests.support.proxy import Proxy
+from tests.support.waiting import wait_for
+
+pytestmark = [pytest.mark.slow, pytest.mark.serial]
+
+SIZE = 1 << 30
+PART = 16 * MIB
+#: The daemon's default limit of parts in flight.
+IN_FLIGHT = 8
+#: Heads, catalogue calls and TCP's own view of them.
+OVERHEAD = 2 * MIB
+
+
+@pytest.fixture
+def remote(home: Home, hub_server: HubServer, monkeypatch: pytest.MonkeyPatch) -> Proxy:
+    """A counting proxy before a hub; daemons of this test use it."""
+    proxy = Proxy("127.0.0.1", hub_server.port)
+    monkeypatch.setenv("FERRYMAN_TOKEN", hub_server.token("me@x.org"))
+    return proxy
+
+
+def kill_at(home: Home, transfer: TransferHandle, fraction: float) -> None:
+    wait_for(lambda: transfer.info().bytes_done >= fraction * SIZE, timeout_s=60, what=f"{fraction:.0%}")
+    assert home.kill_daemons()
+
+
+def test_an_upload_survives_kill_9(home: Home, remote: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = make_file(home.data / "big", SIZE)
+    with remote as proxy:
+        monkeypatch.setenv("FERRYMAN_HUB", proxy.url)
+        with Client() as client:
+            project_id = client.create_project("P").project_id
+            client.transfers.set_limits(bandwidth_bps=400 * MIB)
+            before = proxy.moved["up"]
+            transfer = client.transfers.upload(
+                path, title="big", owner_type="project", owner_id=project_id, chunk_size_mb=PART // MIB
+            )
+            kill_at(home, transfer, 0.4)
+        with Client() as client:
+            client.transfers.set_limits(bandwidth_bps=0)
+            assert list(client.assets.list(project=project_id)) == []  # nothing half-done is visible
+            result = client.transfers.get(transfer.id).wait(timeout_s=120)
+            sent = proxy.moved["up"] - before
+            assert sent <= SIZE + IN_FLIGHT * PART + OVERHEAD, f"{(sent - SIZE) / MIB:.1f} MiB were sent twice"
+            assert sent >= SIZE
+            got = client.download(result.asset_id, home.root / "dl")
+            assert same_bytes(path, Path(got.files[0].local_path))
+
+
+def test_a_download_survives_kill_9(home: Home, remote: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, dest = make_file(home.data / "big", SIZE), home.root / "dl"
+    with remote as proxy:
+        monkeypatch.setenv("FERRYMAN_HUB", proxy.url)
+        with Client() as client:
+            project_id = client.create_project("P").project_id
+            result = client.upload(
+                path, title="big", owner_type="project", owner_id=project_id, chunk_size_mb=PART // MIB
+            )
+            client.transfers.set_limits(bandwidth_bps=400 * MIB)
+            before = proxy.moved["down"]
+            transfer = client.transfers.download(result.asset_id, dest)
+            kill_at(home, transfer, 0.4)
+        assert all(name.endswith(".ferry-part") for name in tree(dest))  # nothing half-done has the final name
+        with Client() as client:
+            client.transfers.set_limits(bandwidth_bps=0)
+            client.transfers.get(transfer.id).wait(timeout_s=120)
+        received = proxy.moved["down"] - before
+        assert received <= SIZE + IN_FLIGHT * PART + OVERHEAD, f"{(received - SIZE) / MIB:.1f} MiB came twice"
+        assert tree(dest) == {"big": SIZE}
+        assert same_bytes(path, dest / "big")
+
+
+def test_an_embedded_upload_survives_kill_9(client: Client, home: Home, project_id: str) -> None:
+    path = make_file(home.data / "big", SIZE)
+    client.transfers.set_limits(bandwidth_bps=400 * MIB)
+    transfer = client.transfers.upload(
+        path, title="big", owner_type="project", owner_id=project_id, chunk_size_mb=PART // MIB
+    )
+    kill_at(home, transfer, 0.4)
+    with Client() as later:
+        later.transfers.set_limits(bandwidth_bps=0)
+        handle = later.transfers.get(transfer.id)
+        result = handle.wait(timeout_s=120)
+        assert handle.info().resent_bytes <= IN_FLIGHT * PART
+        got = later.download(result.asset_id, home.root / "dl")
+    assert same_bytes(path, Path(got.files[0].local_path))
+
+
+@pytest.mark.parametrize(
+    "point",
+    ["after-insert", "after-session", "after-part-sent", "after-part-row", "before-commit", "after-commit"],
+)
+def test_an_upload_survives_a_crash_at(point: str, home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = make_file(home.data / "file", 5 * MIB)
+    with Client() as client:
+        project_id = client.create_project("P").project_id
+    home.stop_daemons()
+    monkeypatch.setenv("FERRYMAN_CRASHPOINT", point)
+    with Client() as client, pytest.raises(ConnectionError):
+        client.upload(path, title="t", owner_type="project", owner_id=project_id, chunk_size_mb=1)
+    wait_for(lambda: not home.daemons(), what="the daemon to crash")
+    monkeypatch.delenv("FERRYMAN_CRASHPOINT")
+    with Client() as client:
+        [transfer] = client.transfers.list()
+        result = client.transfers.get(transfer.transfer_id).wait(timeout_s=60)
+        [asset] = client.assets.list(project=project_id)
+        assert asset.asset_id == result.asset_id
+        assert len(list(client.contents.list(asset.asset_id))) == 1
+        assert same_bytes(path, Path(client.download(asset.asset_id, home.root / "dl").files[0].local_path))
+
+
+@pytest.mark.parametrize("point", ["after-part-file-write", "after-part-row", "before-publish", "after-publish"])
+def test_a_download_survives_a_crash_at(point: str, home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, dest = make_file(home.data / "file", 5 * MIB), home.root / "dl"
+    with Client() as client:
+        project_id = client.create_project("P").project_id
+        asset_id = client.upload(path, title="t", owner_type="project", owner_id=project_id, chunk_size_mb=1).asset_id
+    home.stop_daemons()
+    monkeypatch.setenv("FERRYMAN_CRASHPOINT", point)
+    with Client() as client, pytest.raises(ConnectionError):
+        client.download(asset_id, dest)
+    wait_for(lambda: not home.daemons(), what="the daemon to crash")
+    visible = {name: size for name, size in tree(dest).items() if not name.endswith(".ferry-part")}
+    assert visible in ({}, {"file": 5 * MIB})
+    monkeypatch.delenv("FERRYMAN_CRASHPOINT")
+    with Client() as client:
+        [transfer] = client.transfers.list(states=["queued", "running", "succeeded"], kind="download")
+        client.transfers.get(transfer.transfer_id).wait(timeout_s=60)
+    assert tree(dest) == {"file": 5 * MIB}
+    assert same_bytes(path, dest / "file")

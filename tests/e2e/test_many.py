@@ -1,0 +1,166 @@
+"""Many at once: processes that start the daemon, processes that submit, transfers that queue, memory that stays."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import psutil
+import pytest
+
+from ferryman import Client
+from tests.support.files import MIB, make_file, make_sparse
+from tests.support.home import Home
+from tests.support.waiting import wait_for
+
+pytestmark = pytest.mark.serial
+
+#: Imports first, so that the race is about the daemon and not about who imports fastest; then all go at once.
+RACER = """
+import sys, time
+import grpc
+from ferryman import Client
+import ferryman.channel, ferryman.spawn
+from ferryapi.daemon.v1 import auth_service_pb2
+print("ready", flush=True)
+sys.stdin.readline()
+start = time.monotonic()
+with Client() as client:
+    email = client.auth_status().user_email
+    pid = client.daemon.info().pid
+print(email, pid, time.monotonic() - start, flush=True)
+"""
+
+SUBMITTER = """
+import sys
+from ferryman import Client
+with Client() as client:
+    for _ in range(int(sys.argv[3])):
+        t = client.transfers.upload(sys.argv[1], title="t", owner_type="project", owner_id=sys.argv[2])
+        print(t.id, flush=True)
+"""
+
+
+def leave_stale_socket(home: Home) -> None:
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(home.socket))
+
+
+@pytest.mark.slow
+def test_fifty_processes_start_one_daemon(home: Home) -> None:
+    leave_stale_socket(home)
+    racers = [
+        subprocess.Popen(
+            [sys.executable, "-c", RACER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=home.env
+        )
+        for _ in range(50)
+    ]
+    for racer in racers:
+        assert racer.stdout is not None
+        assert racer.stdout.readline() == "ready\n"
+    began = time.monotonic()
+    for racer in racers:
+        assert racer.stdin is not None
+        racer.stdin.write("go\n")
+        racer.stdin.flush()
+    answers = [racer.communicate(timeout=60)[0].split() for racer in racers]
+    took = time.monotonic() - began
+    assert len({(email, pid) for email, pid, _ in answers}) == 1
+    assert len(home.daemons()) == 1
+    print(f"50 clients answered in {took:.2f} s, slowest {max(float(s) for _, _, s in answers):.2f} s")
+
+
+@pytest.mark.slow
+def test_two_hundred_processes_submit_at_once(client: Client, home: Home, project_id: str) -> None:
+    path = make_file(home.data / "small", 1000)
+
+    def submit(_: int) -> str:
+        command = [sys.executable, "-c", SUBMITTER, str(path), project_id, "1"]
+        return subprocess.run(command, env=home.env, capture_output=True, text=True, check=True).stdout.strip()
+
+    with ThreadPoolExecutor(200) as pool:
+        ids = list(pool.map(submit, range(200)))
+    assert len(set(ids)) == 200
+    for transfer_id in ids:
+        client.transfers.get(transfer_id).wait(timeout_s=120)
+    assert len(list(client.assets.list(project=project_id))) == 200
+
+
+@pytest.mark.slow
+def test_ten_thousand_transfers_queue(client: Client, home: Home, project_id: str) -> None:
+    path = make_file(home.data / "small", 1000)
+    client.transfers.set_limits(running_transfers=1, bandwidth_bps=1024)
+    for _ in range(10_000):
+        client.transfers.upload(path, title="t", owner_type="project", owner_id=project_id)
+    page = client.transfers.list(states=["queued", "running"])
+    assert page.total > 9_900
+    [daemon] = home.daemons()
+    assert daemon.memory_info().rss < 150 * MIB
+    client.daemon.shutdown()  # every one of them is still there afterwards
+    wait_for(lambda: not home.daemons(), what="the daemon to end")
+    with Client() as later:
+        assert later.transfers.list().total == 10_000
+        assert later.auth_status().user_email
+
+
+@pytest.mark.slow
+def test_memory_does_not_depend_on_file_size(client: Client, home: Home, project_id: str) -> None:
+    paths = [make_sparse(home.data / f"big{i}", 1 << 30, marks=(i,)) for i in range(4)]
+    [daemon] = home.daemons()
+    transfers = [
+        client.transfers.upload(path, title=path.name, owner_type="project", owner_id=project_id) for path in paths
+    ]
+    peak = 0
+    while any(transfer.info().state in ("queued", "running") for transfer in transfers):
+        peak = max(peak, daemon.memory_info().rss)
+        time.sleep(0.02)
+    for transfer in transfers:
+        transfer.wait(timeout_s=1)
+    assert peak < 150 * MIB, f"{peak / MIB:.0f} MiB"
+
+
+def test_a_forked_child_has_a_connection_of_its_own(client: Client, home: Home) -> None:
+    email = client.auth_status().user_email
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            os.write(writer, client.auth_status().user_email.encode())
+        finally:
+            os._exit(0)
+    os.close(writer)
+    with os.fdopen(reader) as answers:
+        assert answers.read() == email
+    os.waitpid(child, 0)
+    assert client.auth_status().user_email == email
+
+
+def test_a_second_daemon_says_so_and_leaves(client: Client, home: Home) -> None:
+    client.connect()
+    done = subprocess.run(
+        [str(Path(sys.executable).with_name("ferryd")), "run"], env=home.env, capture_output=True, text=True, timeout=30
+    )
+    assert done.returncode == 0
+    assert "another daemon serves" in done.stderr
+    assert client.auth_status()
+
+
+def test_the_daemon_leaves_when_idle_and_comes_back(home: Home) -> None:
+    (home.config_dir / "config.toml").write_text("idle_timeout_s = 0.3\n")
+    with Client() as client:
+        first = client.daemon.info().pid
+        wait_for(lambda: not psutil.pid_exists(first), what="the idle daemon to end")
+        assert client.daemon.info().pid != first
+
+
+def test_the_daemon_leaves_when_its_socket_is_taken_away(client: Client, home: Home) -> None:
+    first = client.daemon.info().pid
+    home.socket.unlink()
+    with Client() as other:
+        assert other.daemon.info().pid != first
+    assert [daemon.pid for daemon in home.daemons()] != [first]

@@ -1,0 +1,130 @@
+"""Power cuts: what was acknowledged survives, what has its final name is whole. On a disk that forgets unsynced writes.
+
+Each test kills the daemon and the disk together, mounts the disk again and lets the next daemon go on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from ferryman import Client
+from tests.support.files import MIB, make_file, same_bytes
+from tests.support.home import Home
+from tests.support.loopfs import LoopFS, unavailable
+from tests.support.waiting import wait_for
+
+pytestmark = [pytest.mark.slow, pytest.mark.serial]
+
+
+@dataclass
+class Disk:
+    """The disk that the daemon's state is on."""
+
+    fs: LoopFS
+
+    @property
+    def root(self) -> Path:
+        return self.fs.root
+
+    @property
+    def home(self) -> Home:
+        """For finding the daemons whose state is here."""
+        return Home(self.fs.root)
+
+    def cut_power(self) -> None:
+        """Kill the daemon and lose what it did not sync."""
+        assert self.home.kill_daemons()
+        self.fs.crash()
+
+
+@pytest.fixture
+def disk(home: Home, monkeypatch: pytest.MonkeyPatch) -> Iterator[Disk]:
+    """A disk that forgets; the daemon's state is on it, the sources are not."""
+    if why := unavailable():
+        pytest.skip(why)
+    with LoopFS() as fs:
+        disk = Disk(fs)
+        monkeypatch.setenv("FERRYMAN_STATE_DIR", str(disk.home.state_dir))
+        disk.home.state_dir.mkdir(mode=0o700)
+        yield disk
+        disk.home.kill_daemons()
+
+
+def test_acknowledged_transfers_survive(disk: Disk, home: Home) -> None:
+    path = make_file(home.data / "small", 1000)
+    with Client() as client:
+        project_id = client.create_project("P").project_id
+        client.transfers.set_limits(running_transfers=1, bandwidth_bps=1024)
+        ids = [
+            client.transfers.upload(path, title=f"t{i}", owner_type="project", owner_id=project_id).id
+            for i in range(50)
+        ]
+    disk.cut_power()
+    with Client() as client:
+        kept = {transfer.transfer_id for transfer in client.transfers.list()}
+        assert kept == set(ids)
+        client.transfers.set_limits(running_transfers=4, bandwidth_bps=0)
+        for transfer_id in ids:
+            client.transfers.get(transfer_id).wait(timeout_s=60)
+        assert client.projects.get(project_id).name == "P"
+
+
+def test_a_finished_upload_is_whole(disk: Disk, home: Home) -> None:
+    path = make_file(home.data / "big", 40 * MIB)
+    with Client() as client:
+        project_id = client.create_project("P").project_id
+        result = client.upload(path, title="t", owner_type="project", owner_id=project_id, chunk_size_mb=4)
+    disk.cut_power()
+    with Client() as client:
+        got = client.download(result.asset_id, home.root / "dl")
+        assert same_bytes(path, Path(got.files[0].local_path))
+
+
+def test_a_cut_in_the_middle_of_an_upload_costs_only_parts_in_flight(disk: Disk, home: Home) -> None:
+    path = make_file(home.data / "big", 64 * MIB)
+    with Client() as client:
+        project_id = client.create_project("P").project_id
+        client.transfers.set_limits(bandwidth_bps=32 * MIB)
+        transfer = client.transfers.upload(path, title="t", owner_type="project", owner_id=project_id, chunk_size_mb=1)
+        wait_for(lambda: transfer.info().bytes_done > 16 * MIB, what="a quarter of the bytes")
+    disk.cut_power()
+    with Client() as client:
+        client.transfers.set_limits(bandwidth_bps=0)
+        handle = client.transfers.get(transfer.id)
+        result = handle.wait(timeout_s=60)
+        assert handle.info().resent_bytes <= 16 * MIB
+        got = client.download(result.asset_id, home.root / "dl")
+        assert same_bytes(path, Path(got.files[0].local_path))
+
+
+@pytest.mark.parametrize("round_number", range(3))
+def test_a_published_download_is_whole_or_absent(disk: Disk, home: Home, round_number: int) -> None:
+    size = (round_number + 1) * 5 * MIB + 1
+    path, dest = make_file(home.data / "file", size), disk.root / "dl"
+    with Client() as client:
+        project_id = client.create_project("P").project_id
+        asset_id = client.upload(path, title="t", owner_type="project", owner_id=project_id).asset_id
+        client.transfers.set_limits(bandwidth_bps=(round_number + 1) * 4 * MIB)
+        transfer = client.transfers.download(asset_id, dest)
+        wait_for(lambda: transfer.info().bytes_done > 0 or transfer.info().state == "succeeded", what="a start")
+    disk.cut_power()
+    if (dest / "file").exists():
+        assert same_bytes(path, dest / "file")
+    with Client() as client:
+        client.transfers.set_limits(bandwidth_bps=0)
+        client.transfers.get(transfer.id).wait(timeout_s=60)
+    assert same_bytes(path, dest / "file")
+
+
+def test_a_succeeded_download_survives_the_cut_right_after(disk: Disk, home: Home) -> None:
+    path, dest = make_file(home.data / "file", 3 * MIB), disk.root / "dl"
+    with Client() as client:
+        project_id = client.create_project("P").project_id
+        asset_id = client.upload(path, title="t", owner_type="project", owner_id=project_id).asset_id
+        client.download(asset_id, dest)
+    disk.cut_power()
+    assert same_bytes(path, dest / "file")
