@@ -1,7 +1,7 @@
 """Contents: immutable versions of an asset's bytes, made by a commit (upload step 10) and read by downloads (D7).
 
-One transaction makes a content visible: version, files, asset, quota and session together or not at all. Whether the bytes
-are in place is the caller's to see to before.
+One transaction makes a content visible: version, files, asset, quota and session together or not at all. Whether the
+bytes are in place is the caller's to see to before.
 """
 
 from __future__ import annotations
@@ -63,8 +63,9 @@ def commit(
         return Committed(latest, False)
     if not published:
         return None
-    content_id = new_id("cnt")
-    _insert(conn, actor, session, summary, content_id=content_id, latest=latest, now_us=now_us)
+    content_id, version = new_id("cnt"), 1 if latest is None else latest.version + 1
+    row = _row(session, summary, version) | {"id": content_id, "created_at": now_us, "created_by": actor.principal_id}
+    conn.execute(insert(t.contents), row)
     conn.execute(insert(t.content_files), _file_rows(content_id, summary, key_of))
     _show(conn, actor, session, summary, content_id, now_us)
     _settle(conn, session, content_id)
@@ -84,6 +85,12 @@ def get(conn: Connection, actor: Actor, content_id: str) -> Row[Any]:
             raise
         raise _not_found(content_id) from error
     return found
+
+
+def is_newest(conn: Connection, asset_id: str, digest: bytes) -> bool:
+    """Whether the asset's newest content has this digest: then a commit needs no bytes published."""
+    latest = conn.execute(_LATEST, {"asset": asset_id}).first()
+    return latest is not None and latest.digest == to_text(digest)
 
 
 def find(conn: Connection, content_id: str) -> Row[Any] | None:
@@ -110,7 +117,7 @@ def to_download(conn: Connection, actor: Actor, asset_key: str, content_id: str)
     if not asset_key and not content_id:
         raise invalid("asset_id", "give asset_id or content_id")
     content = get(conn, actor, content_id) if content_id else None
-    asset = require(conn, actor, asset_key or content.asset_id if content else asset_key, "read", noun="asset")
+    asset = require(conn, actor, asset_key or (content.asset_id if content else ""), "read", noun="asset")
     if content is None:
         if asset.row.state != "ready":
             message = f"the asset '{asset_key}' has no content yet: its first upload is not finished"
@@ -147,28 +154,15 @@ def referenced(conn: Connection, blob_keys: Sequence[str]) -> set[str]:
     return set(conn.execute(_REFERENCED, {"keys": list(blob_keys)}).scalars())
 
 
-def _insert(
-    conn: Connection,
-    actor: Actor,
-    session: Row[Any],
-    summary: Summary,
-    *,
-    content_id: str,
-    latest: Row[Any] | None,
-    now_us: int,
-) -> None:
-    row = {
-        "id": content_id,
+def _row(session: Row[Any], summary: Summary, version: int) -> dict[str, object]:
+    return {
         "asset_id": session.asset_id,
-        "version": 1 if latest is None else latest.version + 1,
+        "version": version,
         "digest": to_text(summary.digest),
         "size_bytes": summary.size_bytes,
         "file_count": len(summary.files),
         "message": session.message,
-        "created_at": now_us,
-        "created_by": actor.principal_id,
     }
-    conn.execute(insert(t.contents), row)
 
 
 def _file_rows(content_id: str, summary: Summary, key_of: Callable[[int], str]) -> list[dict[str, object]]:

@@ -1,7 +1,7 @@
 """Upload sessions: what is announced before bytes come, and what is reserved for it (upload step 7).
 
-Opening checks rights, alias and quota; aborting gives everything back. Parts are `parts.py`'s, the commit `contents.py`'s,
-bytes the blob store's. Times are microseconds since the epoch and given by the caller.
+Opening checks rights, alias and quota; aborting gives everything back. Parts are `parts.py`'s, the commit
+`contents.py`'s, bytes the blob store's. Times are microseconds since the epoch and given by the caller.
 """
 
 from __future__ import annotations

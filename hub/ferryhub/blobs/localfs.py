@@ -1,0 +1,287 @@
+"""Blobs as files: staged under `uploads/<session>/<file index>`, published as `blobs/<2 characters>/<key>`.
+
+Upload step 8: parts land in a sparse staging file. Step 10: fsync, rename, fsync of the directories. D8: ranges go out.
+One hub process at a time owns a root. Only ids made by the hub become names here, never a client's words.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from ferryhub.blobs.store import StagedFile, Stored, is_blob_key
+from ferrywire.ids import is_id
+from ferrywire.reasons import FerryError
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_DIR_FLAGS: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+_FILE_FLAGS: Final = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
+#: macOS has no fdatasync.
+_datasync = getattr(os, "fdatasync", os.fsync)
+
+
+class LocalBlobStore:
+    """A `BlobStore` on a file system, with every capability. Directories are made 0700, published blobs are 0400."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._uploads = root / "uploads"
+        self._blobs = root / "blobs"
+        for directory in (root, self._uploads, self._blobs):
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    def publish(self, files: Sequence[StagedFile]) -> list[StagedFile]:
+        """See `BlobStore`. The size of each file is checked; its bytes were verified as they came."""
+        with self.explained():
+            missing = [file for file in files if not self.holds(file)]
+            if missing:
+                return missing
+            touched = {directory for file in files for directory in self._publish_one(file)}
+            for directory in sorted(touched):
+                if directory.exists():
+                    _sync_directory(directory)
+        return []
+
+    def _publish_one(self, file: StagedFile) -> tuple[Path, ...]:
+        """Rename one staged file; returns the directories to sync. After a crash the rename may have been done."""
+        staged, final = self._staged(file), self.blob_path(file.key)
+        if staged.exists():
+            if not final.parent.exists():
+                final.parent.mkdir(mode=0o700, exist_ok=True)
+                _sync_directory(self._blobs)
+            _sync_file(staged)
+            staged.rename(final)
+        # The new mode also renews ctime: the sweep must see a blob that was staged long ago as young.
+        final.chmod(0o400)
+        return staged.parent, final.parent
+
+    def _is_published(self, file: StagedFile) -> bool:
+        return _size(self.blob_path(file.key)) == file.size_bytes
+
+    def discard(self, session_id: str) -> None:
+        """See `BlobStore`."""
+        if not is_id(session_id, "upl"):
+            raise ValueError(f"not a session id: {session_id!r}")
+        with self.explained():
+            if (self._uploads / session_id).exists():
+                shutil.rmtree(self._uploads / session_id)
+                _sync_directory(self._uploads)
+
+    def delete(self, key: str) -> None:
+        """See `BlobStore`."""
+        with self.explained():
+            self.blob_path(key).unlink(missing_ok=True)
+
+    def sessions(self) -> Iterator[Stored]:
+        """See `BlobStore`."""
+        for entry in _entries(self._uploads):
+            if is_id(entry.name, "upl"):
+                yield Stored(entry.name, _touched(entry))
+
+    def blobs(self) -> Iterator[Stored]:
+        """See `BlobStore`."""
+        for shard in _entries(self._blobs):
+            for entry in _entries(Path(shard.path)):
+                if is_blob_key(entry.name):
+                    yield Stored(entry.name, _touched(entry))
+
+    def open_part(self, file: StagedFile, offset: int) -> LocalPartWriter:
+        """See `SupportsPartWrites`."""
+        return LocalPartWriter(self, file, offset)
+
+    def open_blob(self, key: str) -> LocalBlobReader | None:
+        """See `SupportsReads`."""
+        try:
+            return LocalBlobReader(self.blob_path(key))
+        except FileNotFoundError:
+            return None
+
+    def staging_path(self, file: StagedFile) -> Path:
+        """See `SupportsLocalFiles`. Sparse: no space is taken before bytes come."""
+        path = self._staged(file)
+        with self.explained():
+            if _size(path) != file.size_bytes:
+                self._stage(path, file)
+        return path
+
+    def _stage(self, path: Path, file: StagedFile) -> None:
+        if not path.parent.exists():
+            path.parent.mkdir(mode=0o700, exist_ok=True)
+            _sync_directory(self._uploads)
+        if not path.exists() and self._is_published(file):
+            self._take_back(path, file)
+            return
+        # Two parts of one file may get here at once: neither may cut off what the other wrote, so never O_TRUNC.
+        fd = os.open(path, _FILE_FLAGS | os.O_CREAT, 0o600)
+        try:
+            os.ftruncate(fd, file.size_bytes)
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+        _sync_directory(path.parent)
+
+    def _take_back(self, path: Path, file: StagedFile) -> None:
+        """A commit was cut short after this file's rename, and now a part of it is sent anew."""
+        blob = self.blob_path(file.key)
+        blob.chmod(0o600)
+        blob.rename(path)
+        _sync_directory(path.parent)
+        _sync_directory(blob.parent)
+
+    def holds(self, file: StagedFile) -> bool:
+        """See `BlobStore`."""
+        return _size(self._staged(file)) == file.size_bytes or self._is_published(file)
+
+    def blob_path(self, key: str) -> Path:
+        """See `SupportsLocalFiles`. Files of one session share a directory, so that one fsync serves them all."""
+        if not is_blob_key(key):
+            raise ValueError(f"not a blob key: {key!r}")
+        return self._blobs / key.partition("-")[0][-2:] / key
+
+    def _staged(self, file: StagedFile) -> Path:
+        if not is_id(file.session_id, "upl"):
+            raise ValueError(f"not a session id: {file.session_id!r}")
+        return self._uploads / file.session_id / str(int(file.file_index))
+
+    def _free_bytes(self) -> int:
+        """What the file system has left for us, in bytes."""
+        space = os.statvfs(self._root)
+        return space.f_bavail * space.f_frsize
+
+    @contextmanager
+    def explained(self) -> Iterator[None]:
+        """Give an OSError its reason."""
+        try:
+            yield
+        except OSError as error:
+            raise self._explain(error) from error
+
+    def _explain(self, error: OSError) -> FerryError:
+        """The reason of an OSError of this store. The message names no path: clients get to see it."""
+        where, words = "the hub's storage", error.strerror or str(error)
+        if error.errno in _FULL:
+            free = self._free_bytes()
+            return FerryError("DISK_FULL", f"{where} is full: {free} bytes are free", path=where, freeBytes=free)
+        if error.errno == errno.EROFS:
+            return FerryError("READ_ONLY", f"{where} is read-only", path=where)
+        return FerryError("IO_ERROR", f"{where} failed: {words}", path=where)
+
+
+class LocalPartWriter:
+    """See `PartWriter`. The lock keeps a write under way from meeting a closed, perhaps reused, descriptor.
+
+    Opens the file at the first write, so that an owner who goes away before has nothing to close.
+    """
+
+    def __init__(self, store: LocalBlobStore, file: StagedFile, offset: int) -> None:
+        self._store = store
+        self._file = file
+        self._offset = offset
+        self._fd: int | None = None
+        self._closed = False
+        self._lock = threading.Lock()
+
+    def write(self, window: memoryview) -> None:
+        """See `PartWriter`."""
+        with self._lock:
+            fd = self._open_fd()
+            with self._store.explained():
+                while window:
+                    written = os.pwrite(fd, window, self._offset)
+                    self._offset += written
+                    window = window[written:]
+
+    def sync(self) -> None:
+        """See `PartWriter`."""
+        with self._lock, self._store.explained():
+            _datasync(self._open_fd())
+
+    def close(self) -> None:
+        """See `PartWriter`."""
+        with self._lock:
+            fd, self._fd, self._closed = self._fd, None, True
+            if fd is not None:
+                os.close(fd)
+
+    def _open_fd(self) -> int:
+        if self._closed:
+            raise ValueError("the part was closed")
+        if self._fd is None:
+            path = self._store.staging_path(self._file)
+            with self._store.explained():
+                self._fd = os.open(path, _FILE_FLAGS)
+        return self._fd
+
+
+class LocalBlobReader:
+    """See `BlobReader`. Holds a Python file, which closes itself when nobody is left to do it."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = open(path, "rb", buffering=0, opener=_open_no_follow)  # noqa: SIM115 - held open; needs opener
+        self._size_bytes = os.fstat(self._file.fileno()).st_size
+        self._lock = threading.Lock()
+
+    @property
+    def size_bytes(self) -> int:
+        """See `BlobReader`."""
+        return self._size_bytes
+
+    def read(self, offset: int, count: int) -> bytes:
+        """See `BlobReader`."""
+        with self._lock:
+            return os.pread(self._file.fileno(), count, offset)
+
+    def close(self) -> None:
+        """See `BlobReader`."""
+        with self._lock:
+            self._file.close()
+
+
+def _open_no_follow(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC)
+
+
+def _size(path: Path) -> int | None:
+    try:
+        return path.lstat().st_size
+    except FileNotFoundError:
+        return None
+
+
+def _entries(directory: Path) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(directory) as entries:
+            return list(entries)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def _touched(entry: os.DirEntry[str]) -> float:
+    """The latest of mtime and ctime: a rename or a new mode renews only the second."""
+    try:
+        stat = entry.stat(follow_symlinks=False)
+    except FileNotFoundError:
+        return float("inf")
+    return max(stat.st_mtime, stat.st_ctime)
+
+
+def _sync_file(path: Path) -> None:
+    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def _sync_directory(path: Path) -> None:
+    fd = os.open(path, _DIR_FLAGS)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

@@ -1,0 +1,71 @@
+"""Signed URLs: who holds one may put this part, or get this blob, until it expires, and do nothing else.
+
+Upload step 8 (SignParts makes them, the byte endpoint checks them) and D7/D8. HMAC-SHA256 over method, path, expiry,
+size and digest. Pure: the secret and the time are given. Never log a URL made here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from dataclasses import dataclass
+from urllib.parse import parse_qsl, urlencode
+
+from ferryhub.blobs.store import blob_key
+from ferrywire.reasons import FerryError
+
+UPLOADS_PATH = "/blobs/uploads"
+BLOBS_PATH = "/blobs"
+
+
+@dataclass(frozen=True, slots=True)
+class PartClaim:
+    """What a URL for a part allows: these bytes, at this place."""
+
+    session_id: str
+    file_index: int
+    part_number: int
+    size_bytes: int
+    digest: bytes
+
+    @property
+    def path(self) -> str:
+        return f"{UPLOADS_PATH}/{self.session_id}/{self.file_index}/{self.part_number}"
+
+    @property
+    def key(self) -> str:
+        return blob_key(self.session_id, self.file_index)
+
+
+class UrlSigner:
+    """Makes and checks signed URLs, relative to the hub's address. `expires_at` is seconds since the epoch."""
+
+    def __init__(self, secret: bytes) -> None:
+        self._secret = secret
+
+    def put_url(self, claim: PartClaim, expires_at: int) -> str:
+        """The URL to PUT a part to."""
+        bound = {"expires": str(expires_at), "size": str(claim.size_bytes), "digest": claim.digest.hex()}
+        return self._url("PUT", claim.path, bound)
+
+    def get_url(self, key: str, expires_at: int) -> str:
+        """The URL to GET a blob, or ranges of it, from."""
+        return self._url("GET", f"{BLOBS_PATH}/{key}", {"expires": str(expires_at)})
+
+    def check(self, method: str, path: str, query: str, now_s: float) -> dict[str, str]:
+        """The signed values of a URL. `SIGNATURE_INVALID` when any was changed, or when it has expired."""
+        values = dict(parse_qsl(query, keep_blank_values=True))
+        given = values.pop("sig", "")
+        if not hmac.compare_digest(given.encode(), self._sign(method, path, values).encode()):
+            raise FerryError("SIGNATURE_INVALID", "the URL's signature is wrong: ask for a new one")
+        if not values.get("expires", "").isdecimal() or int(values["expires"]) <= now_s:
+            raise FerryError("SIGNATURE_INVALID", "the URL has expired: ask for a new one")
+        return values
+
+    def _url(self, method: str, path: str, bound: dict[str, str]) -> str:
+        return f"{path}?{urlencode(bound)}&sig={self._sign(method, path, bound)}"
+
+    def _sign(self, method: str, path: str, bound: dict[str, str]) -> str:
+        """Over every value of the query, sorted, so that none can be added, dropped or changed."""
+        text = "\n".join([method, path, urlencode(sorted(bound.items()))])
+        return hmac.new(self._secret, text.encode(), hashlib.sha256).hexdigest()

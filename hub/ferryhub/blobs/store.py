@@ -1,0 +1,142 @@
+"""What the hub needs from a place that keeps bytes: a small protocol, and capabilities beside it.
+
+Upload step 8 (parts arrive), 10 (publish) and D7/D8 (ranges go out). Names on the store come from the hub's own ids,
+never from a client. No SQL, no HTTP, no digests of whole files here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Protocol, runtime_checkable
+
+#: What one read or write moves at most, in bytes. A window, never a part, is held in memory.
+WINDOW_BYTES: Final = 1 << 20
+
+_KEY = re.compile(r"(?P<session>[0-9A-HJKMNP-TV-Z]{26})-(?P<index>0|[1-9][0-9]{0,9})")
+_SESSION_PREFIX = "upl_"
+
+
+def blob_key(session_id: str, file_index: int) -> str:
+    """The name of the blob that a file of a session becomes: the session's ULID and the file's index.
+
+    Made from the hub's ids alone, so that a commit repeated after a crash finds what the first one published.
+    """
+    return f"{session_id.removeprefix(_SESSION_PREFIX)}-{file_index}"
+
+
+def is_blob_key(text: str) -> bool:
+    """Whether the text has the form of a blob key: nothing else may become a path."""
+    return _KEY.fullmatch(text) is not None
+
+
+def session_of(key: str) -> str:
+    """The session that published the blob."""
+    return _SESSION_PREFIX + key.rpartition("-")[0]
+
+
+@dataclass(frozen=True, slots=True)
+class StagedFile:
+    """A file of a session whose parts are arriving. Never empty: an empty file has no bytes to keep."""
+
+    session_id: str
+    file_index: int
+    size_bytes: int
+
+    @property
+    def key(self) -> str:
+        return blob_key(self.session_id, self.file_index)
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """Something the store keeps, for the sweep. `touched_at` is seconds since the epoch, the latest sign of use."""
+
+    name: str
+    touched_at: float
+
+
+class BlobStore(Protocol):
+    """Keeps blobs. Blocking: callers use threads.
+
+    *Retry.* Every method may be repeated, after a crash at any point too, and then ends in the same state.
+    *Durability.* What a method did survives a power loss once it has returned.
+    *Immutability.* A published blob never changes.
+    *Errors.* `FerryError` with DISK_FULL, READ_ONLY or IO_ERROR; what a caller can wait out is `retryable`.
+    """
+
+    def publish(self, files: Sequence[StagedFile]) -> list[StagedFile]:
+        """Make staged files blobs; a file that is a blob already is left alone. Returns the files whose bytes are not
+        there: then nothing was published, and the caller has their parts sent again."""
+
+    def holds(self, file: StagedFile) -> bool:
+        """Whether bytes of the file are there, staged or published. When not, part rows that say so are void."""
+
+    def discard(self, session_id: str) -> None:
+        """Remove what is staged for a session. Published blobs stay."""
+
+    def delete(self, key: str) -> None:
+        """Remove a blob; a missing one is fine."""
+
+    def sessions(self) -> Iterator[Stored]:
+        """The sessions that have something staged."""
+
+    def blobs(self) -> Iterator[Stored]:
+        """The keys of all blobs."""
+
+
+class PartWriter(Protocol):
+    """Takes the bytes of one part in order. Blocking; safe to `close` from any thread at any time."""
+
+    def write(self, window: memoryview) -> None:
+        """Store the next bytes at their place."""
+
+    def sync(self) -> None:
+        """Make everything written durable. After an error the part must be sent again, never just synced again."""
+
+    def close(self) -> None:
+        """Let go. Waits for a `write` under way; later ones fail."""
+
+
+class BlobReader(Protocol):
+    """Reads one blob. Blocking."""
+
+    @property
+    def size_bytes(self) -> int:
+        """The size of the blob, in bytes."""
+
+    def read(self, offset: int, count: int) -> bytes:
+        """At most `count` bytes from `offset`; fewer only at the end."""
+
+    def close(self) -> None:
+        """Let go. Waits for a `read` under way."""
+
+
+@runtime_checkable
+class SupportsPartWrites(Protocol):
+    """The hub itself can receive parts for this store."""
+
+    def open_part(self, file: StagedFile, offset: int) -> PartWriter:
+        """Take bytes of a staged file from `offset` on."""
+
+
+@runtime_checkable
+class SupportsReads(Protocol):
+    """The hub itself can give out ranges of this store's blobs."""
+
+    def open_blob(self, key: str) -> BlobReader | None:
+        """Read a blob; None when there is none."""
+
+
+@runtime_checkable
+class SupportsLocalFiles(Protocol):
+    """Callers on this machine may open the files themselves."""
+
+    def staging_path(self, file: StagedFile) -> Path:
+        """The file that takes a staged file's bytes, made with its full length, its name durable. A file that was
+        published by a commit cut short is taken back: nothing refers to it yet."""
+
+    def blob_path(self, key: str) -> Path:
+        """The file of a blob."""
