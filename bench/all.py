@@ -1,0 +1,22 @@
+"""All benchmarks, one after the other: `python bench/all.py`. Exit status 1 when a bar is missed."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+BENCHMARKS = ("startup", "forwarding", "memory")
+
+
+def main() -> int:
+    missed = 0
+    for name in BENCHMARKS:
+        print(f"── {name}", flush=True)
+        missed += subprocess.run([sys.executable, HERE / f"{name}.py"], check=False).returncode != 0
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,91 @@
+"""What every benchmark needs: a home for a daemon of its own, medians, a table, and a JSON file in bench/results/."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shutil
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from ferryman import Client, DaemonError
+
+RESULTS = Path(__file__).resolve().parent / "results"
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One measured value. `bar` is what it must not exceed; None where it only informs."""
+
+    name: str
+    value: float
+    unit: str
+    bar: float | None = None
+    runs: int = 1
+
+    @property
+    def good(self) -> bool:
+        return self.bar is None or self.value <= self.bar
+
+
+@contextmanager
+def fresh_home() -> Iterator[Path]:
+    """A short directory where a daemon of our own lives, by environment; the daemon is stopped at the end."""
+    root = Path(tempfile.mkdtemp(prefix="fyb"))
+    saved = dict(os.environ)
+    for name in [name for name in os.environ if name.startswith("FERRYMAN_")]:
+        del os.environ[name]
+    for kind in ("STATE", "CONFIG", "RUNTIME"):
+        os.environ[f"FERRYMAN_{kind}_DIR"] = str(root / kind.lower())
+        (root / kind.lower()).mkdir(mode=0o700)
+    os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
+    try:
+        yield root
+    finally:
+        stop_daemon()
+        os.environ.clear()
+        os.environ.update(saved)
+        shutil.rmtree(root, ignore_errors=True)
+
+
+def stop_daemon() -> None:
+    """Stop the daemon of this home and wait until it has gone, so that the next start is a cold one."""
+    with suppress(DaemonError), Client(auto_start=False) as client:
+        pid = client.daemon.info().pid
+        client.daemon.shutdown()
+        with suppress(ProcessLookupError):
+            while True:
+                os.kill(pid, 0)
+                time.sleep(0.01)
+
+
+def median(values: Sequence[float]) -> float:
+    return statistics.median(values)
+
+
+def quantile(values: Sequence[float], share: float) -> float:
+    """The value below which `share` of them lie."""
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
+
+
+def report(benchmark: str, figures: Sequence[Figure]) -> int:
+    """Print a table, write JSON, and return 1 when a bar is missed."""
+    width = max(len(figure.name) for figure in figures)
+    for figure in figures:
+        bar = (
+            "" if figure.bar is None else f"  at most {figure.bar:g} {figure.unit}: {'ok' if figure.good else 'MISSED'}"
+        )
+        print(f"{figure.name:<{width}}  {figure.value:10.3f} {figure.unit:<3}{bar}")
+    RESULTS.mkdir(exist_ok=True)
+    machine = {"cpus": os.cpu_count(), "system": platform.platform(), "python": platform.python_version()}
+    page = {"benchmark": benchmark, "time": time.time(), "machine": machine, "figures": [asdict(f) for f in figures]}
+    (RESULTS / f"{benchmark}.json").write_text(json.dumps(page, indent=1))
+    return 0 if all(figure.good for figure in figures) else 1
