@@ -23,7 +23,7 @@ def caller() -> Actor:
     return actor
 
 
-def set_caller(actor: Actor) -> None:
+def set_caller(actor: Actor | None) -> None:
     """Say who calls, for the rest of this request."""
     _caller.set(actor)
 

@@ -1,0 +1,112 @@
+"""The hub's composition root: builds every object, owns their lifetimes; the CLI and the daemon alone import it.
+
+In a process of its own `ferryhub serve` puts `Hub.asgi` behind a server; embedded, the daemon calls it in process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import IO, Final
+
+from ferryhub.catalogue import principals, schema
+from ferryhub.catalogue.database import Database, sqlite_url
+from ferryhub.catalogue.paging import PageSeal
+from ferryhub.catalogue.settings import PAGE_SECRET
+from ferryhub.config import HubSettings
+from ferryhub.rpc.access import AccessService
+from ferryhub.rpc.asset import AssetService
+from ferryhub.rpc.collection import CollectionService
+from ferryhub.rpc.edge import AsgiApp, Edge
+from ferryhub.rpc.identity import Identities
+from ferryhub.rpc.project import ProjectService
+from ferryhub.rpc.relationship import RelationshipService
+
+#: Held by the hub that uses a state directory.
+LOCK_NAME: Final = "hub.lock"
+
+
+def create_hub(settings: HubSettings) -> Hub:
+    """A hub that is not started: no file is touched and no event loop needed yet."""
+    return Hub(settings)
+
+
+@asynccontextmanager
+async def open_catalogue(settings: HubSettings) -> AsyncIterator[tuple[Database, Mapping[str, bytes]]]:
+    """The catalogue with its schema up to date, and the hub's secrets. Closed at the end."""
+    database = await asyncio.to_thread(lambda: Database(sqlite_url(settings.catalogue_path)))
+    try:
+        secrets = await database.read(schema.secrets_if_current)
+        if secrets is None:
+            secrets = await database.write(schema.bring_up)
+        yield database, secrets
+    finally:
+        await database.close()
+
+
+def lock_state_dir(state_dir: Path) -> IO[bytes]:
+    """Take a state directory for one hub until the file is closed or the process ends. Error: `RuntimeError`."""
+    state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    lock = (state_dir / LOCK_NAME).open("ab")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        lock.close()
+        raise RuntimeError(f"another hub uses {state_dir}; stop it first or choose another directory") from error
+    return lock
+
+
+class Hub:
+    """One hub. `start()` it, hand out `asgi`, `close()` it, all in one event loop."""
+
+    def __init__(self, settings: HubSettings) -> None:
+        self._settings = settings
+        self._lifetime = AsyncExitStack()
+        self._database: Database | None = None
+        self._asgi: AsgiApp | None = None
+        self._identities: Identities | None = None
+
+    @property
+    def asgi(self) -> AsgiApp:
+        """The ASGI app of a started hub. An in-process caller names its user in the scope's `ferryman.principal`."""
+        if self._asgi is None:
+            raise RuntimeError("start the hub before using it")
+        return self._asgi
+
+    async def start(self) -> None:
+        """Open the catalogue, migrate it when that is due, and start sweeping.
+
+        Error: `RuntimeError` when another hub uses the state directory. On failure everything is closed again.
+        """
+        async with AsyncExitStack() as stack:
+            stack.enter_context(await asyncio.to_thread(lock_state_dir, self._settings.state_dir))
+            database, secrets = await stack.enter_async_context(open_catalogue(self._settings))
+            self._database, self._identities = database, Identities(database)
+            self._asgi = self._edge(database, self._identities, secrets)
+            self._lifetime = stack.pop_all()
+
+    async def ensure_principal(self, principal_id: str, email: str) -> None:
+        """Make a user exist on whose behalf an in-process caller acts, with all scopes. Error: `INVALID_ARGUMENT`."""
+        if self._database is None or self._identities is None:
+            raise RuntimeError("start the hub before using it")
+        await self._database.write(principals.ensure, principal_id, email)
+        self._identities.forget_all()
+
+    async def close(self) -> None:
+        """Stop sweeping and close the catalogue. Harmless on a hub that is not started."""
+        self._asgi = None
+        await self._lifetime.aclose()
+
+    def _edge(self, database: Database, identities: Identities, secrets: Mapping[str, bytes]) -> Edge:
+        pages = PageSeal(secrets[PAGE_SECRET])
+        services = {
+            "ProjectService": ProjectService(database, pages, quota_bytes=self._settings.default_quota_bytes),
+            "CollectionService": CollectionService(database, pages),
+            "AssetService": AssetService(database, pages),
+            "RelationshipService": RelationshipService(database, pages),
+            "AccessService": AccessService(database, pages),
+        }
+        return Edge(services, identities, None)

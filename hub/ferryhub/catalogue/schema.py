@@ -1,0 +1,77 @@
+"""Brings the catalogue's schema up to date when the hub starts.
+
+One plain SELECT tells whether anything is due; only then Alembic, a quarter of a second to import, is loaded. A new
+database is made from the metadata and stamped; a test proves that the revisions give the same. To add a revision:
+change `tables.py`, add a file in `migrations/versions/`, set `HEAD`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from sqlalchemy import Column, Connection, MetaData, PrimaryKeyConstraint, String, Table, insert, inspect, select
+
+from ferryhub.catalogue.settings import load_secrets, make_secrets
+from ferryhub.catalogue.tables import metadata
+from ferrywire.reasons import FerryError
+
+#: The newest revision in `migrations/versions/`.
+HEAD: Final = "0001"
+MIGRATIONS: Final = Path(__file__).with_name("migrations")
+
+#: Alembic's own table, as Alembic makes it.
+_stamp = Table(
+    "alembic_version",
+    MetaData(),
+    Column("version_num", String(32), nullable=False),
+    PrimaryKeyConstraint("version_num", name="alembic_version_pkc"),
+)
+_REVISION = select(_stamp.c.version_num)
+
+
+def revision(conn: Connection) -> str | None:
+    """The revision the database is at; None for an empty one."""
+    if not inspect(conn).has_table(_stamp.name):
+        return None
+    found: str | None = conn.execute(_REVISION).scalar()
+    return found
+
+
+def secrets_if_current(conn: Connection) -> dict[str, bytes] | None:
+    """The hub's secrets when nothing is due; None when `bring_up` must run."""
+    return load_secrets(conn) if revision(conn) == HEAD else None
+
+
+def bring_up(conn: Connection) -> dict[str, bytes]:
+    """Make or migrate the schema and the hub's secrets, in one transaction. Error: `UNIMPLEMENTED` if it is newer."""
+    # Another process may have done it while this one waited for the write lock.
+    at = revision(conn)
+    if at is None:
+        create(conn)
+    elif at != HEAD:
+        upgrade(conn)
+    return make_secrets(conn)
+
+
+def create(conn: Connection) -> None:
+    """Make every table in an empty database and say that it is at the newest revision."""
+    metadata.create_all(conn)
+    _stamp.create(conn)
+    conn.execute(insert(_stamp), {"version_num": HEAD})
+
+
+def upgrade(conn: Connection) -> None:
+    """Run the revisions that are due. Error: `UNIMPLEMENTED` for a catalogue of a newer hub."""
+    from alembic import command
+    from alembic.config import Config
+    from alembic.util import CommandError
+
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    config.attributes["connection"] = conn
+    try:
+        command.upgrade(config, "head")
+    except CommandError as error:
+        message = f"the catalogue is at revision {revision(conn)}, which this ferryhub does not know; update ferryhub"
+        raise FerryError("UNIMPLEMENTED", message) from error

@@ -1,0 +1,44 @@
+"""What the hub can be told, with meaning and default of each. Read by `app.py` and `cli.py` alone."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+DEFAULT_LISTEN: Final = "127.0.0.1:8720"
+
+
+@dataclass(frozen=True, slots=True)
+class HubSettings:
+    """Settings of one hub."""
+
+    #: Where everything is kept: the catalogue in `catalogue.db`, bytes below `blobs/`. Created private to the user.
+    state_dir: Path
+    #: Hand out file locations to callers that can open them. Only for a hub inside the caller's own daemon.
+    local_files: bool = False
+    #: How long an upload session lives without being used, in seconds.
+    session_ttl_s: float = 7 * 24 * 3600
+    #: How long a signed URL works, in seconds.
+    url_ttl_s: float = 3600
+    #: What a new project or user may store, in bytes.
+    default_quota_bytes: int = 1 << 50
+    #: How often expired sessions and unreferenced blobs are looked for, in seconds; 0 means never.
+    sweep_interval_s: float = 600
+
+    @property
+    def catalogue_path(self) -> Path:
+        """The SQLite file."""
+        return self.state_dir / "catalogue.db"
+
+    @property
+    def blobs_dir(self) -> Path:
+        """Where the blob store keeps its files."""
+        return self.state_dir / "blobs"
+
+
+def default_state_dir() -> Path:
+    """$XDG_STATE_HOME/ferryhub, else ~/.local/state/ferryhub."""
+    base = os.environ.get("XDG_STATE_HOME")
+    return (Path(base) if base else Path.home() / ".local" / "state") / "ferryhub"

@@ -1,0 +1,85 @@
+"""The hub's front door, a plain ASGI app: sends each request to its service, its byte endpoint or a 404.
+
+Takes an in-process caller's word for who calls from the scope, where the network cannot put it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from typing import Any, Final
+
+from ferryapi.hub.v1.access_service_connect import AccessServiceASGIApplication
+from ferryapi.hub.v1.asset_service_connect import AssetServiceASGIApplication
+from ferryapi.hub.v1.collection_service_connect import CollectionServiceASGIApplication
+from ferryapi.hub.v1.content_service_connect import ContentServiceASGIApplication
+from ferryapi.hub.v1.project_service_connect import ProjectServiceASGIApplication
+from ferryapi.hub.v1.relationship_service_connect import RelationshipServiceASGIApplication
+from ferryhub.rpc.caller import set_caller, vouch
+from ferryhub.rpc.codec import codecs
+from ferryhub.rpc.errors import ErrorInterceptor
+from ferryhub.rpc.identity import Identities, IdentityInterceptor
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+AsgiApp = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+#: The scope key by which an in-process caller names the principal it acts for.
+PRINCIPAL_KEY: Final = "ferryman.principal"
+BLOBS_PREFIX: Final = "/blobs/"
+#: Room for 10,000 files or the block digests of hundreds of large parts in one request.
+MAX_REQUEST_BYTES: Final = 32 << 20
+
+_APPLICATIONS: Final = {
+    "ProjectService": ProjectServiceASGIApplication,
+    "CollectionService": CollectionServiceASGIApplication,
+    "AssetService": AssetServiceASGIApplication,
+    "RelationshipService": RelationshipServiceASGIApplication,
+    "AccessService": AccessServiceASGIApplication,
+    "ContentService": ContentServiceASGIApplication,
+}
+
+
+class Edge:
+    """Routes by path. `services` are the service objects by their short name; `blobs` serves the byte endpoints."""
+
+    def __init__(self, services: Mapping[str, Any], identities: Identities, blobs: AsgiApp | None) -> None:
+        interceptors = (ErrorInterceptor(max_request_bytes=MAX_REQUEST_BYTES), IdentityInterceptor(identities))
+        self._blobs = blobs
+        self._services: dict[str, AsgiApp] = {}
+        for name, service in services.items():
+            options: dict[str, Any] = {"interceptors": interceptors, "codecs": codecs()}
+            application = _APPLICATIONS[name](service, read_max_bytes=MAX_REQUEST_BYTES, **options)
+            self._services[application.path] = application
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            raise RuntimeError(f"the hub speaks HTTP, not {scope['type']}")
+        path: str = scope["path"]
+        if self._blobs and path.startswith(BLOBS_PREFIX):
+            await self._blobs(scope, receive, send)
+        elif service := self._services.get(path.rpartition("/")[0]):
+            await _serve(service, scope, receive, send)
+        elif path == "/healthz":
+            await _plain(send, 200, b"ok")
+        else:
+            await _plain(send, 404, b"not found")
+
+
+async def _serve(service: AsgiApp, scope: Scope, receive: Receive, send: Send) -> None:
+    vouch(str(scope.get(PRINCIPAL_KEY, "")))
+    set_caller(None)
+    try:
+        await service(scope, receive, send)
+    finally:
+        # In process the daemon's task goes on in this context: leave nothing of the request behind.
+        vouch("")
+        set_caller(None)
+
+
+async def _plain(send: Send, status: int, body: bytes) -> None:
+    headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

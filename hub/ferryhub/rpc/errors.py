@@ -1,0 +1,82 @@
+"""Every error of a call, as the caller gets it: the one place where reasons become Connect errors.
+
+An exception that nobody expected becomes `INTERNAL` with an id; its text stays in the log.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from typing import Any
+
+from connectrpc.code import Code
+from connectrpc.errors import ConnectError, ErrorDetail
+from connectrpc.request import RequestContext
+from protobuf.wkt import Any as WireAny
+
+from ferrywire.reasons import CODE_NUMBERS, FerryError
+from ferrywire.reasons import Code as FerryCode
+from ferrywire.status import fallback_reason, to_status
+
+log = logging.getLogger(__name__)
+
+
+class ErrorInterceptor:
+    """Outermost interceptor: whatever went wrong inside leaves with a reason."""
+
+    def __init__(self, *, max_request_bytes: int) -> None:
+        self._max_request_bytes = max_request_bytes
+
+    async def on_start(self, ctx: RequestContext[Any, Any]) -> None:
+        """Nothing to do before a call."""
+
+    async def on_end(self, _token: None, ctx: RequestContext[Any, Any], error: Exception | None, /) -> None:
+        """Replace an error by its Connect form."""
+        if error is not None:
+            raise self._to_connect(error, ctx.method.name) from error
+
+    def _to_connect(self, error: Exception, method: str) -> Exception:
+        if isinstance(error, FerryError):
+            return to_connect(error)
+        if isinstance(error, ConnectError):
+            return self._with_reason(error)
+        if type(error).__module__.startswith("connectrpc."):
+            return error  # an HTTP-level refusal, such as an unsupported media type
+        return to_connect(_unexpected(error, method))
+
+    def _with_reason(self, error: ConnectError) -> ConnectError:
+        """The library's own errors: a body that does not parse, one too large, a deadline."""
+        if error.details:
+            return error
+        if isinstance(error.__cause__, FerryError):
+            return to_connect(error.__cause__)
+        if error.code is Code.RESOURCE_EXHAUSTED:
+            limit = self._max_request_bytes
+            return to_connect(FerryError("TOO_LARGE", f"a request may have {limit} bytes at most", limitBytes=limit))
+        if error.code is Code.INVALID_ARGUMENT:
+            return to_connect(
+                FerryError("INVALID_ARGUMENT", f"the request cannot be read: {error.message}", field="body")
+            )
+        return to_connect(FerryError(fallback_reason(_number(error.code)), error.message))
+
+
+def to_connect(error: FerryError) -> ConnectError:
+    """A reason as a Connect error with `ErrorInfo` and, when it is known, `RetryInfo`."""
+    # The library packs only messages of its own protobuf runtime; ours go in ready-made.
+    details = [ErrorDetail(WireAny(type_url=each.type_url, value=each.value)) for each in to_status(error).details]
+    return ConnectError(_CODES[error.code], error.message, details)
+
+
+def _unexpected(error: Exception, method: str) -> FerryError:
+    error_id = secrets.token_hex(6)
+    log.error("rpc_failed method=%s error_id=%s", method, error_id, exc_info=error)
+    return FerryError(
+        "INTERNAL", f"something went wrong inside the hub; its log has error {error_id}", errorId=error_id
+    )
+
+
+def _number(code: Code) -> int:
+    return next((CODE_NUMBERS[ours] for ours, theirs in _CODES.items() if theirs is code), 13)
+
+
+_CODES = {code: Code["CANCELED" if code is FerryCode.CANCELLED else code.name] for code in FerryCode}

@@ -1,0 +1,135 @@
+"""Puts a hub behind uvicorn on a TCP port or a Unix socket: `ferryhub serve`. Not used by an embedded hub."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+import stat
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import uvicorn
+
+from ferryhub.app import create_hub
+from ferryhub.config import HubSettings
+
+_BACKLOG: Final = 2048
+#: How long running requests may take after SIGTERM, in seconds; a part that is cut off is sent again.
+_GRACE_S: Final = 10
+#: A lane keeps its connection while it reads and hashes the next part, in seconds.
+_KEEP_ALIVE_S: Final = 75
+
+
+def serve(settings: HubSettings, listener: socket.socket) -> None:
+    """Serve until SIGTERM or SIGINT, then finish what runs. Says on stdout where it listens once it answers."""
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        runner.run(_serve(settings, listener))
+
+
+async def _serve(settings: HubSettings, listener: socket.socket) -> None:
+    hub = create_hub(settings)
+    await hub.start()
+    try:
+        config = uvicorn.Config(
+            hub.asgi,
+            http="httptools",
+            ws="none",
+            lifespan="off",
+            interface="asgi3",
+            access_log=False,  # request lines hold signed URLs
+            log_config=None,
+            server_header=False,
+            timeout_keep_alive=_KEEP_ALIVE_S,
+            timeout_graceful_shutdown=_GRACE_S,
+        )
+        await _Server(config, _address(listener)).serve(sockets=[listener])
+    finally:
+        await hub.close()
+
+
+class _Server(uvicorn.Server):
+    """uvicorn with its signals handled by the loop, so that the hub is closed after the last request."""
+
+    def __init__(self, config: uvicorn.Config, address: str) -> None:
+        super().__init__(config)
+        self._address = address
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        print(f"ferryhub listening on {self._address}", flush=True)  # noqa: T201
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        # uvicorn's own raises the signal again at the end, which would kill the process before the hub is closed.
+        loop = asyncio.get_running_loop()
+        caught = (signal.SIGTERM, signal.SIGINT)
+        for number in caught:
+            loop.add_signal_handler(number, self.handle_exit, number, None)
+        try:
+            yield
+        finally:
+            for number in caught:
+                loop.remove_signal_handler(number)
+
+
+@contextmanager
+def tcp_socket(listen: str) -> Iterator[socket.socket]:
+    """A listening TCP socket for `HOST:PORT`; port 0 means any that is free."""
+    host, _, port = listen.rpartition(":")
+    if not host or not port.isdecimal():
+        raise RuntimeError(f"--listen '{listen}': give it as HOST:PORT, such as 127.0.0.1:8720")
+    host = host.strip("[]")
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        listener = socket.create_server((host, int(port)), family=family, backlog=_BACKLOG)
+    except (OSError, OverflowError) as error:
+        raise RuntimeError(f"cannot listen on {listen}: {error}") from error
+    with listener:
+        yield listener
+
+
+@contextmanager
+def unix_socket(path: Path) -> Iterator[socket.socket]:
+    """A listening Unix socket that only this user can open; a dead one left by a crash is replaced, a live one not."""
+    _remove_dead(path)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
+        listener.bind(str(path))  # the umask makes it 0600
+        path.chmod(stat.S_IRUSR | stat.S_IWUSR)
+        listener.listen(_BACKLOG)
+        try:
+            yield listener
+        finally:
+            path.unlink(missing_ok=True)
+
+
+def _remove_dead(path: Path) -> None:
+    if not path.is_socket():
+        return
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        try:
+            probe.connect(str(path))
+        except OSError:
+            path.unlink(missing_ok=True)
+            return
+    raise RuntimeError(f"another process listens on {path}; stop it first or choose another path")
+
+
+def _address(listener: socket.socket) -> str:
+    name = listener.getsockname()
+    if listener.family == socket.AF_UNIX:
+        return f"unix:{name}"
+    host = f"[{name[0]}]" if listener.family == socket.AF_INET6 else name[0]
+    return f"http://{host}:{name[1]}"
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """uvloop where it is installed: twice the bytes per second of asyncio's own loop."""
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
+    return factory
