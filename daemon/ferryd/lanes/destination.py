@@ -1,0 +1,151 @@
+"""Where a download goes: directories and the part file below `dest_dir`, never outside it. Download D8.
+
+Names come from a server and are not trusted. Below `dest_dir` every directory is opened from the one above without
+following links, so a link put there in between is noticed, not followed. `dest_dir` itself is the caller's own choice.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from ferryd.lanes.oserrors import destination_error, shown, writing
+from ferrywire.reasons import FerryError
+
+_NAME_BYTES: Final = 255
+_SUFFIX: Final = ".ferry-part"
+_DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+
+
+def segments(path: str) -> list[str]:
+    """The names of a manifest path. UNSAFE_PATH for one that is empty, leads elsewhere, or that no disk can hold."""
+    names = path.split("/")
+    for name in names:
+        if name in ("", ".", "..") or "\0" in name:
+            raise _unsafe(path, f"it contains the name {name!r}")
+        try:
+            size = len(os.fsencode(name))
+        except UnicodeEncodeError:
+            raise _unsafe(path, "it is not valid text") from None
+        if size > _NAME_BYTES:
+            raise _unsafe(path, f"it contains a name of {size} bytes, and at most {_NAME_BYTES} are possible")
+    return names
+
+
+def resolve(dest_dir: str, path: str) -> Path:
+    """The final path of a manifest path."""
+    return Path(_absolute(dest_dir), *segments(path))
+
+
+def part_name(name: str, transfer_id: str) -> str:
+    """The name of a file while it is incomplete; the name is cut so that all of it fits."""
+    tail = f".{transfer_id}{_SUFFIX}"
+    room = _NAME_BYTES - 1 - len(tail)
+    return f".{os.fsencode(name)[:room].decode(errors='ignore')}{tail}"
+
+
+def prepare(dest_dir: str, path: str, size_bytes: int, transfer_id: str, umask: int) -> Path:
+    """Make the directories and the part file, as long as the file will be. An existing part file keeps its bytes."""
+    *parents, name = segments(path)
+    root = _absolute(dest_dir)
+    part = Path(root, *parents, part_name(name, transfer_id))
+    with _directory(root, parents, path, umask) as directory:
+        _make_part(directory, part, size_bytes)
+    return part
+
+
+def check_destination(dest_dir: str) -> None:
+    """Fail early when nothing can be written to `dest_dir`, or to where it would be made."""
+    place = Path(_absolute(dest_dir))
+    while not place.exists() and place != place.parent:
+        if place.is_symlink():
+            raise _unwritable(str(place), "a symbolic link that leads nowhere")
+        place = place.parent
+    if not place.is_dir():
+        raise _unwritable(str(place), "a file, not a directory")
+    with writing(place):
+        flags = os.statvfs(place).f_flag
+    if flags & os.ST_RDONLY:
+        raise destination_error(OSError(errno.EROFS, os.strerror(errno.EROFS)), place)
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise _unwritable(str(place), "a directory that your user may not write to")
+
+
+@contextmanager
+def _directory(root: str, parents: list[str], path: str, umask: int) -> Iterator[int]:
+    """An open directory: `root`, made when missing, and the parents below it."""
+    with writing(root):
+        Path(root).mkdir(parents=True, exist_ok=True)
+        fd = os.open(root, _DIRECTORY)
+    try:
+        for depth, name in enumerate(parents, 1):
+            below = _enter(fd, name, os.path.join(root, *parents[:depth]), path, umask)  # noqa: PTH118
+            os.close(fd)
+            fd = below
+        yield fd
+    finally:
+        os.close(fd)
+
+
+def _enter(fd: int, name: str, place: str, path: str, umask: int) -> int:
+    """Open the directory `name`, made when missing. UNSAFE_PATH when it is a link."""
+    with writing(place):
+        try:
+            os.mkdir(name, 0o700, dir_fd=fd)
+            made = True
+        except FileExistsError:
+            made = False
+        kind = os.stat(name, dir_fd=fd, follow_symlinks=False).st_mode
+        if stat.S_ISLNK(kind):
+            raise _unsafe(path, f"{place} is a symbolic link")
+        if not stat.S_ISDIR(kind):
+            raise FerryError("DESTINATION_EXISTS", f"{place} is a file where a directory is needed", path=shown(place))
+        below = os.open(name, _DIRECTORY | os.O_NOFOLLOW, dir_fd=fd)
+        if made:
+            # Not by mkdir: the daemon's own umask is stricter than its user's. The setgid bit is inherited, and kept.
+            os.fchmod(below, stat.S_IMODE(os.fstat(below).st_mode) & 0o7000 | 0o777 & ~umask)
+            os.fsync(fd)
+        return below
+
+
+def _make_part(directory: int, part: Path, size_bytes: int) -> None:
+    """Open or create the part file and give it its length; DISK_FULL when what is missing does not fit."""
+    with writing(part):
+        fd = os.open(
+            part.name, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, 0o600, dir_fd=directory
+        )
+        try:
+            status = os.fstat(fd)
+            if not stat.S_ISREG(status.st_mode) or status.st_uid != os.geteuid() or status.st_nlink != 1:
+                raise _unsafe(str(part), "the part file is not the daemon's own")
+            room = os.fstatvfs(fd)
+            free = room.f_bavail * room.f_frsize
+            if size_bytes - status.st_blocks * 512 > free:
+                message = f"{shown(part)} needs {size_bytes:,} bytes and only {free:,} are free"
+                raise FerryError("DISK_FULL", message, path=shown(part), freeBytes=free)
+            if status.st_size != size_bytes:
+                # Not posix_fallocate: it writes every byte where the file system cannot reserve, and fills holes.
+                os.ftruncate(fd, size_bytes)
+        finally:
+            os.close(fd)
+
+
+def _absolute(dest_dir: str) -> str:
+    if not dest_dir or "\0" in dest_dir:
+        raise FerryError("INVALID_ARGUMENT", f"{dest_dir!r} is no directory to download to", field="dest_dir")
+    return os.path.abspath(dest_dir)  # noqa: PTH100 (resolve() would follow links)
+
+
+def _unsafe(path: str, why: str) -> FerryError:
+    name = path.encode("utf-8", "backslashreplace").decode()
+    return FerryError("UNSAFE_PATH", f"refused to write {name!r:.600}: {why}", path=name)
+
+
+def _unwritable(place: str, what: str) -> FerryError:
+    message = f"{shown(place)} is {what}: choose a directory that you may write to"
+    return FerryError("DESTINATION_UNWRITABLE", message, path=shown(place))

@@ -1,0 +1,148 @@
+"""The file lane: bytes between two files of this machine, when hub and daemon share it. Upload step 8, download D8.
+
+The kernel copies (reflinks where it can, skips holes), then what was written is read back and hashed: the same digests
+and the same commit as over HTTP. The engine reports the part to the hub afterwards.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from ferryd.core.model import Span
+from ferryd.core.ports import FileLocation, Meter
+from ferryd.lanes.durable import sync_data
+from ferryd.lanes.hashing import EndOfFile, hash_span
+from ferryd.lanes.oserrors import destination_error, shown, writing
+from ferryd.lanes.windows import Window, read_at, write_at
+from ferrywire.reasons import FerryError
+
+#: What kernels answer when these two files cannot be copied by copy_file_range.
+_CANNOT: Final = {errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM, errno.EBADF, errno.ETXTBSY}
+_ATTEMPTS: Final = 2
+
+
+def send_local(fd: int, span: Span, to: FileLocation, block_digests: bytes, buffer: memoryview, meter: Meter) -> None:
+    """Copy a span of the open source to the hub's staging file, verified and durable. CHUNK_CORRUPT when the copy is
+    wrong twice; `EndOfFile` when the source is shorter."""
+    with _open_staging(to.path) as dest:
+        for _ in range(_ATTEMPTS):
+            _copy(fd, span.offset, dest, Span(to.offset, span.length), to.path, buffer, meter)
+            if _written(dest, Span(to.offset, span.length), to.path, buffer, meter) == block_digests:
+                with writing(to.path):
+                    sync_data(dest)
+                return
+    message = f"the copy of {span.length:,} bytes at {span.offset:,} differs from the source, twice"
+    raise FerryError("CHUNK_CORRUPT", message, partNumber="", offsetBytes=span.offset)
+
+
+def receive_local(origin: FileLocation, span: Span, dest: int, path: str, buffer: memoryview, meter: Meter) -> bytes:
+    """Copy a span of the hub's blob into the open part file at `path`, durable; returns its block digests."""
+    with _open_blob(origin.path) as blob:
+        try:
+            _copy(blob, origin.offset + span.offset, dest, span, path, buffer, meter)
+        except EndOfFile:
+            name = shown(origin.path)
+            message = f"the stored blob {name} ends before byte {origin.offset + span.offset + span.length:,}"
+            raise FerryError("BLOB_DAMAGED", message, path=name) from None
+    digests = _written(dest, span, path, buffer, meter)
+    with writing(path):
+        sync_data(dest)
+    return digests
+
+
+def _copy(source: int, source_offset: int, dest: int, to: Span, path: str, buffer: memoryview, meter: Meter) -> None:
+    window = Window(meter)
+    copy = _by_kernel if hasattr(os, "copy_file_range") else _by_hand
+    done = 0
+    while done < to.length:
+        size = min(window.size, to.length - done)
+        with writing(path):
+            try:
+                count = copy(source, source_offset + done, dest, to.offset + done, buffer[:size])
+            except OSError as error:
+                if copy is _by_hand or error.errno not in _CANNOT:
+                    raise
+                copy = _by_hand
+                continue
+        if count == 0:
+            raise EndOfFile
+        done += count
+        window.moved(count)
+    _reach(dest, to.offset + to.length, path)
+
+
+def _by_kernel(source: int, source_offset: int, dest: int, dest_offset: int, window: memoryview) -> int:
+    size = len(window)
+    if _hole(source, source_offset, size) and _hole(dest, dest_offset, size, beyond=True):
+        return size
+    return os.copy_file_range(source, dest, size, source_offset, dest_offset)
+
+
+def _by_hand(source: int, source_offset: int, dest: int, dest_offset: int, window: memoryview) -> int:
+    count = read_at(source, window, source_offset)
+    write_at(dest, window[:count], dest_offset)
+    return count
+
+
+def _hole(fd: int, offset: int, size: int, *, beyond: bool = False) -> bool:
+    """Whether all these bytes are unwritten, so that they read as zeros. `beyond`: the end of the file counts too."""
+    try:
+        return os.lseek(fd, offset, os.SEEK_DATA) >= offset + size
+    except OSError as error:
+        if error.errno != errno.ENXIO:  # ENXIO: nothing but a hole until the end of the file
+            return False
+        return beyond or os.fstat(fd).st_size >= offset + size
+
+
+def _reach(dest: int, end: int, path: str) -> None:
+    """Make the file as long as the copy is, should it end in a hole that was skipped."""
+    with writing(path):
+        if os.fstat(dest).st_size < end:
+            # One byte, not ftruncate: other parts of the same file grow it at the same time, and must not be cut.
+            os.pwrite(dest, b"\0", end - 1)
+
+
+def _written(dest: int, span: Span, path: str, buffer: memoryview, meter: Meter) -> bytes:
+    with writing(path):
+        try:
+            return hash_span(dest, span, buffer, meter)
+        except EndOfFile:
+            raise FerryError("IO_ERROR", f"{shown(path)} was cut short by somebody else", path=shown(path)) from None
+
+
+@contextmanager
+def _open_staging(path: str) -> Iterator[int]:
+    try:
+        with _open(path, os.O_RDWR | os.O_CREAT) as fd:
+            yield fd
+    except FileNotFoundError as error:
+        name = shown(path)
+        raise FerryError("SESSION_NOT_FOUND", f"the staging file {name} is not there", sessionId="") from error
+
+
+@contextmanager
+def _open_blob(path: str) -> Iterator[int]:
+    try:
+        with _open(path, os.O_RDONLY) as fd:
+            yield fd
+    except FileNotFoundError as error:
+        raise FerryError("CONTENT_NOT_FOUND", f"the blob {shown(path)} is not there", contentId="") from error
+
+
+@contextmanager
+def _open(path: str, flags: int) -> Iterator[int]:
+    """Open a file of the hub, never through a symbolic link. FileNotFoundError when it, or its directory, is gone."""
+    try:
+        fd = os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, 0o600)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise destination_error(error, path) from error
+    try:
+        yield fd
+    finally:
+        os.close(fd)

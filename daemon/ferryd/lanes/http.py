@@ -1,0 +1,184 @@
+"""The http lane: a part up by PUT, a part down by a ranged GET, to signed URLs. Upload step 8, download D8.
+
+No Authorization header, ever: the URL is the permission. Redirects are refused, so nothing crosses an origin. A reply
+that is not exactly what was asked for is an error, never data.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Final, TypeVar
+
+from ferryd.core.model import Span
+from ferryd.core.ports import UrlLocation
+from ferryd.lanes.body import EarlyReply, send_body
+from ferryd.lanes.durable import sync_data
+from ferryd.lanes.halt import Halt
+from ferryd.lanes.origin import Origin, split_url
+from ferryd.lanes.oserrors import writing
+from ferryd.lanes.replies import Method, Reply, error_of, require_range, require_stored, unreachable
+from ferryd.lanes.windows import Window, write_at
+from ferryd.lanes.wire import Connections, Link
+from ferrywire.digest import BlockHasher
+
+T = TypeVar("T")
+
+#: How much of an error's body is read; ours are far shorter.
+_ERROR_BYTES: Final = 64 << 10
+#: The meter hears of slow bytes at least this often.
+_REPORT_S: Final = 0.2
+
+
+class _Broken(Exception):
+    """The connection failed before the reply began. Not `stale`: the server had its time and said nothing."""
+
+    def __init__(self, error: Exception, *, stale: bool = True) -> None:
+        super().__init__(getattr(error, "strerror", None) or str(error) or type(error).__name__)
+        self.stale = stale and not isinstance(error, TimeoutError)
+
+
+class HttpLane:
+    """Moves parts over kept-alive connections. Called from lane threads."""
+
+    def __init__(self, connections: Connections) -> None:
+        self._connections = connections
+
+    def send(self, fd: int, span: Span, to: UrlLocation, buffer: memoryview, halt: Halt) -> None:
+        """PUT a span of the open file; returns when the receiver said it has the part. Raises `EndOfFile` too."""
+        origin, target = split_url(to.url)
+
+        def put(link: Link) -> None:
+            _begin(link, "PUT", target, {**to.headers, "Content-Length": str(span.length)})
+            whole = _body_sent(link, fd, span, buffer, halt)
+            with _reply(link) as response:
+                reply = _head(response, "PUT", origin, _said(response))
+                link.reusable = whole and response.isclosed() and not response.will_close
+            if not whole and reply.status < 400:
+                raise unreachable(str(origin), "it hung up in the middle of a part")
+            require_stored(reply)
+
+        self._attempt(origin, put, halt)
+
+    def receive(
+        self, origin_location: UrlLocation, span: Span, dest: int, path: str, buffer: memoryview, halt: Halt
+    ) -> bytes:
+        """GET a span into the same span of the open file at `path`, durable; returns the digests of its blocks."""
+        origin, target = split_url(origin_location.url)
+        last = span.offset + span.length - 1
+
+        def get(link: Link) -> bytes:
+            headers = {**origin_location.headers, "Range": f"bytes={span.offset}-{last}", "Accept-Encoding": "identity"}
+            _begin(link, "GET", target, headers)
+            with _reply(link) as response:
+                reply = _head(response, "GET", origin, b"")
+                if reply.status not in (200, 206):
+                    raise error_of(_head(response, "GET", origin, _said(response)))
+                require_range(reply, span)
+                digests = _store(_Incoming(response, origin, halt), span, dest, path, buffer)
+                link.reusable = not response.will_close
+            return digests
+
+        digests = self._attempt(origin, get, halt)
+        with writing(path):
+            sync_data(dest)
+        return digests
+
+    def _attempt(self, origin: Origin, act: Callable[[Link], T], halt: Halt) -> T:
+        """Do it on a kept connection, and once more on a fresh one when the server had closed that."""
+        for fresh in (False, True):
+            halt.check()
+            with self._connections.link(origin, fresh=fresh) as link, halt.watching(link.sock):
+                try:
+                    return act(link)
+                except _Broken as error:
+                    halt.check()  # it was us who cut it
+                    if fresh or not (link.reused and error.stale):
+                        raise unreachable(str(origin), f"the connection broke ({error})") from error
+        raise AssertionError("the second attempt returns or raises")
+
+
+def _begin(link: Link, method: Method, target: str, headers: Mapping[str, str]) -> None:
+    try:
+        link.connection.putrequest(method, target, skip_accept_encoding=True)
+        for name, value in headers.items():
+            if name.lower() != "authorization":
+                link.connection.putheader(name, value)
+        link.connection.endheaders()
+    except (OSError, http.client.HTTPException, ValueError) as error:  # ValueError: a header that cannot be sent
+        raise _Broken(error) from error
+
+
+def _body_sent(link: Link, fd: int, span: Span, buffer: memoryview, halt: Halt) -> bool:
+    """Whether the whole body went; False when the server spoke or hung up before."""
+    try:
+        send_body(link, fd, span, buffer, halt)
+    except EarlyReply:
+        return False
+    except TimeoutError as error:
+        raise _Broken(error) from error
+    return True
+
+
+@contextlib.contextmanager
+def _reply(link: Link) -> Iterator[http.client.HTTPResponse]:
+    try:
+        response = link.connection.getresponse()
+    except (OSError, http.client.HTTPException) as error:
+        raise _Broken(error) from error
+    with response:
+        yield response
+
+
+def _head(response: http.client.HTTPResponse, method: Method, origin: Origin, body: bytes) -> Reply:
+    headers = {name.lower(): value.strip() for name, value in response.getheaders()}
+    return Reply(method, str(origin), response.status, headers, body)
+
+
+def _said(response: http.client.HTTPResponse) -> bytes:
+    """The beginning of an error's body; what cannot be read is left out."""
+    try:
+        return response.read(_ERROR_BYTES)
+    except (OSError, http.client.HTTPException):
+        return b""
+
+
+class _Incoming:
+    """The body of a ranged GET, read without going through `HTTPResponse.readinto`, which waits for a full buffer."""
+
+    def __init__(self, response: http.client.HTTPResponse, origin: Origin, halt: Halt) -> None:
+        self._file = response.fp
+        self._origin = origin
+        self.halt = halt
+
+    def fill(self, view: memoryview) -> int:
+        """Read until `view` is full or it takes long, but a byte at least. HUB_UNREACHABLE when nothing comes."""
+        until = time.monotonic() + _REPORT_S
+        done = 0
+        while done < len(view) and (done == 0 or time.monotonic() < until):
+            try:
+                count = self._file.readinto1(view[done:])
+            except OSError as error:
+                self.halt.check()  # it was us who cut it
+                what = "no byte came for too long" if isinstance(error, TimeoutError) else str(error.strerror or error)
+                raise unreachable(str(self._origin), f"a download broke off: {what}") from error
+            if count == 0:
+                self.halt.check()
+                raise unreachable(str(self._origin), "a download ended before it was complete")
+            done += count
+        return done
+
+
+def _store(incoming: _Incoming, span: Span, dest: int, path: str, buffer: memoryview) -> bytes:
+    hasher, window = BlockHasher(), Window(incoming.halt)
+    done = 0
+    while done < span.length:
+        piece = buffer[: incoming.fill(buffer[: min(window.size, span.length - done)])]
+        hasher.update(piece)
+        with writing(path):
+            write_at(dest, piece, span.offset + done)
+        done += len(piece)
+        window.moved(len(piece))
+    return hasher.block_digests()

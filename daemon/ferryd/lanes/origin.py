@@ -1,0 +1,51 @@
+"""Takes a signed URL apart. Upload step 8, download D8. Pure.
+
+Besides http and https there is `http+unix://<socket path, percent-encoded>/path?query`, which `ferryd.remote` makes for
+a hub that listens on a Unix socket.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from urllib.parse import unquote, urlsplit
+
+from ferrywire.reasons import FerryError
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Whom a connection goes to. Connections are shared by origin and never across."""
+
+    scheme: str
+    host: str  #: the socket's path for http+unix
+    port: int
+
+    def __str__(self) -> str:
+        """For people: no path, no query, no credentials."""
+        if self.scheme == "http+unix":
+            return f"unix:{self.host}"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{self.scheme}://{host}:{self.port}"
+
+
+def split_url(url: str) -> tuple[Origin, str]:
+    """Whom to connect to, and the request target. HUB_UNREACHABLE for anything that a lane does not speak."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        raise _refused("it is not a URL") from None
+    target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    if parts.username is not None or not parts.netloc:
+        raise _refused("it has no host, or has credentials in it")
+    if not target.isascii() or any(ord(letter) <= 32 or ord(letter) == 127 for letter in target):
+        raise _refused("it has characters that must be percent-encoded")
+    if parts.scheme == "http+unix":
+        return Origin(parts.scheme, unquote(parts.netloc), 0), target
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise _refused(f"its scheme is {parts.scheme[:20]!r}")
+    return Origin(parts.scheme, parts.hostname, port or (443 if parts.scheme == "https" else 80)), target
+
+
+def _refused(why: str) -> FerryError:
+    return FerryError("HUB_UNREACHABLE", f"the hub gave a location that cannot be used: {why}", hub="")

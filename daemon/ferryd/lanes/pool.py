@@ -1,0 +1,137 @@
+"""The lanes' threads: hash, send and receive parts beside the event loop. Upload steps 4 and 8, download D8.
+
+A call ends only when its thread has let go of the files: cancelling stops the thread first. Which lane a part takes
+follows from its location. No decision about parts, retries or limits is made here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import ssl
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final, TypeVar
+
+from ferryd.core.model import SourceFile, Span
+from ferryd.core.ports import FileLocation, Interrupted, Location, Meter
+from ferryd.lanes.file import receive_local, send_local
+from ferryd.lanes.halt import Halt
+from ferryd.lanes.hashing import EndOfFile, hash_span
+from ferryd.lanes.http import HttpLane
+from ferryd.lanes.oserrors import reading, writing
+from ferryd.lanes.source import changed, opened
+from ferryd.lanes.windows import Buffers
+from ferryd.lanes.wire import Connections
+from ferrywire.reasons import FerryError
+
+T = TypeVar("T")
+
+_LOOK_S: Final = 0.25
+#: A thread that is stuck in the kernel (a dead network file system) is left behind after this long.
+_LET_GO_S: Final = 5.0
+
+
+class ByteLanes:
+    """Implements the port `Lanes` with at most `threads` threads, each with a buffer of 1 MiB.
+
+    `connect_timeout_s` bounds connecting, `stall_timeout_s` any wait for a byte, in or out. `tls` is for tests and
+    private authorities; the default trusts what the system trusts.
+    """
+
+    def __init__(
+        self,
+        *,
+        threads: int = 8,
+        connect_timeout_s: float = 10.0,
+        stall_timeout_s: float = 60.0,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="lane")
+        self._buffers = Buffers()
+        self._connections = Connections(connect_timeout_s=connect_timeout_s, stall_timeout_s=stall_timeout_s, tls=tls)
+        self._http = HttpLane(self._connections)
+
+    async def hash(self, source: SourceFile, span: Span, meter: Meter) -> bytes:
+        """Block digests of a span of a source; counts nothing. SOURCE_CHANGED, SOURCE_MISSING, SOURCE_UNREADABLE."""
+        return await self._run(lambda halt: self._hash(source, span, halt), meter)
+
+    async def send(self, source: SourceFile, span: Span, to: Location, block_digests: bytes, meter: Meter) -> None:
+        """Send a span; returns when the receiver has it durably. SOURCE_CHANGED when it is not what was hashed."""
+        await self._run(lambda halt: self._send(source, span, to, block_digests, halt), meter)
+
+    async def receive(self, origin: Location, span: Span, dest: Path, meter: Meter) -> bytes:
+        """Fetch a span into the same span of `dest`, durably; returns the block digests of what was written."""
+        return await self._run(lambda halt: self._receive(origin, span, dest, halt), meter)
+
+    def close(self) -> None:
+        """Let the threads end and close all connections. Calls under way are not waited for: cancel them before."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._connections.close()
+
+    async def _run(self, work: Callable[[Halt], T], meter: Meter) -> T:
+        """Do the work in a thread. Looks at the meter meanwhile, so that a stop also ends a wait for the network."""
+        halt = Halt(meter)
+        job = self._threads.submit(work, halt)
+        ended = asyncio.wrap_future(job)
+        try:
+            while not (await asyncio.wait({ended}, timeout=_LOOK_S))[0]:
+                halt.check()
+        except (asyncio.CancelledError, Interrupted):
+            halt.stop()
+            await _let_go(job, ended)
+            raise
+        return ended.result()
+
+    def _hash(self, source: SourceFile, span: Span, halt: Halt) -> bytes:
+        with opened(source) as fd, _whole(source), reading(source.local_path):
+            return hash_span(fd, span, self._buffers.view(), halt)
+
+    def _send(self, source: SourceFile, span: Span, to: Location, block_digests: bytes, halt: Halt) -> None:
+        buffer = self._buffers.view()
+        with opened(source) as fd, _whole(source), reading(source.local_path):
+            try:
+                if isinstance(to, FileLocation):
+                    send_local(fd, span, to, block_digests, buffer, halt)
+                else:
+                    self._http.send(fd, span, to, buffer, halt)
+            except FerryError as error:
+                # The receiver says the bytes are not those of the digest: did they change on the way, or before it?
+                if error.reason == "CHUNK_CORRUPT" and hash_span(fd, span, buffer, halt) != block_digests:
+                    raise changed(source, "its bytes are not those that were hashed") from error
+                raise
+
+    def _receive(self, origin: Location, span: Span, dest: Path, halt: Halt) -> bytes:
+        path, buffer = os.fspath(dest), self._buffers.view()
+        with writing(path):
+            fd = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            if isinstance(origin, FileLocation):
+                return receive_local(origin, span, fd, path, buffer, halt)
+            return self._http.receive(origin, span, fd, path, buffer, halt)
+        finally:
+            os.close(fd)
+
+
+@contextmanager
+def _whole(source: SourceFile) -> Iterator[None]:
+    try:
+        yield
+    except EndOfFile:
+        raise changed(source, "it is shorter than it was") from None
+
+
+async def _let_go(job: Future[T], ended: asyncio.Future[T]) -> None:
+    """Wait until the thread is out of the files, whatever else happens to this task."""
+    if job.cancel():
+        return
+    loop = asyncio.get_running_loop()
+    until = loop.time() + _LET_GO_S
+    while not ended.done() and loop.time() < until:
+        try:
+            await asyncio.wait({ended}, timeout=until - loop.time())
+        except asyncio.CancelledError:
+            continue  # the caller raises the first one when we are through
+    ended.add_done_callback(lambda future: future.cancelled() or future.exception())  # retrieved: nobody waits for it

@@ -1,0 +1,123 @@
+"""Gives a complete file its final name: fsync, rename, fsync of the directory. Download D10.
+
+Never a half-written file under the final name and never a silent overwrite: unless asked to replace, the kernel itself
+refuses a name that is taken, so no other program can slip in between a look and a rename.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from ferryd.core.model import IfExists
+from ferryd.lanes.durable import sync_file
+from ferryd.lanes.oserrors import shown, writing
+from ferrywire.reasons import FerryError
+
+_NAME_BYTES: Final = 255
+_TRIES: Final = 10_000
+_RENAME_NOREPLACE: Final = 1
+#: The file system cannot do it this way; another may work.
+_CANNOT: Final = {errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.EPERM, errno.EMLINK}
+
+
+def publish(part_file: Path, final: Path, if_exists: IfExists, umask: int) -> Path:
+    """Rename a complete part file, which lies beside its final name; returns the name it got. DESTINATION_EXISTS."""
+    if part_file.parent != final.parent:
+        raise ValueError("a part file lies beside its final name")
+    with writing(final), _opened(part_file.parent, os.O_DIRECTORY) as directory:
+        # After a failed fsync the error stands: the kernel forgot the pages, so the parts must be written again.
+        with _opened(Path(part_file.name), os.O_NOFOLLOW, dir_fd=directory) as fd:
+            os.fchmod(fd, 0o666 & ~umask)
+            sync_file(fd)
+        name = _rename(directory, part_file.name, final, if_exists)
+        sync_file(directory)
+    return final.with_name(name)
+
+
+def _rename(directory: int, part: str, final: Path, if_exists: IfExists) -> str:
+    if if_exists is IfExists.REPLACE:
+        try:
+            os.rename(part, final.name, src_dir_fd=directory, dst_dir_fd=directory)
+        except (IsADirectoryError, FileExistsError):
+            raise _taken(final, "a directory") from None
+        return final.name
+    for name in _free_names(final.name) if if_exists is IfExists.RENAME else [final.name]:
+        try:
+            rename_noreplace(directory, part, name)
+        except FileExistsError:
+            continue
+        return name
+    if if_exists is IfExists.SKIP:
+        os.unlink(part, dir_fd=directory)
+        return final.name
+    raise _taken(final, "there already")
+
+
+def rename_noreplace(directory: int, old: str, new: str) -> None:
+    """Rename within a directory. FileExistsError, from the kernel, when the new name is taken by anything."""
+    ways: list[Callable[[int, str, str], None]] = [_by_link, _by_look]
+    if sys.platform == "linux":
+        ways.insert(0, _by_renameat2)
+    for way in ways[:-1]:
+        try:
+            return way(directory, old, new)
+        except OSError as error:
+            if error.errno not in _CANNOT:
+                raise
+    return ways[-1](directory, old, new)
+
+
+def _by_renameat2(directory: int, old: str, new: str) -> None:
+    call = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    if call is None:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+    if call(directory, os.fsencode(old), directory, os.fsencode(new), _RENAME_NOREPLACE) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number), new)
+
+
+def _by_link(directory: int, old: str, new: str) -> None:
+    os.link(old, new, src_dir_fd=directory, dst_dir_fd=directory, follow_symlinks=False)
+    os.unlink(old, dir_fd=directory)
+
+
+def _by_look(directory: int, old: str, new: str) -> None:
+    """The last resort, on file systems without hard links (FAT): a name made in the instant between is replaced."""
+    try:
+        os.stat(new, dir_fd=directory, follow_symlinks=False)
+    except FileNotFoundError:
+        os.rename(old, new, src_dir_fd=directory, dst_dir_fd=directory)
+        return
+    raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), new)
+
+
+def _free_names(name: str) -> Iterator[str]:
+    """`data.csv`, `data (1).csv`, `data (2).csv`, … each at most 255 bytes."""
+    yield name
+    stem, suffix = Path(name).stem, Path(name).suffix
+    for number in range(1, _TRIES):
+        tail = f" ({number}){suffix}"
+        room = _NAME_BYTES - len(os.fsencode(tail))
+        if room > 0:
+            yield os.fsencode(stem)[:room].decode(errors="ignore") + tail
+
+
+def _taken(final: Path, what: str) -> FerryError:
+    name = shown(final)
+    return FerryError("DESTINATION_EXISTS", f"{name} is {what}", path=name)
+
+
+@contextmanager
+def _opened(path: Path, flags: int, dir_fd: int | None = None) -> Iterator[int]:
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | flags, dir_fd=dir_fd)
+    try:
+        yield fd
+    finally:
+        os.close(fd)
