@@ -121,7 +121,7 @@ class Transfer:
     content_id: str = ""
     digest: str = ""
     ended_at: float | None = None
-    #: How many hub sessions were given up before this one: part of the hub's request id, so that a fresh start is fresh.
+    #: How many hub sessions were given up before: part of the hub's request id, so that a fresh start is fresh.
     session_number: int = 0
     #: The version a download is bound to since its first manifest; `content_id` is set only once it has succeeded.
     pinned_content_id: str = ""

@@ -1,0 +1,59 @@
+"""How the parts of a transfer are worked off: in batches, one batch per slot. Upload step 8, download step D8.
+
+A large part is a batch of its own; small ones go together, so that signing, recording and committing cost one call for
+many files.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from typing import Final
+
+from ferryd.core.model import TransferFile
+from ferryd.engine.limits import Slots
+from ferryd.engine.run import Run, span_of
+
+#: A part: (index of its file, its number).
+Key = tuple[int, int]
+_BATCH_BYTES: Final = 8 << 20
+_BATCH_PARTS: Final = 256
+#: Batches a transfer is cut into at least, when it can be, so that all slots have work.
+_SPREAD: Final = 16
+
+
+def batches(keys: Sequence[Key], files: Sequence[TransferFile]) -> Iterator[list[Key]]:
+    """Cut the parts, in order, into batches of at most 256 parts and about 8 MiB."""
+    most = max(1, min(_BATCH_PARTS, len(keys) // _SPREAD))
+    batch: list[Key] = []
+    size_bytes = 0
+    for key in keys:
+        length = span_of(files[key[0]], key[1]).length
+        if batch and (len(batch) >= most or size_bytes + length > _BATCH_BYTES):
+            yield batch
+            batch, size_bytes = [], 0
+        batch.append(key)
+        size_bytes += length
+    if batch:
+        yield batch
+
+
+async def work_off(
+    run: Run, slots: Slots, work: Iterable[list[Key]], do: Callable[[list[Key]], Awaitable[None]]
+) -> None:
+    """Do each batch under a slot. The first failure stops the others: their lanes end at the next window."""
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            for batch in work:
+                await slots.acquire(run.id)
+                task = tasks.create_task(_do(run, do, batch), name=f"parts of {run.id}")
+                # Not in the task's own `finally`: a task that is cancelled before it starts never gets there.
+                task.add_done_callback(lambda _: slots.release(run.id))
+    except BaseException:
+        run.meter.stop()
+        raise
+
+
+async def _do(run: Run, do: Callable[[list[Key]], Awaitable[None]], batch: list[Key]) -> None:
+    run.check()
+    await do(batch)

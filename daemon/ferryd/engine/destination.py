@@ -1,0 +1,89 @@
+"""What a download does with local files: what is there already, part files, publishing. Download steps D8 and D10.
+
+Blocking; the engine calls these in threads. The safe primitives are the `Files` port's.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from ferryd.core.crashpoint import crashpoint
+from ferryd.core.model import DownloadSpec, IfExists, TransferFile
+from ferryd.core.ports import Files, Meter, RemoteFile
+from ferrywire.parts import DEFAULT_PART_BYTES
+from ferrywire.reasons import FerryError
+
+
+class Destination:
+    """The directory of one download."""
+
+    def __init__(self, files: Files, spec: DownloadSpec, transfer_id: str, meter: Meter) -> None:
+        self._files = files
+        self._spec = spec
+        self._transfer_id = transfer_id
+        self._meter = meter
+
+    def check(self) -> None:
+        """Fail early when nothing can be written there."""
+        self._files.check_destination(self._spec.dest_dir)
+
+    def place(self, remote: Sequence[RemoteFile]) -> list[TransferFile]:
+        """Rows for these files, with their final paths. UNSAFE_PATH before anything is fetched."""
+        return [
+            TransferFile(
+                index=index,
+                path=file.path,
+                local_path=str(self._files.resolve(self._spec.dest_dir, file.path)),
+                size_bytes=file.size_bytes,
+                part_bytes=file.part_bytes or DEFAULT_PART_BYTES,  # an empty file may have none
+            )
+            for index, file in enumerate(remote)
+        ]
+
+    def settle(self, file: TransferFile, remote: RemoteFile) -> TransferFile | None:
+        """The row, done, when the file that is there will do; None when it has to be fetched. DESTINATION_EXISTS."""
+        self._meter.check()
+        final = Path(file.local_path)
+        if not self._files.exists(final):
+            return None
+        done = replace(file, done=True, persisted_bytes=file.size_bytes, digest=remote.digest, part_path="")
+        if self._spec.if_exists is IfExists.SKIP:
+            return replace(done, skipped=True, digest=b"")
+        if _size_bytes(final) == file.size_bytes and self._files.digest(final, self._meter) == remote.digest:
+            return replace(done, skipped=not file.part_path)  # with a part file begun, it was this transfer's own
+        if self._spec.if_exists is IfExists.FAIL:
+            message = f"{final} exists and differs: move it away, or pass if_exists='replace', 'rename' or 'skip'"
+            raise FerryError("DESTINATION_EXISTS", message, path=final)
+        return None
+
+    def prepare(self, file: TransferFile) -> TransferFile:
+        """Make its part file, or find it again."""
+        part_file = self._files.prepare(self._spec.dest_dir, file.path, file.size_bytes, self._transfer_id)
+        return replace(file, part_path=str(part_file))
+
+    def publish(self, file: TransferFile, digest: bytes) -> TransferFile:
+        """Give it its final name, whole and durable, or not at all."""
+        crashpoint("before-publish")
+        final = self._files.publish(Path(file.part_path), Path(file.local_path), self._spec.if_exists)
+        crashpoint("after-publish")
+        return replace(
+            file, local_path=str(final), digest=digest, done=True, persisted_bytes=file.size_bytes, part_path=""
+        )
+
+
+def has_part_file(file: TransferFile) -> bool:
+    """Whether the part file that the part rows speak of is still there."""
+    return bool(file.part_path) and os.path.lexists(file.part_path)
+
+
+def _size_bytes(final: Path) -> int:
+    """-1 for anything but a regular file."""
+    try:
+        status = final.lstat()
+    except OSError:
+        return -1
+    return status.st_size if stat.S_ISREG(status.st_mode) else -1

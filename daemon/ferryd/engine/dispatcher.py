@@ -1,0 +1,123 @@
+"""The loop that claims transfers, from recovery at the start to drain at the end. Upload step 6.
+
+Decides nothing: `scheduler.plan` says who runs, `Runner` runs them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Final
+
+from ferryd.core.model import Limits, Transfer
+from ferryd.core.states import State
+from ferryd.engine.limits import Bandwidth
+from ferryd.engine.run import Tools
+from ferryd.engine.runner import Runner
+from ferryd.engine.scheduler import Gate, Turns, plan
+from ferryd.engine.waiting import wait_for_event
+from ferrywire.reasons import FerryError
+
+log = logging.getLogger(__name__)
+_STORE_PAUSE_S: Final = 5.0
+
+
+class Dispatcher:
+    """Starts what may run."""
+
+    def __init__(self, tools: Tools, bandwidth: Bandwidth) -> None:
+        self._tools = tools
+        self._bandwidth = bandwidth
+        self._limit = Limits().running_transfers
+        self._gate = Gate()
+        self._turns = Turns()
+        self._runner: Runner | None = None
+        self._woken = asyncio.Event()
+        self._claiming = asyncio.Lock()  #: between a claim and the start of its run
+        self._draining = False
+
+    def wake(self) -> None:
+        """Something may be ready."""
+        self._woken.set()
+
+    def set_limit(self, running_transfers: int) -> None:
+        self._limit = running_transfers
+        self.wake()
+
+    def open_gate(self) -> None:
+        """Somebody knows better than the backoff."""
+        self._gate.open()
+        self.wake()
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            runner = Runner(self._tools, self._bandwidth, self._gate, tasks, self.wake)
+            self._runner = runner
+            await self._start(runner)
+            while True:
+                self._woken.clear()
+                wait_s = await self._turn(runner)
+                await wait_for_event(self._woken, self._tools.clock, wait_s)
+
+    async def interrupt(self, transfer: Transfer) -> None:
+        """A transfer was paused or cancelled: stop its run, or clean up after it when it has none."""
+        if self._runner is None:
+            return  # cleaned up at the start
+        async with self._claiming:
+            self._runner.interrupt(transfer.id)
+        if transfer.state is State.CANCELLED:
+            self._runner.clean(transfer)
+
+    async def wait_for_commit(self, transfer_id: str, timeout_s: float) -> None:
+        if self._runner is not None:
+            await self._runner.wait_for_commit(transfer_id, timeout_s)
+
+    async def drain(self, timeout_s: float) -> int:
+        """Claim nothing any more and send the running ones back to the queue; returns how many."""
+        self._draining = True
+        async with self._claiming:
+            if self._runner is None:
+                return 0
+            return await self._runner.interrupt_all(timeout_s)
+
+    async def _start(self, runner: Runner) -> None:
+        """What the last daemon left: interrupted transfers go back to the queue, leftovers are removed."""
+        ledger = self._tools.ledger
+        if count := await ledger.recover():
+            log.info("transfers recovered count=%d", count)
+        for transfer in await ledger.store.debris():
+            runner.clean(transfer)
+
+    async def _turn(self, runner: Runner) -> float | None:
+        """Start what may run now; returns how long nothing will change by itself."""
+        try:
+            if not self._draining:
+                await self._claim(runner)
+            return await self._wait_s()
+        except FerryError as error:  # the disk of the queue: the transfers wait with it
+            log.error("queue could not be used reason=%s message=%s", error.reason, error.message)
+            return _STORE_PAUSE_S
+
+    async def _claim(self, runner: Runner) -> None:
+        ledger, now = self._tools.ledger, self._tools.clock.now()
+        due = await ledger.store.next_due()
+        if due is not None and due <= now:
+            await ledger.release_due(now)
+        limit = self._gate.limit(self._limit, now)
+        async with self._claiming:
+            if self._draining or len(runner.running) >= limit:
+                return
+            candidates = await ledger.store.candidates(limit)
+            chosen = plan(candidates, running=runner.running, limit=limit, served=self._turns.served)
+            if chosen:
+                self._turns.note(chosen)
+                for transfer in await ledger.claim([candidate.id for candidate in chosen]):
+                    runner.start(transfer)
+
+    async def _wait_s(self) -> float | None:
+        now = self._tools.clock.now()
+        times = [await self._tools.ledger.store.next_due(), self._gate.due()]
+        later = [at - now for at in times if at is not None and at > now]
+        overdue = any(at is not None and at <= now for at in times[:1])
+        return 0.0 if overdue else min(later, default=None)

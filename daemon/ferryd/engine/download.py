@@ -1,0 +1,221 @@
+"""A download from manifest to published files. Download steps D7 to D10.
+
+The version is pinned at the first manifest. Part rows are the local truth: one is written only after the lane has
+fdatasynced the part and its digest agreed. Nothing half-written has a final name.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from fnmatch import fnmatchcase
+from functools import partial
+from typing import Any
+
+from ferryd.core.crashpoint import crashpoint
+from ferryd.core.model import DownloadSpec, Part, Phase, TransferFile
+from ferryd.core.ports import Manifest, RemoteFile
+from ferryd.engine.batches import Key, batches, work_off
+from ferryd.engine.destination import Destination, has_part_file
+from ferryd.engine.fetching import Fetching
+from ferryd.engine.run import Run, Tools, span_of
+from ferrywire import digest
+from ferrywire.parts import part_count
+from ferrywire.reasons import FerryError
+
+
+class Download:
+    """The download of one run."""
+
+    def __init__(self, run: Run, tools: Tools) -> None:
+        spec = run.transfer.spec
+        assert isinstance(spec, DownloadSpec)
+        self._run = run
+        self._tools = tools
+        self._spec = spec
+        self._dest = Destination(tools.files, spec, run.id, run.meter)
+        self._files: list[TransferFile] = []
+        self._remote: list[RemoteFile] = []
+        self._blocks: dict[Key, bytes] = {}  #: of the parts that are durably here
+        self._here: Counter[int] = Counter()  #: their number, by file
+        self._prepared: set[int] = set()
+        self._preparing = asyncio.Lock()
+
+    async def perform(self) -> dict[str, Any]:
+        """Fetch what is missing and publish; returns the fields of success. Any `FerryError`."""
+        await asyncio.to_thread(self._dest.check)
+        manifest = await self._manifest()
+        await self._bind(manifest)
+        await self._look_around()
+        await self._load_parts()
+        await self._end_files([file.index for file in self._files if not file.done and not _count(file)])
+        await self._end_files([index for index in self._here if self._whole(index)])
+        await self._fetch()
+        return {
+            "asset_id": manifest.content.asset_id,
+            "content_id": manifest.content.content_id,
+            "digest": manifest.content.digest,
+        }
+
+    async def _manifest(self) -> Manifest:
+        """Also fresh locations, whenever it is asked again."""
+        content_id = self._run.transfer.pinned_content_id or self._spec.content_id
+        manifest, files = await self._tools.hub.get_manifest(self._spec.asset_id, content_id)
+        self._run.answered.set()
+        self._remote = [file for file in files if self._wanted(file)]
+        if files and not self._remote:
+            wanted = ", ".join(self._spec.include)
+            raise FerryError("INVALID_ARGUMENT", f"no file of {self._spec.asset_id} matches {wanted}", field="include")
+        return manifest
+
+    async def _bind(self, manifest: Manifest) -> None:
+        """The first time: pin the version, plan the files."""
+        if self._run.transfer.pinned_content_id:
+            self._files = await self._tools.ledger.store.files(self._run.id)
+            return
+        self._files = await asyncio.to_thread(self._dest.place, self._remote)
+        await self._run.record(
+            parts=(),
+            persisted=True,
+            files=self._files,
+            pinned_content_id=manifest.content.content_id,
+            asset_id=manifest.content.asset_id,
+            title=manifest.title,
+            size_bytes=sum(file.size_bytes for file in self._files),
+            chunk_count=sum(map(_count, self._files)),
+            file_count=len(self._files),
+        )
+        self._run.tally.resize(self._run.transfer)
+
+    async def _look_around(self) -> None:
+        """What is at the final names already, before a byte is fetched."""
+        settled = await asyncio.to_thread(self._settle_all)
+        self._put(settled)
+        done = [file for file in self._files if file.done]
+        self._run.tally.confirm(sum(map(_count, done)), sum(file.size_bytes for file in done))
+        if settled:
+            await self._run.record(parts=(), persisted=True, files=settled)
+
+    def _settle_all(self) -> list[TransferFile]:
+        pairs = zip(self._files, self._remote, strict=True)
+        found = [self._dest.settle(file, remote) for file, remote in pairs if not file.done]
+        return [file for file in found if file is not None]
+
+    async def _load_parts(self) -> None:
+        """Believe the part rows of files whose part file is still there."""
+        begun = [file for file in self._files if not file.done and file.part_path]
+        lost = await asyncio.to_thread(lambda: [file.index for file in begun if not has_part_file(file)])
+        for index in lost:
+            await self._tools.ledger.store.drop_parts(self._run.id, index)
+            self._files[index] = replace(self._files[index], part_path="", persisted_bytes=0)
+        kept = {file.index for file in begun} - set(lost)
+        for row in await self._tools.ledger.store.parts(self._run.id):
+            key = (row.part.file_index, row.part.number)
+            if row.persisted and key[0] in kept:
+                self._blocks[key] = row.part.block_digests
+                self._here[key[0]] += 1
+                self._run.tally.confirm(1, self._length(key))
+
+    async def _fetch(self) -> None:
+        missing = [
+            (file.index, number)
+            for file in self._files
+            if not file.done
+            for number in range(1, _count(file) + 1)
+            if (file.index, number) not in self._blocks
+        ]
+        fetching = Fetching(self._run, self._tools, self._renew)
+
+        async def do(batch: list[Key]) -> None:
+            await self._prepare({index for index, _ in batch})
+            parts = []
+            for index, number in batch:
+                blocks = await fetching.fetch(self._files[index], partial(self._remote_file, index), number)
+                parts.append(Part(index, number, blocks))
+            await self._confirm(parts)
+
+        await work_off(self._run, self._tools.slots, batches(missing, self._files), do)
+
+    def _remote_file(self, index: int) -> RemoteFile:
+        return self._remote[index]
+
+    async def _renew(self) -> None:
+        """Fresh locations, of the pinned version."""
+        await self._manifest()
+
+    async def _prepare(self, indexes: set[int]) -> None:
+        async with self._preparing:
+            new = [self._files[index] for index in sorted(indexes) if index not in self._prepared]
+            if not new:
+                return
+            prepared = await asyncio.to_thread(lambda: [self._dest.prepare(file) for file in new])
+            self._put(prepared)
+            self._prepared.update(file.index for file in prepared)
+            await self._run.record(parts=(), persisted=True, files=prepared)
+
+    async def _confirm(self, parts: Sequence[Part]) -> None:
+        """These are durably in their part files and right: write rows, then show it; publish the files they end."""
+        crashpoint("after-part-file-write")
+        for part in parts:
+            key = (part.file_index, part.number)
+            self._blocks[key] = part.block_digests
+            self._here[part.file_index] += 1
+            file = self._files[part.file_index]
+            length = self._length(key)
+            self._files[file.index] = replace(file, persisted_bytes=file.persisted_bytes + length)
+            self._run.tally.confirm(1, length)
+        self._run.progressed = True
+        indexes = sorted({part.file_index for part in parts})
+        files = [self._files[index] for index in indexes]
+        last = files[-1]
+        await self._run.record(parts=parts, persisted=True, files=files, file_index=last.index, file_name=last.path)
+        self._run.show(self._run.phase, last)
+        crashpoint("after-part-row")
+        await self._end_files([index for index in indexes if self._whole(index)])
+
+    async def _end_files(self, indexes: list[int]) -> None:
+        """Verify whole files and publish them."""
+        if not indexes:
+            return
+        await self._prepare(set(indexes))
+        for index in indexes:
+            self._verify(self._files[index], self._remote[index])
+        self._run.show(Phase.WRITING, self._files[indexes[-1]])
+        self._run.check()
+        published: list[TransferFile] = []
+
+        def publish_all() -> None:
+            for index in indexes:
+                published.append(self._dest.publish(self._files[index], self._remote[index].digest))
+
+        try:
+            await asyncio.to_thread(publish_all)
+        finally:  # a failure in the midst of them must not lose the names that were given before it
+            self._put(published)
+            await self._run.record(parts=(), persisted=True, files=published)
+
+    def _verify(self, file: TransferFile, remote: RemoteFile) -> None:
+        blocks = (self._blocks[file.index, number] for number in range(1, _count(file) + 1))
+        if digest.of_blocks(blocks) != remote.digest:
+            message = f"the parts of {file.path} are right, but not the file: the hub's manifest does not agree with it"
+            raise FerryError("BLOB_DAMAGED", message, path=file.path)
+
+    def _whole(self, index: int) -> bool:
+        file = self._files[index]
+        return not file.done and self._here[index] == _count(file)
+
+    def _wanted(self, file: RemoteFile) -> bool:
+        return not self._spec.include or any(fnmatchcase(file.path, pattern) for pattern in self._spec.include)
+
+    def _put(self, files: Sequence[TransferFile]) -> None:
+        for file in files:
+            self._files[file.index] = file
+
+    def _length(self, key: Key) -> int:
+        return span_of(self._files[key[0]], key[1]).length
+
+
+def _count(file: TransferFile) -> int:
+    return part_count(file.size_bytes, file.part_bytes)

@@ -1,0 +1,69 @@
+"""Fetches one part and makes sure of it. Download step D8.
+
+A part that arrives wrong is fetched again, a few times; then the hub's bytes are damaged. Expired locations are renewed
+once for all parts that meet them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from ferryd.core.model import Phase, Span, TransferFile
+from ferryd.core.ports import RemoteFile
+from ferryd.engine.delivery import AGAIN, TRIES, pause_s
+from ferryd.engine.run import Run, Tools, span_of
+from ferrywire import digest
+from ferrywire.reasons import FerryError
+
+
+class Fetching:
+    """Fetches parts of one run. `renew` gets fresh locations for all files."""
+
+    def __init__(self, run: Run, tools: Tools, renew: Callable[[], Awaitable[None]]) -> None:
+        self._run = run
+        self._tools = tools
+        self._renew = renew
+        self._renewing = asyncio.Lock()
+
+    async def fetch(self, file: TransferFile, remote: Callable[[], RemoteFile], number: int) -> bytes:
+        """The block digests of a part, once it is durably in its part file and right. BLOB_DAMAGED when it never is.
+        `remote` gives the file with its present location."""
+        self._run.show(Phase.RECEIVING, file)
+        span = span_of(file, number)
+        for tries in range(1, TRIES + 1):
+            origin = remote()
+            try:
+                return await self._receive(origin, number, span, Path(file.part_path))
+            except FerryError as error:
+                if error.reason not in AGAIN or tries == TRIES:
+                    raise _final(error, file) from error
+                await self._again(error, origin, remote, tries)
+                self._run.resent(span.length)
+        raise AssertionError("unreachable")
+
+    async def _receive(self, origin: RemoteFile, number: int, span: Span, dest: Path) -> bytes:
+        assert origin.location is not None
+        blocks = await self._tools.lanes.receive(origin.location, span, dest, self._run.meter)
+        expected = origin.part_digests[(number - 1) * digest.DIGEST_BYTES : number * digest.DIGEST_BYTES]
+        if digest.of_blocks(blocks) != expected:
+            raise FerryError("CHUNK_CORRUPT", f"part {number} of {origin.path} arrived damaged", partNumber=number)
+        return blocks
+
+    async def _again(self, error: FerryError, origin: RemoteFile, remote: Callable[[], RemoteFile], tries: int) -> None:
+        self._run.retried(1)
+        if error.reason == "SIGNATURE_INVALID":
+            async with self._renewing:
+                if remote() is origin:  # nobody else has renewed it meanwhile
+                    await self._renew()
+        else:
+            await self._tools.clock.sleep(pause_s(tries, error))
+        self._run.check()
+
+
+def _final(error: FerryError, file: TransferFile) -> FerryError:
+    if error.reason != "CHUNK_CORRUPT":
+        return error
+    message = f"{file.path}: {error.message}, {TRIES} times: the hub's stored bytes do not verify"
+    return FerryError("BLOB_DAMAGED", message, path=file.path)

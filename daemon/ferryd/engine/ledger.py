@@ -1,0 +1,106 @@
+"""Writes that watchers hear of: the store first, then, once durable, the fan-out. Upload steps 5 and 9.
+
+It also holds what is only of the moment about running transfers (phase, rate, the file that moved last), so that every
+reader sees one picture. No decision is taken here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from ferryd.core.model import Phase, StoredPart, Transfer, TransferFile
+from ferryd.core.ports import Clock, Store
+from ferryd.core.states import Event, State
+from ferryd.engine.progress import Fanout
+
+
+class Ledger:
+    """The one way in which the engine changes a transfer."""
+
+    def __init__(self, store: Store, fanout: Fanout, clock: Clock) -> None:
+        self.store = store
+        self._fanout = fanout
+        self._clock = clock
+        self._live: dict[str, Transfer] = {}
+
+    def view(self, transfer: Transfer) -> Transfer:
+        """A row with what is only known while it runs."""
+        live = self._live.get(transfer.id)
+        if live is None or transfer.state is not State.RUNNING:
+            return transfer
+        return replace(
+            transfer,
+            phase=live.phase,
+            rate_bps=live.rate_bps,
+            file_index=live.file_index,
+            file_name=live.file_name,
+            updated_at=max(transfer.updated_at, live.updated_at),
+        )
+
+    async def insert(self, transfer: Transfer, files: Sequence[TransferFile], fingerprint: str) -> Transfer:
+        return self._tell(await self.store.insert(transfer, files, fingerprint))
+
+    async def change(self, transfer_id: str, event: Event, **fields: Any) -> Transfer:
+        return self._tell(await self.store.change(transfer_id, event, **fields))
+
+    async def update(self, transfer_id: str, **fields: Any) -> Transfer:
+        return self._tell(await self.store.update(transfer_id, **fields))
+
+    async def record(
+        self,
+        transfer_id: str,
+        *,
+        parts: Sequence[StoredPart] = (),
+        files: Sequence[TransferFile] = (),
+        **fields: Any,
+    ) -> Transfer:
+        return self._tell(await self.store.record(transfer_id, parts=parts, files=files, **fields))
+
+    async def forget_session(self, transfer_id: str) -> Transfer:
+        return self._tell(await self.store.forget_session(transfer_id))
+
+    async def release_due(self, now: float) -> None:
+        for transfer in await self.store.release_due(now):
+            self._tell(transfer)
+
+    async def claim(self, transfer_ids: Sequence[str]) -> list[Transfer]:
+        return [self._tell(transfer) for transfer in await self.store.claim(transfer_ids)]
+
+    async def recover(self) -> int:
+        return len([self._tell(transfer) for transfer in await self.store.recover()])
+
+    def show(
+        self,
+        transfer_id: str,
+        *,
+        phase: Phase | None = None,
+        rate_bps: float | None = None,
+        file: TransferFile | None = None,
+    ) -> None:
+        """Show what a running transfer does now. Not stored; nothing when it does not run any more."""
+        live = self._live.get(transfer_id)
+        if live is None:
+            return
+        changed = replace(
+            live,
+            phase=phase or live.phase,
+            rate_bps=live.rate_bps if rate_bps is None else rate_bps,
+            file_index=live.file_index if file is None else file.index,
+            file_name=live.file_name if file is None else file.path,
+            updated_at=live.updated_at,
+        )
+        if changed != live:
+            self._live[transfer_id] = changed = replace(changed, updated_at=self._clock.now())
+            self._fanout.publish(changed)
+
+    def _tell(self, transfer: Transfer) -> Transfer:
+        if transfer.state is State.RUNNING:
+            if transfer.id not in self._live:
+                self._live[transfer.id] = replace(transfer, phase=Phase.PREPARING)
+            self._live[transfer.id] = transfer = self.view(transfer)
+        else:
+            self._live.pop(transfer.id, None)
+        self._fanout.publish(transfer)
+        return transfer

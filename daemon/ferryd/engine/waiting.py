@@ -1,0 +1,19 @@
+"""Waiting for an event or a time, on the injected clock."""
+
+from __future__ import annotations
+
+import asyncio
+
+from ferryd.core.ports import Clock
+
+
+async def wait_for_event(event: asyncio.Event, clock: Clock, seconds: float | None) -> None:
+    """Return when the event is set, or after `seconds`; None waits for the event alone."""
+    if seconds is None:
+        await event.wait()
+        return
+    async with asyncio.TaskGroup() as tasks:
+        racers = [tasks.create_task(event.wait()), tasks.create_task(clock.sleep(max(0.0, seconds)))]
+        await asyncio.wait(racers, return_when=asyncio.FIRST_COMPLETED)
+        for racer in racers:
+            racer.cancel()
