@@ -74,7 +74,7 @@ def measure(calls: int) -> list[Figure]:
         with subprocess.Popen(command, stdout=subprocess.PIPE) as server, grpc.insecure_channel(address) as channel:
             assert server.stdout is not None
             server.stdout.readline()
-            bare = channel.unary_unary("/bench.Echo/Echo")
+            bare = channel.unary_unary("/bench.Echo/Echo", None, None)
             request = asset_id.encode()
             echo, forwarded = alternate(calls, lambda: bare(request), lambda: client.get_metadata(asset_id))
             server.terminate()
