@@ -1,0 +1,56 @@
+"""Where a hub is: `http://host:port`, `https://host` or `unix:/socket`. Upload steps 7 and 8, download D7. Pure.
+
+Turns the relative URLs of signed locations into absolute ones. For a hub on a Unix socket that is
+`http+unix://<socket path, percent-encoded>/path?query`, which `ferryd.lanes` understands.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from urllib.parse import quote, urljoin, urlsplit
+
+from ferrywire.reasons import FerryError
+
+
+@dataclass(frozen=True, slots=True)
+class HubAddress:
+    """A hub's address. `text` is what people see; it never holds credentials."""
+
+    text: str
+    base_url: str  #: for the HTTP client, without a trailing slash
+    socket_path: str  #: empty unless it listens on a Unix socket
+
+    def resolve(self, url: str) -> str:
+        """The absolute URL of a location. Absolute ones pass when they are http or https."""
+        scheme = urlsplit(url).scheme
+        if scheme in ("http", "https"):
+            return url
+        if scheme or url.startswith("//"):
+            raise FerryError("HUB_UNREACHABLE", f"the hub gave a location of kind {scheme[:20]!r}", hub=self.text)
+        if self.socket_path:
+            return f"http+unix://{quote(self.socket_path, safe='')}/{url.lstrip('/')}"
+        return urljoin(f"{self.base_url}/", url)
+
+
+def parse_address(text: str) -> HubAddress:
+    """Read an address as FERRYMAN_HUB holds it. INVALID_ARGUMENT, without repeating what may be a secret."""
+    if text.startswith("unix:/"):
+        return HubAddress(text, "http://localhost", text.removeprefix("unix:"))
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError:
+        raise _invalid("it is not a URL") from None
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise _invalid("write http://host:port, https://host or unix:/absolute/socket")
+    if parts.username is not None:
+        raise _invalid("it has credentials in it; put the token into FERRYMAN_TOKEN")
+    if parts.query or parts.fragment:
+        raise _invalid("it has a query in it")
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    base = f"{parts.scheme}://{host}{f':{port}' if port else ''}{parts.path.rstrip('/')}"
+    return HubAddress(base, base, "")
+
+
+def _invalid(why: str) -> FerryError:
+    return FerryError("INVALID_ARGUMENT", f"FERRYMAN_HUB is not a hub's address: {why}", field="FERRYMAN_HUB")

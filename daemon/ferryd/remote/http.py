@@ -1,0 +1,92 @@
+"""Calls a hub over HTTP: Connect unary, binary, with the bearer token. Upload steps 7, 8 and 10; forwarded calls.
+
+httpx is imported when the first call is made, so that a daemon with an embedded hub never pays for it. Proxies and
+certificates from the environment are not used. Redirects are refused; the token goes to the hub's own address only and
+is in no error and no log.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+from ferryd.remote.address import HubAddress, parse_address
+from ferryd.remote.replies import Reply, message_of
+from ferryd.remote.transport import CONTENT_TYPE, MAX_REPLY_BYTES, deadline_exceeded, too_large
+from ferrywire.reasons import FerryError
+
+if TYPE_CHECKING:
+    import httpx
+
+_CONNECT_TIMEOUT_S: Final = 10.0
+
+
+class HttpTransport:
+    """Implements `Transport` for one hub and one token. INVALID_ARGUMENT for an address that is none."""
+
+    def __init__(self, hub_address: str, token: str) -> None:
+        self.address: HubAddress = parse_address(hub_address)
+        self._token = token
+        self._client: httpx.AsyncClient | None = None
+
+    async def call(self, method_path: str, body: bytes, timeout_s: float) -> bytes:
+        """Post the message and return the reply's. NOT_SIGNED_IN without a token; see `Transport`."""
+        if not self._token:
+            message = f"no token for {self.address.text}: set FERRYMAN_TOKEN and restart the daemon"
+            raise FerryError("NOT_SIGNED_IN", message)
+        try:
+            async with asyncio.timeout(timeout_s):
+                return message_of(await self._post(method_path, body, timeout_s))
+        except TimeoutError:
+            raise deadline_exceeded(method_path, timeout_s) from None
+
+    async def close(self) -> None:
+        if self._client is not None:
+            await self._client.aclose()
+
+    async def _post(self, method_path: str, body: bytes, timeout_s: float) -> Reply:
+        import httpx
+
+        if self._client is None:
+            self._client = _new_client(self.address)
+        headers = {
+            "authorization": f"Bearer {self._token}",
+            "content-type": CONTENT_TYPE,
+            "connect-protocol-version": "1",
+            "connect-timeout-ms": str(max(1, int(timeout_s * 1000))),
+            "accept-encoding": "identity",  # a compressed reply could be a bomb
+        }
+        url = f"{self.address.base_url}/{method_path.lstrip('/')}"
+        try:
+            async with self._client.stream("POST", url, content=body, headers=headers) as response:
+                names = {name.lower(): value for name, value in response.headers.items()}
+                return Reply(self.address.text, method_path, response.status_code, names, await _body(response))
+        except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as error:
+            what = str(error) or type(error).__name__
+            raise FerryError(
+                "HUB_UNREACHABLE", f"{self.address.text} cannot be reached: {what}", hub=self.address.text
+            ) from error
+
+
+def _new_client(address: HubAddress) -> httpx.AsyncClient:
+    import httpx
+
+    limits = httpx.Limits(max_connections=32, max_keepalive_connections=16, keepalive_expiry=30.0)
+    # The deadline of a call is its caller's (asyncio.timeout); only connecting has one of its own.
+    return httpx.AsyncClient(
+        transport=httpx.AsyncHTTPTransport(uds=address.socket_path or None, limits=limits, retries=0),
+        timeout=httpx.Timeout(None, connect=_CONNECT_TIMEOUT_S),
+        follow_redirects=False,
+        trust_env=False,
+        headers={"user-agent": "ferryd"},
+    )
+
+
+async def _body(response: httpx.Response) -> bytes:
+    """The body as it came, capped."""
+    whole = bytearray()
+    async for piece in response.aiter_raw():
+        whole += piece
+        if len(whole) > MAX_REPLY_BYTES:
+            raise too_large()
+    return bytes(whole)
