@@ -33,6 +33,7 @@ _STATUS: Final = {
     "SIGNATURE_INVALID": 401,
     "SESSION_NOT_FOUND": 404,
     "RESOURCE_NOT_FOUND": 404,
+    "UNIMPLEMENTED": 405,
     "HUB_OVERLOADED": 503,
     "READ_ONLY": 503,
     "DISK_FULL": 507,
@@ -83,7 +84,8 @@ class ByteEndpoint:
         elif method in ("GET", "HEAD"):
             await self._get(scope, path, receive, answer)
         else:
-            await answer.plain(405, [(b"allow", b"GET, HEAD, PUT")])
+            unknown = FerryError("UNIMPLEMENTED", f"{method} is not known here; PUT parts, GET or HEAD blobs")
+            await answer.error(unknown, [(b"allow", b"GET, HEAD, PUT")])
 
     async def _put(self, scope: Scope, path: str, receive: Receive, answer: _Answer) -> None:
         claim = _claim(path, self._signed("PUT", path, scope))
@@ -92,7 +94,7 @@ class ByteEndpoint:
             message = f"the body has {length} bytes; part {claim.part_number} must have {claim.size_bytes}"
             raise FerryError("CHUNK_CORRUPT", message, partNumber=claim.part_number)
         await self._receiver.receive(claim, _body(receive))
-        await answer.plain(200)
+        await answer.empty()
 
     def _signed(self, method: str, path: str, scope: Scope) -> dict[str, str]:
         query = scope.get("query_string", b"").decode("latin-1")
@@ -115,7 +117,10 @@ class ByteEndpoint:
         try:
             span = parse_range(_headers(scope).get("range"), size)
         except Unsatisfiable:
-            await answer.plain(416, [*always, (b"content-range", f"bytes */{size}".encode())])
+            refused = FerryError(
+                "INVALID_ARGUMENT", f"range: the blob has {size} bytes; ask for one range of them", field="range"
+            )
+            await answer.error(refused, [*always, (b"content-range", f"bytes */{size}".encode())], status=416)
             return
         first, end = span or (0, size)
         headers = [
@@ -162,20 +167,21 @@ class _Answer:
     async def more(self, data: bytes, *, last: bool) -> None:
         await self._send({"type": "http.response.body", "body": data, "more_body": not last})
 
-    async def plain(self, status: int, headers: Headers | None = None) -> None:
-        await self.start(status, [*(headers or []), (b"content-length", b"0")])
+    async def empty(self) -> None:
+        await self.start(200, [(b"content-length", b"0")])
         await self.more(b"", last=True)
 
-    async def error(self, error: FerryError) -> None:
+    async def error(self, error: FerryError, more_headers: Headers | None = None, *, status: int = 0) -> None:
         """Say what is wrong; when bytes have gone out already, raise, so that the server cuts the connection."""
         if self._started:
             raise error
         body = {"reason": error.reason, "message": error.message, "metadata": error.metadata}
         data = json.dumps(body).encode()
         headers = [(b"content-type", b"application/json"), (b"content-length", str(len(data)).encode())]
+        headers += more_headers or []
         if error.retry_after_s is not None:
             headers.append((b"retry-after", str(max(1, round(error.retry_after_s))).encode()))
-        await self.start(_STATUS.get(error.reason, 500), headers)
+        await self.start(status or _STATUS.get(error.reason, 500), headers)
         await self.more(data, last=True)
 
 

@@ -7,7 +7,6 @@ sender of a part is let in first: the one before it may hang on a dead connectio
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -63,9 +62,10 @@ class PartGate:
         self._limit = limit
         self._idle_s = idle_s
         self._turns: dict[PartKey, Turn] = {}
-        self._closing: Counter[str] = Counter()
+        self._closing: set[str] = set()
         self._waiting = 0
-        self._changed = asyncio.Condition()
+        #: Set, and replaced, whenever somebody lets go.
+        self._changed = asyncio.Event()
 
     @asynccontextmanager
     async def part(self, key: PartKey) -> AsyncIterator[Turn]:
@@ -81,37 +81,32 @@ class PartGate:
             yield turn
         finally:
             del self._turns[key]
-            await self._tell()
+            self._tell()
 
     async def _take(self, key: PartKey) -> Turn:
-        async with self._changed:
-            while key in self._turns or self._closing[key.session_id]:
-                if key in self._turns:
-                    self._turns[key].let_go()
-                await self._changed.wait()
-            turn = self._turns[key] = Turn(self._idle_s)
+        while key in self._turns or key.session_id in self._closing:
+            if key in self._turns:
+                self._turns[key].let_go()
+            await self._changed.wait()
+        turn = self._turns[key] = Turn(self._idle_s)
         return turn
 
     @asynccontextmanager
     async def whole(self, session_id: str) -> AsyncIterator[None]:
         """Hold a session: its parts that are arriving are asked to stop and waited for; new ones wait."""
-        async with self._changed:
-            await self._changed.wait_for(lambda: not self._closing[session_id])
-            self._closing[session_id] += 1
+        while session_id in self._closing:
+            await self._changed.wait()
+        self._closing.add(session_id)
         try:
-            await self._drain(session_id)
-            yield
-        finally:
-            del self._closing[session_id]
-            await self._tell()
-
-    async def _drain(self, session_id: str) -> None:
-        async with self._changed:
             while mine := [turn for key, turn in self._turns.items() if key.session_id == session_id]:
                 for turn in mine:
                     turn.let_go()
                 await self._changed.wait()
+            yield
+        finally:
+            self._closing.remove(session_id)
+            self._tell()
 
-    async def _tell(self) -> None:
-        async with self._changed:
-            self._changed.notify_all()
+    def _tell(self) -> None:
+        self._changed.set()
+        self._changed = asyncio.Event()

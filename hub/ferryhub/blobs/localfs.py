@@ -97,10 +97,11 @@ class LocalBlobStore:
 
     def open_blob(self, key: str) -> LocalBlobReader | None:
         """See `SupportsReads`."""
-        try:
-            return LocalBlobReader(self.blob_path(key))
-        except FileNotFoundError:
-            return None
+        with self.explained():
+            try:
+                return LocalBlobReader(self.blob_path(key))
+            except FileNotFoundError:
+                return None
 
     def staging_path(self, file: StagedFile) -> Path:
         """See `SupportsLocalFiles`. Sparse: no space is taken before bytes come."""

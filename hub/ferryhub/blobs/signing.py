@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import parse_qsl, urlencode
 
-from ferryhub.blobs.store import blob_key
+from ferryhub.blobs.locations import UrlLocation
 from ferrywire.reasons import FerryError
 
 UPLOADS_PATH = "/blobs/uploads"
@@ -31,10 +32,6 @@ class PartClaim:
     @property
     def path(self) -> str:
         return f"{UPLOADS_PATH}/{self.session_id}/{self.file_index}/{self.part_number}"
-
-    @property
-    def key(self) -> str:
-        return blob_key(self.session_id, self.file_index)
 
 
 class UrlSigner:
@@ -69,3 +66,25 @@ class UrlSigner:
         """Over every value of the query, sorted, so that none can be added, dropped or changed."""
         text = "\n".join([method, path, urlencode(sorted(bound.items()))])
         return hmac.new(self._secret, text.encode(), hashlib.sha256).hexdigest()
+
+
+class UrlIssuer:
+    """Signs URLs that work for `url_ttl_s` from now; `now_us` is the clock of all that concerns sessions."""
+
+    def __init__(self, signer: UrlSigner, url_ttl_s: float, now_us: Callable[[], int]) -> None:
+        self._signer = signer
+        self._url_ttl_s = url_ttl_s
+        self.now_us = now_us
+
+    def put(self, claim: PartClaim) -> UrlLocation:
+        """Where to PUT a part."""
+        expires_at = self._expires_at()
+        return UrlLocation(self._signer.put_url(claim, expires_at), expires_at)
+
+    def get(self, key: str) -> UrlLocation:
+        """Where to GET a blob."""
+        expires_at = self._expires_at()
+        return UrlLocation(self._signer.get_url(key, expires_at), expires_at)
+
+    def _expires_at(self) -> int:
+        return int(self.now_us() / 1e6 + self._url_ttl_s)

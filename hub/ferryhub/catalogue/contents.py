@@ -26,6 +26,7 @@ from ferrywire.reasons import FerryError
 
 #: A page of a manifest ends early once it holds this many bytes of part digests.
 _PAGE_BYTES: Final = 2 << 20
+_KEYS_AT_ONCE: Final = 5000
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +152,11 @@ def files_page(
 
 def referenced(conn: Connection, blob_keys: Sequence[str]) -> set[str]:
     """Those of the blobs that some content has."""
-    return set(conn.execute(_REFERENCED, {"keys": list(blob_keys)}).scalars())
+    found: set[str] = set()
+    # A statement takes some 30,000 values at most.
+    for at in range(0, len(blob_keys), _KEYS_AT_ONCE):
+        found.update(conn.execute(_REFERENCED, {"keys": list(blob_keys[at : at + _KEYS_AT_ONCE])}).scalars())
+    return found
 
 
 def _row(session: Row[Any], summary: Summary, version: int) -> dict[str, object]:

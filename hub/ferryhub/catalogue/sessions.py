@@ -137,19 +137,39 @@ def renew(conn: Connection, session_id: str, expires_at: int) -> None:
     conn.execute(_RENEW, {"session": session_id, "later": expires_at})
 
 
-def abort(conn: Connection, session: Row[Any]) -> bool:
-    """Close an open session and give back what it held: quota, rows, and the draft asset it made.
+def abort(conn: Connection, actor: Actor, session_id: str) -> None:
+    """Close the caller's session and give back what it held: quota, rows, and the draft asset it made.
 
-    Returns whether it was open until now. Its staged bytes are the caller's to discard afterwards.
+    A repeat is fine. Its staged bytes are the caller's to discard afterwards. Errors: `SESSION_NOT_FOUND`,
+    `SESSION_COMMITTED`.
     """
-    if conn.execute(_ABORT, {"session": session.id}).rowcount != 1:
+    require_scope(actor, "write")
+    session = conn.execute(_BY_ID, {"session": session_id}).first()
+    if session is None or session.principal_id != actor.principal_id:
+        raise not_found(session_id)
+    if session.state == "committed":
+        raise committed(session_id)
+    _abort(conn, session)
+
+
+def abort_expired(conn: Connection, session_id: str, now_us: int) -> bool:
+    """Close a session that nobody has used for too long. Returns whether it is settled now."""
+    session = conn.execute(_BY_ID, {"session": session_id}).first()
+    if session is None or session.state != "open":
+        return True
+    if session.expires_at >= now_us:
         return False
+    _abort(conn, session)
+    return True
+
+
+def _abort(conn: Connection, session: Row[Any]) -> None:
+    if conn.execute(_ABORT, {"session": session.id}).rowcount != 1:
+        return
     release(conn, session)
     forget_manifest(conn, session.id)
-    # Re-read: another session's abort may have handed the draft over to this one.
-    if conn.execute(_BY_ID, {"session": session.id}).one().new_asset:
+    if session.new_asset:
         _drop_draft(conn, session)
-    return True
 
 
 def release(conn: Connection, session: Row[Any]) -> None:
@@ -169,12 +189,12 @@ def staged_files(conn: Connection, session_id: str) -> Sequence[tuple[int, int]]
 
 
 def expired(conn: Connection, now_us: int, limit: int) -> Sequence[Row[Any]]:
-    """Sessions past their expiry, whatever their state."""
+    """Sessions past their expiry, whatever their state, the longest past first."""
     return conn.execute(_EXPIRED, {"now": now_us, "limit": limit}).all()
 
 
 def forget(conn: Connection, session_id: str) -> None:
-    """Remove a committed or aborted session's rows."""
+    """Remove a committed or aborted session's rows: from now on a repeat of its request opens a new one."""
     forget_manifest(conn, session_id)
     conn.execute(_DELETE_SETTLED, {"session": session_id})
 

@@ -1,0 +1,63 @@
+"""Downloads: a content's manifest with places to read each file from (D7). No SQL, no protobuf here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Row
+
+from ferryhub.blobs.locations import FileLocation, Location
+from ferryhub.blobs.signing import UrlIssuer
+from ferryhub.blobs.store import SupportsLocalFiles
+from ferryhub.catalogue import contents
+from ferryhub.catalogue.actor import Actor
+from ferryhub.catalogue.database import Database
+from ferryhub.catalogue.paging import Key, Page
+
+
+@dataclass(frozen=True, slots=True)
+class DownloadPage:
+    """A page of a manifest. `after` is the key of the next page, None at the end."""
+
+    content: Row[Any]
+    title: str
+    #: Rows of `content_files`, each with where to read it; None for an empty file.
+    files: Sequence[tuple[Row[Any], Location | None]]
+    after: Key | None
+
+
+class Downloads:
+    """What ContentService gives out. `local_files` is the store when callers may open its files themselves."""
+
+    def __init__(self, database: Database, urls: UrlIssuer, local_files: SupportsLocalFiles | None) -> None:
+        self._database = database
+        self._urls = urls
+        self._local_files = local_files
+
+    async def page(
+        self, actor: Actor, asset_key: str, content_id: str, page: Page, *, accept_files: bool
+    ) -> DownloadPage:
+        """A page of the manifest of a content, the asset's newest unless one is named; see `contents.to_download`.
+
+        Pages after the first stay with the content of the first, whatever is committed meanwhile.
+        """
+        content, title, rows, last = await self._database.read(_page, actor, asset_key, content_id, page)
+        files = [(row, self._location(row.blob_key, accept_files=accept_files)) for row in rows]
+        return DownloadPage(content, title, files, None if last is None else (content.id, last))
+
+    def _location(self, key: str, *, accept_files: bool) -> Location | None:
+        if not key:
+            return None
+        if accept_files and self._local_files is not None:
+            return FileLocation(self._local_files.blob_path(key))
+        return self._urls.get(key)
+
+
+def _page(
+    conn: Connection, actor: Actor, asset_key: str, content_id: str, page: Page
+) -> tuple[Row[Any], str, list[Row[Any]], int | None]:
+    begun_id, after_index = page.after if page.after is not None else (content_id, -1)
+    content, title = contents.to_download(conn, actor, asset_key, begun_id)
+    return content, title, *contents.files_page(conn, content.id, page.size, after_index)

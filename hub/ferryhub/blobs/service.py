@@ -1,0 +1,85 @@
+"""Builds the hub's byte side from its parts, for the composition root: uploads, downloads, endpoint and sweep.
+
+All upload steps of the hub meet here; nothing is decided.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from ferryhub.blobs.downloads import Downloads
+from ferryhub.blobs.endpoint import ByteEndpoint
+from ferryhub.blobs.gate import PartGate
+from ferryhub.blobs.localfs import LocalBlobStore
+from ferryhub.blobs.receive import PartReceiver
+from ferryhub.blobs.signing import UrlIssuer, UrlSigner
+from ferryhub.blobs.sweep import Sweeper
+from ferryhub.blobs.threads import StoreThreads
+from ferryhub.blobs.uploads import Uploads
+from ferryhub.catalogue.clock import now_us as system_now_us
+from ferryhub.catalogue.database import Database
+from ferryhub.catalogue.sessions import Terms
+
+
+@dataclass(frozen=True, slots=True)
+class BlobOptions:
+    """How the hub keeps bytes; the fields of `HubSettings` that concern them."""
+
+    root: Path
+    url_secret: bytes
+    local_files: bool = False
+    session_ttl_s: float = 7 * 24 * 3600
+    url_ttl_s: float = 3600
+    default_quota_bytes: int = 1 << 50
+    sweep_interval_s: float = 600
+
+
+@dataclass(frozen=True, slots=True)
+class BlobService:
+    """The hub's byte side."""
+
+    uploads: Uploads
+    downloads: Downloads
+    #: The ASGI application for paths below `/blobs/`.
+    endpoint: ByteEndpoint
+    #: Its `run()` is the composition root's to keep as a task.
+    sweeper: Sweeper
+
+
+@asynccontextmanager
+async def open_blobs(
+    database: Database, options: BlobOptions, now_us: Callable[[], int] = system_now_us
+) -> AsyncIterator[BlobService]:
+    """The byte side on local files; at the end its threads are waited for."""
+    store = await asyncio.to_thread(LocalBlobStore, options.root)
+    threads, gate = StoreThreads(), PartGate()
+    try:
+        yield _build(database, store, options, threads=threads, gate=gate, now_us=now_us)
+    finally:
+        await asyncio.to_thread(threads.close)
+
+
+def _build(
+    database: Database,
+    store: LocalBlobStore,
+    options: BlobOptions,
+    *,
+    threads: StoreThreads,
+    gate: PartGate,
+    now_us: Callable[[], int],
+) -> BlobService:
+    signer = UrlSigner(options.url_secret)
+    urls = UrlIssuer(signer, options.url_ttl_s, now_us)
+    terms = Terms(int(options.session_ttl_s * 1e6), options.default_quota_bytes)
+    local_files = store if options.local_files else None
+    receiver = PartReceiver(database, store, threads=threads, gate=gate, now_us=now_us, ttl_us=terms.ttl_us)
+    return BlobService(
+        Uploads(database, store, threads=threads, gate=gate, urls=urls, terms=terms, local_files=local_files),
+        Downloads(database, urls, local_files),
+        ByteEndpoint(receiver, store, signer=signer, threads=threads, now_us=now_us),
+        Sweeper(database, store, threads=threads, gate=gate, now_us=now_us, interval_s=options.sweep_interval_s),
+    )

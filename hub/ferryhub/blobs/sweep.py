@@ -1,0 +1,109 @@
+"""Removes what nobody comes back for: expired sessions, staged bytes without a session, blobs without a content.
+
+Runs beside the upload steps and never against them: an open session's bytes are not touched, and young blobs are left
+alone, for their commit may be under way.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import Final
+
+from ferryhub.blobs.gate import PartGate
+from ferryhub.blobs.store import BlobStore, Stored, session_of
+from ferryhub.blobs.threads import StoreThreads
+from ferryhub.catalogue import contents, sessions
+from ferryhub.catalogue.database import Database
+
+_SESSIONS_AT_ONCE: Final = 1000
+_NAMES_AT_ONCE: Final = 500
+#: What is younger is left alone, in seconds.
+GRACE_S: Final = 3600.0
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Swept:
+    """What one sweep removed."""
+
+    expired_sessions: int
+    orphan_stagings: int
+    orphan_blobs: int
+
+
+class Sweeper:
+    """Sweeps every `interval_s` seconds. `now_us` is the clock."""
+
+    def __init__(
+        self,
+        database: Database,
+        store: BlobStore,
+        *,
+        threads: StoreThreads,
+        gate: PartGate,
+        now_us: Callable[[], int],
+        interval_s: float,
+    ) -> None:
+        self._database = database
+        self._store = store
+        self._threads = threads
+        self._gate = gate
+        self._now_us = now_us
+        self._interval_s = interval_s
+
+    async def run(self) -> None:
+        """Sweep until cancelled. A sweep that fails is logged and the next one tries again."""
+        while True:
+            await asyncio.sleep(self._interval_s)
+            try:
+                swept = await self.sweep_once()
+                _log.info("swept %s", swept)
+            except Exception:  # noqa: BLE001 - the edge of a background task: the hub serves on, whatever a sweep meets
+                _log.exception("sweep_failed")
+
+    async def sweep_once(self) -> Swept:
+        """One sweep over everything."""
+        return Swept(await self._expired_sessions(), await self._orphan_stagings(), await self._orphan_blobs())
+
+    async def _expired_sessions(self) -> int:
+        rows = await self._database.read(sessions.expired, self._now_us(), _SESSIONS_AT_ONCE)
+        return sum([await self._end_session(row.id) for row in rows])
+
+    async def _end_session(self, session_id: str) -> bool:
+        async with self._gate.whole(session_id):
+            if not await self._database.write(sessions.abort_expired, session_id, self._now_us()):
+                return False
+            await self._threads.run(self._store.discard, session_id)
+            await self._database.write(sessions.forget, session_id)
+        return True
+
+    async def _orphan_stagings(self) -> int:
+        removed = 0
+        for names in await self._threads.run(self._old, self._store.sessions):
+            for session_id in set(names) - await self._database.read(sessions.open_among, names):
+                await self._threads.run(self._store.discard, session_id)
+                removed += 1
+        return removed
+
+    async def _orphan_blobs(self) -> int:
+        removed = 0
+        for keys in await self._threads.run(self._old, self._store.blobs):
+            # Sessions first: one that commits in between has its blobs referenced by the time they are looked up.
+            session_ids = sorted({session_of(key) for key in keys})
+            in_use = await self._database.read(sessions.open_among, session_ids)
+            referenced = await self._database.read(contents.referenced, keys)
+            for key in keys:
+                if key not in referenced and session_of(key) not in in_use:
+                    await self._threads.run(self._store.delete, key)
+                    removed += 1
+        return removed
+
+    def _old(self, listing: Callable[[], Iterator[Stored]]) -> list[list[str]]:
+        """The names that are older than the grace period, in groups for one question each."""
+        before_s = self._now_us() / 1e6 - GRACE_S
+        old = (stored.name for stored in listing() if stored.touched_at < before_s)
+        return list(iter(lambda: list(islice(old, _NAMES_AT_ONCE)), []))
