@@ -25,13 +25,14 @@ from ferryd.core.clock import SystemClock
 from ferryd.core.model import Limits
 from ferryd.embed import EmbeddedHub, EmbeddedSettings
 from ferryd.engine.engine import Engine
-from ferryd.lanes.bytelanes import ByteLanes
 from ferryd.lanes.files import LocalFiles
+from ferryd.lanes.pool import ByteLanes
 from ferryd.lifecycle import locks, logs
 from ferryd.lifecycle.background import Background
 from ferryd.lifecycle.identity import LocalIdentity, load_identity
 from ferryd.lifecycle.readiness import Readiness
 from ferryd.lifecycle.watch import LoopLag, wait_idle, wait_socket_gone
+from ferryd.remote.address import HubAddress
 from ferryd.remote.client import HubClient
 from ferryd.remote.http import HttpTransport
 from ferryd.remote.inprocess import AsgiTransport
@@ -41,9 +42,9 @@ from ferryd.remote.transport import Transport
 from ferryd.rpc.auth import EmbeddedAuth, RemoteAuth
 from ferryd.rpc.daemon import About, Controls, DaemonRpc
 from ferryd.rpc.forward import Forwarder
-from ferryd.rpc.server import Activity, serve, service_handler
+from ferryd.rpc.server import Activity, Handler, serve, service_handler
 from ferryd.rpc.transfers import TransferRpc
-from ferryd.store.database import Database
+from ferryd.store.store import SqliteStore
 from ferrywire import paths
 
 log = logging.getLogger(__name__)
@@ -52,8 +53,11 @@ _LOCK_TIMEOUT_S = 8.0
 _OK, _FAILED = 0, 1
 
 
-def run(config: Config, readiness: Readiness) -> int:
-    """Run the daemon until it is told to stop or has been idle for long. Returns the exit status."""
+def run(config: Config, readiness: Readiness, umask: int) -> int:
+    """Run the daemon until it is told to stop or has been idle for long. Returns the exit status.
+
+    `umask` is the user's, for the files they download; the daemon's own is stricter.
+    """
     logs.set_up(config.log_level)
     _raise_file_limit()
     try:
@@ -68,7 +72,7 @@ def run(config: Config, readiness: Readiness) -> int:
         return _FAILED
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            return runner.run(_Daemon(config, readiness).run())
+            return runner.run(_Daemon(config, readiness, umask).run())
     finally:
         for descriptor in held:
             os.close(descriptor)
@@ -96,7 +100,8 @@ def _raise_file_limit() -> None:
 class _Daemon:
     """One life of the daemon: its objects and how they start and stop."""
 
-    def __init__(self, config: Config, readiness: Readiness) -> None:
+    def __init__(self, config: Config, readiness: Readiness, umask: int) -> None:
+        self._umask = umask
         self._config = config
         self._readiness = readiness
         self._started_at = time.time()
@@ -124,8 +129,8 @@ class _Daemon:
         self._activity, self._lag = Activity(), LoopLag()
         identity = load_identity(config.state_dir)
         background = await stack.enter_async_context(Background())
-        transport = await self._connect_hub(stack, identity, background)
-        await self._build_engine(stack, transport)
+        transport, address = await self._connect_hub(stack, identity, background)
+        await self._build_engine(stack, transport, address)
         self._forwarder = Forwarder(transport.call, self._activity)
         auth = (
             EmbeddedAuth(identity.principal_id, identity.email)
@@ -141,35 +146,39 @@ class _Daemon:
         background.start(self._stop_after(wait_idle(idle_timeout_s, self._idle_since), "idle"))
         background.start(self._lag.run())
 
-    async def _connect_hub(self, stack: AsyncExitStack, identity: LocalIdentity, background: Background) -> Transport:
+    async def _connect_hub(
+        self, stack: AsyncExitStack, identity: LocalIdentity, background: Background
+    ) -> tuple[Transport, HubAddress | None]:
         config = self._config
         if not config.embedded:
             remote = HttpTransport(config.hub, config.token)
             stack.push_async_callback(remote.close)
-            return remote
+            return remote, remote.address
         settings = EmbeddedSettings(config.state_dir / "hub", config.file_lane, config.session_ttl_s)
         hub = EmbeddedHub(settings, identity)
         stack.push_async_callback(hub.close)
         background.start(hub.load())
-        return AsgiTransport(hub.asgi, identity.principal_id)
+        return AsgiTransport(hub.asgi, identity.principal_id), None
 
-    async def _build_engine(self, stack: AsyncExitStack, transport: Transport) -> None:
+    async def _build_engine(self, stack: AsyncExitStack, transport: Transport, address: HubAddress | None) -> None:
         config, clock = self._config, SystemClock()
-        store = await Database.open(config.state_dir / "queue.db")
+        store = await SqliteStore.open(config.state_dir / "queue.db", clock.now)
         stack.push_async_callback(store.close)
         lanes = ByteLanes()
         stack.callback(lanes.close)
         # Outermost first: a repeated call is logged each time it is tried.
-        client = HubClient(transport, base_url=config.hub, accept_files=config.embedded and config.file_lane)
+        client = HubClient(transport, address, accept_files=config.embedded and config.file_lane)
         hub = RetryingHub(LoggedHub(client, clock), clock)
         limits = Limits(
             bandwidth_bps=config.bandwidth_bps,
             running_transfers=config.running_transfers,
             parts_in_flight=config.parts_in_flight,
         )
-        self._engine = Engine(store=store, hub=hub, lanes=lanes, files=LocalFiles(), clock=clock, limits=limits)
+        self._engine = Engine(
+            store=store, hub=hub, lanes=lanes, files=LocalFiles(self._umask), clock=clock, limits=limits
+        )
 
-    def _services(self, auth: EmbeddedAuth | RemoteAuth) -> list[object]:
+    def _services(self, auth: EmbeddedAuth | RemoteAuth) -> list[Handler]:
         about = About(
             version=VERSION,
             hub=self._config.hub,

@@ -18,7 +18,7 @@ _USAGE, _FAILED = 2, 1
 def main(arguments: Sequence[str] | None = None) -> int:
     """Parse the command line and run. Returns the exit status."""
     options = _parser().parse_args(arguments)
-    os.umask(0o077)
+    umask = os.umask(0o077)
     readiness = Readiness(options.ready_fd)
     try:
         config = load()
@@ -28,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _USAGE
     from ferryd.app import run  # after parsing, so that --help and --version are quick
 
-    return run(config, readiness)
+    return run(config, readiness, umask)
 
 
 def _parser() -> argparse.ArgumentParser:

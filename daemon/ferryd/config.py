@@ -105,4 +105,3 @@ def _check(key: str, value: object) -> None:
 
 def _is_hub(value: str) -> bool:
     return value == EMBEDDED or value.startswith(("http://", "https://", "unix:/"))
-

@@ -34,7 +34,7 @@ def unavailable() -> str:
 
 
 class LoopFS:
-    """`with LoopFS() as fs:` mounts an empty file system on `fs.root`; `fs.crash()` cuts its power and mounts it again."""
+    """`with LoopFS() as fs:` mounts an empty file system on `fs.root`; `fs.crash()` cuts its power, mounts it again."""
 
     def __init__(self, size: str = "512M") -> None:
         self._dir = Path(tempfile.mkdtemp(prefix="fyfs", dir="/tmp"))

@@ -25,6 +25,6 @@ class Background:
 
     def start(self, work: Coroutine[Any, Any, None]) -> None:
         """Run this work in the background. It handles its own exceptions: one that escapes stops the daemon."""
-        task = self._group.create_task(work, name=work.__qualname__)
+        task = self._group.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

@@ -15,7 +15,7 @@ from ferrywire.reasons import FerryError
 from ferrywire.status import to_status
 
 _KINDS = {Kind.UPLOAD: pb.Transfer.UPLOAD, Kind.DOWNLOAD: pb.Transfer.DOWNLOAD}
-_STATES = {state: pb.Transfer.State.Value(state.name) for state in State}
+_STATES = {state: int(pb.Transfer.State.Value(state.name)) for state in State}
 _STATES_BACK = {number: state for state, number in _STATES.items()}
 _IF_EXISTS = {
     pb.CreateDownloadRequest.IF_EXISTS_UNSPECIFIED: IfExists.FAIL,
@@ -75,7 +75,7 @@ def transfer_message(transfer: Transfer) -> pb.Transfer:
     message = pb.Transfer(
         transfer_id=transfer.id,
         kind=_KINDS[transfer.kind],
-        state=_STATES[transfer.state],
+        state=transfer.state.name,
         phase=transfer.phase or "",
         waiting_for=transfer.waiting_for or "",
         attempt_count=transfer.attempts,

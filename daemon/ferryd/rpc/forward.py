@@ -24,16 +24,16 @@ SERVICES: Final = frozenset(
 _NO_DEADLINE_S: Final = 60.0
 
 
-class Forwarder(grpc.GenericRpcHandler):
+class Forwarder(grpc.GenericRpcHandler):  # type: ignore[type-arg] # generic for the type checker only
     """Answers every unary call of the allowed services with the hub's own bytes."""
 
     def __init__(self, call: HubCall, activity: Activity) -> None:
         self._call = call
         self._activity = activity
-        self._handlers: dict[str, grpc.RpcMethodHandler] = {}
+        self._handlers: dict[str, grpc.RpcMethodHandler[bytes, bytes]] = {}
         self.forwarded_calls = 0
 
-    def service(self, handler_call_details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler | None:
+    def service(self, handler_call_details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler[bytes, bytes] | None:
         path = handler_call_details.method
         if path.strip("/").partition("/")[0] not in SERVICES:
             return None

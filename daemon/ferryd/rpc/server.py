@@ -13,7 +13,7 @@ import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import grpc
 import grpc.aio
@@ -24,6 +24,9 @@ from ferrywire.reasons import CODE_NUMBERS, FerryError
 from ferrywire.status import TRAILER, to_status
 
 log = logging.getLogger(__name__)
+
+#: What answers the calls of one service, or of many.
+Handler: TypeAlias = "grpc.GenericRpcHandler[Any, Any]"
 
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
 _OPTIONS = [("grpc.so_reuseport", 0), ("grpc.max_receive_message_length", 8 << 20)]
@@ -49,13 +52,15 @@ class Activity:
         self.quiet_since = asyncio.get_running_loop().time()
 
 
-def service_handler(service: ServiceDescriptor, implementation: object, activity: Activity) -> grpc.GenericRpcHandler:
+def service_handler(service: ServiceDescriptor, implementation: object, activity: Activity) -> Handler:
     """Serve every method of a service with the implementation's method of the same name in snake_case."""
     handlers = {method.name: _method_handler(method, implementation, activity) for method in service.methods}
     return grpc.method_handlers_generic_handler(service.full_name, handlers)
 
 
-def _method_handler(method: MethodDescriptor, implementation: object, activity: Activity) -> grpc.RpcMethodHandler:
+def _method_handler(
+    method: MethodDescriptor, implementation: object, activity: Activity
+) -> grpc.RpcMethodHandler[Any, Any]:
     behaviour = getattr(implementation, re.sub(r"(?<!^)(?=[A-Z])", "_", method.name).lower())
     parse = GetMessageClass(method.input_type).FromString
     serialize = GetMessageClass(method.output_type).SerializeToString
@@ -109,7 +114,7 @@ def _unexpected(error: Exception) -> FerryError:
 
 
 @asynccontextmanager
-async def serve(socket_path: Path, handlers: Sequence[grpc.GenericRpcHandler]) -> AsyncIterator[None]:
+async def serve(socket_path: Path, handlers: Sequence[Handler]) -> AsyncIterator[None]:
     """Bind the socket and serve until the block ends. The caller holds the runtime lock and has set the umask."""
     server = grpc.aio.server(options=_OPTIONS)
     server.add_generic_rpc_handlers(tuple(handlers))

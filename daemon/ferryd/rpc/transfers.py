@@ -83,7 +83,7 @@ class TransferRpc:
         return convert.transfer_message(await self._engine.set_priority(request.transfer_id, request.priority))
 
     async def get_limits(self, _request: pb.GetLimitsRequest) -> pb.Limits:
-        return _limits_message(self._engine.limits())
+        return _limits_message(await self._engine.limits())
 
     async def set_limits(self, request: pb.SetLimitsRequest) -> pb.Limits:
         named = {
