@@ -23,7 +23,7 @@ ONLY_IN = {
     "uvicorn": ("ferryhub",),
     "connectrpc": ("ferryhub",),
     "httpx": ("ferryd.remote",),
-    "uvloop": ("ferryd.app", "ferryd.cli", "ferryd.lifecycle", "ferryhub.cli"),
+    "uvloop": ("ferryd.app", "ferryd.lifecycle", "ferryhub"),
     "psutil": ("ferryd",),
     "xxhash": ("ferrywire.digest", "ferryd.lanes", "ferryhub.blobs"),
     "grpc": ("ferryd.rpc", "ferryman"),

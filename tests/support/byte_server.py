@@ -1,0 +1,210 @@
+"""A byte endpoint that does what a test tells it to, request by request: real sockets, real threads."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import struct
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+@dataclass
+class Request:
+    """A request whose head was read. The body is read by the behaviour, or not."""
+
+    server: ByteServer
+    sock: socket.socket
+    method: str
+    target: str
+    headers: dict[str, str]
+    rest: bytes
+
+    def read_body(self) -> bytes:
+        body = bytearray(self.rest)
+        while len(body) < int(self.headers.get("content-length", "0")):
+            piece = self.sock.recv(1 << 20)
+            if not piece:
+                break
+            body += piece
+        return bytes(body)
+
+    def reply(self, status: int, body: bytes = b"", **headers: str) -> None:
+        lines = [f"HTTP/1.1 {status} X", f"Content-Length: {len(body)}"]
+        lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
+        self.sock.sendall("\r\n".join([*lines, "", ""]).encode() + body)
+
+
+#: Returns whether the connection stays open.
+Behaviour = Callable[[Request], bool]
+
+
+@dataclass
+class ByteServer:
+    """Serves `blob` to ranged GETs and keeps what was PUT in `stored`; each of `script` replaces one such answer."""
+
+    blob: bytes = b""
+    script: list[Behaviour] = field(default_factory=list)
+    tls: ssl.SSLContext | None = None
+    unix: Path | None = None
+    stored: dict[str, bytes] = field(default_factory=dict)
+    seen: list[Request] = field(default_factory=list)
+    connections: int = 0
+    quitting: threading.Event = field(default_factory=threading.Event)
+
+    def __enter__(self) -> ByteServer:
+        if self.unix:
+            self._listener = socket.socket(socket.AF_UNIX)
+            self._listener.bind(str(self.unix))
+            self._listener.listen()
+        else:
+            self._listener = socket.create_server(("127.0.0.1", 0))
+        self._open: list[socket.socket] = []
+        self._threads = [threading.Thread(target=self._accept)]
+        self._threads[0].start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.quitting.set()
+        for sock in [self._listener, *self._open]:
+            try:
+                sock.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+            sock.close()
+        for thread in self._threads:
+            thread.join(10)
+            assert not thread.is_alive()
+
+    @property
+    def url(self) -> str:
+        host, port = self._listener.getsockname()[:2]
+        return f"http{'s' if self.tls else ''}://{host if not self.tls else 'localhost'}:{port}"
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                sock, _ = self._listener.accept()
+                if self.tls:
+                    sock = self.tls.wrap_socket(sock, server_side=True)
+            except OSError:
+                if self.quitting.is_set():
+                    return
+                continue
+            self.connections += 1
+            self._open.append(sock)
+            thread = threading.Thread(target=self._serve, args=(sock,))
+            self._threads.append(thread)
+            thread.start()
+
+    def _serve(self, sock: socket.socket) -> None:
+        try:
+            while request := self._read_head(sock):
+                self.seen.append(request)
+                behaviour = self.script.pop(0) if self.script else ok
+                if not behaviour(request):
+                    return
+        except OSError:
+            pass  # the client went away
+        finally:
+            sock.close()
+
+    def _read_head(self, sock: socket.socket) -> Request | None:
+        head = b""
+        while b"\r\n\r\n" not in head:
+            piece = sock.recv(4096)
+            if not piece:
+                return None
+            head += piece
+        head, _, rest = head.partition(b"\r\n\r\n")
+        first, *lines = head.decode("latin-1").split("\r\n")
+        method, target, _ = first.split(" ")
+        headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+        return Request(self, sock, method, target, headers, rest)
+
+
+def ok(request: Request) -> bool:
+    """What a hub does."""
+    if request.method == "PUT":
+        request.server.stored[request.target] = request.read_body()
+        request.reply(200)
+        return True
+    first, _, last = request.headers["range"].removeprefix("bytes=").partition("-")
+    piece = request.server.blob[int(first) : int(last) + 1]
+    request.reply(206, piece, Content_Range=f"bytes {first}-{last}/{len(request.server.blob)}")
+    return True
+
+
+def answer(status: int, body: bytes = b"", **headers: str) -> Behaviour:
+    """Read the body, answer this."""
+
+    def behave(request: Request) -> bool:
+        request.read_body()
+        request.reply(status, body, **headers)
+        return True
+
+    return behave
+
+
+def early(status: int, body: bytes = b"") -> Behaviour:
+    """Answer without reading the body, then close in an orderly way."""
+
+    def behave(request: Request) -> bool:
+        request.reply(status, body)
+        request.sock.shutdown(socket.SHUT_WR)
+        while request.sock.recv(1 << 20):  # as a good server: drain, so that the answer is not lost to a reset
+            pass
+        return False
+
+    return behave
+
+
+def slam(status: int, body: bytes = b"") -> Behaviour:
+    """Answer without reading the body and close at once: the kernel sends a reset behind the answer."""
+
+    def behave(request: Request) -> bool:
+        request.reply(status, body)
+        return False
+
+    return behave
+
+
+def reset(request: Request) -> bool:
+    """RST, at once."""
+    request.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    request.sock.close()
+    return False
+
+
+def stall(request: Request) -> bool:
+    """Read nothing, say nothing, until the test is over."""
+    request.server.quitting.wait(60)
+    return False
+
+
+def stall_in_reply(request: Request) -> bool:
+    """Half of what was asked for, then silence."""
+    _half(request)
+    request.server.quitting.wait(60)
+    return False
+
+
+def short(request: Request) -> bool:
+    """Half of what was promised, then the end."""
+    _half(request)
+    return False
+
+
+def close_after(request: Request) -> bool:
+    """Answer well, then close without having said so: the kept connection is stale."""
+    ok(request)
+    return False
+
+
+def _half(request: Request) -> None:
+    first, _, last = request.headers["range"].removeprefix("bytes=").partition("-")
+    size = int(last) + 1 - int(first)
+    head = f"HTTP/1.1 206 X\r\nContent-Length: {size}\r\nContent-Range: bytes {first}-{last}/{size}\r\n\r\n"
+    request.sock.sendall(head.encode() + request.server.blob[int(first) : int(first) + size // 2])
