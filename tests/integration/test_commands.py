@@ -1,0 +1,48 @@
+"""`./quickstart` and the benchmarks run as a person would run them, in this checkout."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.architecture.sources import ROOT
+from tests.support.files import MIB, make_file
+
+# They share the checkout's .quickstart, .venv and bench/results.
+pytestmark = [pytest.mark.slow, pytest.mark.serial, pytest.mark.timeout(300)]
+
+
+def _run(*command: str | Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, cwd="/", capture_output=True, text=True, check=False)
+
+
+def test_quickstart_moves_a_directory(tmp_path: Path) -> None:
+    """With names that need quoting, an empty file and one of several MiB."""
+    make_file(tmp_path / "a set" / "deep" / "ä.bin", 5 * MIB + 1)
+    make_file(tmp_path / "a set" / "empty", 0)
+    done = _run(ROOT / "quickstart", tmp_path / "a set")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "compared  2 files, every byte equal" in done.stdout
+    assert "All bytes came back equal" in done.stdout
+    assert "100.0 %" in done.stderr
+    assert (ROOT / ".quickstart/downloads/1").is_dir()
+
+
+def test_quickstart_names_a_wrong_path(tmp_path: Path) -> None:
+    done = _run(ROOT / "quickstart", tmp_path / "nothing")
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1] == f"quickstart: there is no file or directory {tmp_path / 'nothing'}"
+    assert "Traceback" not in done.stderr
+
+
+def test_a_benchmark_prints_its_figures() -> None:
+    """Whether a bar is met depends on the machine, so only what is printed is looked at."""
+    done = _run(sys.executable, ROOT / "bench" / "forwarding.py", "20")
+    assert done.returncode in (0, 1), done.stdout + done.stderr
+    assert "forwarded over bare, p50" in done.stdout, done.stdout + done.stderr
+    page = json.loads((ROOT / "bench" / "results" / "forwarding.json").read_text())
+    assert all(figure["value"] > 0 for figure in page["figures"])
