@@ -101,7 +101,7 @@ def test_a_python_without_ensurepip_fetches_pip(checkout: Path, tmp_path: Path) 
     hidden.mkdir()
     (hidden / "ensurepip.py").write_text("raise ImportError('not here')\n")
     bare = {**os.environ, "PYTHONPATH": str(hidden)}
-    command = [Path(sys.executable).resolve(), checkout / ".ci" / "venv.py", "dev"]
+    command = [str(Path(sys.executable).resolve()), str(checkout / ".ci" / "venv.py"), "dev"]
     done = subprocess.run(command, env=bare, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert SAYS not in _set_up(checkout)
