@@ -1,0 +1,139 @@
+"""The blob contract on local files, and what only files can show."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ferryhub.blobs.localfs import LocalBlobStore
+from ferryhub.blobs.store import StagedFile
+from ferrywire.ids import new_id
+from ferrywire.parts import MIB
+from ferrywire.reasons import FerryError
+from tests.contract.blob_store_suite import PART, BlobStoreSuite, Rig, content, put_all, read
+
+
+class LocalRig(Rig):
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def store(self) -> LocalBlobStore:
+        return LocalBlobStore(self.root)
+
+
+class TestLocalBlobStore(BlobStoreSuite):
+    @pytest.fixture
+    def rig(self, tmp_path: Path) -> Iterator[Rig]:
+        yield LocalRig(tmp_path / "store")
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> LocalBlobStore:
+    return LocalBlobStore(tmp_path / "store")
+
+
+def test_staging_is_sparse_and_private(store: LocalBlobStore) -> None:
+    path = store.staging_path(StagedFile(new_id("upl"), 0, 1 << 40))
+    status = path.stat()
+    assert status.st_size == 1 << 40
+    assert status.st_blocks * 512 < MIB
+    assert stat.S_IMODE(status.st_mode) == 0o600
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+
+
+def test_a_published_blob_cannot_be_written(store: LocalBlobStore) -> None:
+    file = StagedFile(new_id("upl"), 0, MIB)
+    put_all(store, file, content(MIB))
+    store.publish([file])
+    assert stat.S_IMODE(store.blob_path(file.key).stat().st_mode) == 0o400
+
+
+def test_an_old_staged_file_is_young_once_it_is_published(store: LocalBlobStore) -> None:
+    file = StagedFile(new_id("upl"), 0, MIB)
+    put_all(store, file, content(MIB))
+    os.utime(store.staging_path(file), (0, 0))
+    store.publish([file])
+    (blob,) = store.blobs()
+    assert blob.touched_at > 1_000_000_000
+
+
+def test_a_crash_after_any_rename_of_a_publish_is_mended_by_a_repeat(
+    store: LocalBlobStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = [StagedFile(new_id("upl"), index, MIB) for index in range(3)]
+    for file in files:
+        put_all(store, file, content(MIB, seed=file.file_index))
+    rename, left = Path.rename, [0]
+
+    def crash(self: Path, target: Path) -> Path:
+        if not left[0]:
+            raise KeyboardInterrupt
+        left[0] -= 1
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", crash)
+    for _ in range(2):
+        left[0] = 1
+        with pytest.raises(KeyboardInterrupt):
+            store.publish(files)
+    monkeypatch.undo()
+    assert store.publish(files) == []
+    assert [read(store, file.key) for file in files] == [content(MIB, seed=index) for index in range(3)]
+
+
+@pytest.mark.parametrize(
+    ("number", "reason"), [(errno.ENOSPC, "DISK_FULL"), (errno.EROFS, "READ_ONLY"), (errno.EIO, "IO_ERROR")]
+)
+def test_the_systems_refusals_have_reasons(
+    store: LocalBlobStore, monkeypatch: pytest.MonkeyPatch, number: int, reason: str
+) -> None:
+    def refuse(*_: object) -> int:
+        raise OSError(number, os.strerror(number))
+
+    writer = store.open_part(StagedFile(new_id("upl"), 0, PART), 0)
+    monkeypatch.setattr(os, "pwrite", refuse)
+    with pytest.raises(FerryError) as caught:
+        writer.write(memoryview(b"x"))
+    writer.close()
+    assert caught.value.reason == reason
+    assert "freeBytes" in caught.value.metadata or reason != "DISK_FULL"
+
+
+def test_a_full_disk_says_how_much_is_free(tmp_path: Path) -> None:
+    mount = tmp_path / "small"
+    mount.mkdir()
+    if os.geteuid() != 0:
+        pytest.skip("mounting a small tmpfs needs root")
+    if os.system(f"mount -t tmpfs -o size=3m tmpfs {mount} 2>/dev/null"):
+        pytest.skip("this machine does not let root mount a tmpfs")
+    try:
+        store, file = LocalBlobStore(mount), StagedFile(new_id("upl"), 0, 8 * MIB)
+        writer = store.open_part(file, 0)
+        with pytest.raises(FerryError) as caught:
+            writer.write(memoryview(content(8 * MIB)))
+        writer.close()
+        assert caught.value.reason == "DISK_FULL"
+        assert int(caught.value.metadata["freeBytes"]) < MIB
+        store.discard(file.session_id)
+        put_all(store, StagedFile(new_id("upl"), 0, MIB), content(MIB))
+    finally:
+        os.system(f"umount {mount}")
+
+
+def test_a_symbolic_link_in_the_place_of_a_staging_file_is_not_followed(store: LocalBlobStore, tmp_path: Path) -> None:
+    victim = tmp_path / "victim"
+    victim.write_bytes(b"precious")
+    file = StagedFile(new_id("upl"), 0, len(b"precious"))
+    path = store.staging_path(file)
+    path.unlink()
+    path.symlink_to(victim)
+    writer = store.open_part(file, 0)
+    with pytest.raises(FerryError):
+        writer.write(memoryview(b"spoilt!!"))
+    writer.close()
+    assert victim.read_bytes() == b"precious"
