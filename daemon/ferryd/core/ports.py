@@ -273,8 +273,8 @@ class Store(Protocol):
     async def active(self) -> bool:
         """Whether any transfer has not settled and is not paused by its user."""
 
-    async def load_limits(self) -> Limits:
-        """The limits as last saved, or the defaults."""
+    async def load_limits(self) -> Limits | None:
+        """The limits as last saved, if ever."""
 
     async def save_limits(self, limits: Limits) -> None:
         """Remember the limits."""

@@ -46,9 +46,11 @@ class EngineStatistics:
 class Engine:
     """The transfers of this daemon. All methods are for the event loop; errors are `FerryError`."""
 
-    def __init__(self, *, store: Store, hub: Hub, lanes: Lanes, files: Files, clock: Clock) -> None:
+    def __init__(
+        self, *, store: Store, hub: Hub, lanes: Lanes, files: Files, clock: Clock, limits: Limits | None = None
+    ) -> None:
         self._store = store
-        self._limits = Limits()
+        self._limits = limits or Limits()  # until the store says what was set at run time
         self._limits_loaded = False
         self._limits_lock = asyncio.Lock()
         self._bandwidth = Bandwidth(self._limits.bandwidth_bps, clock.monotonic)
@@ -61,6 +63,7 @@ class Engine:
         self._dispatcher = Dispatcher(tools, self._bandwidth)
         self._commands = Commands(ledger, files, clock, self._dispatcher.wake)
         self._queries = Queries(ledger, self._fanout)
+        self._apply(self._limits)
 
     async def run(self) -> None:
         """Recover, then claim and run transfers until cancelled. Commands work before it has begun, too."""
@@ -150,9 +153,8 @@ class Engine:
         """-100 to 100. ILLEGAL_TRANSITION when settled."""
         return await self._commands.set_priority(transfer_id, priority)
 
-    async def limits(self) -> Limits:
-        """The limits in force."""
-        await self._load_limits()
+    def limits(self) -> Limits:
+        """The limits in force; the remembered ones from the moment `run` begins."""
         return self._limits
 
     async def set_limits(
@@ -187,7 +189,7 @@ class Engine:
     async def _load_limits(self) -> None:
         async with self._limits_lock:
             if not self._limits_loaded:
-                self._apply(await self._store.load_limits())
+                self._apply(await self._store.load_limits() or self._limits)
                 self._limits_loaded = True
 
     def _apply(self, limits: Limits) -> None:

@@ -186,9 +186,9 @@ class SqliteStore:
     async def active(self) -> bool:
         return await self._db.read(lambda db: bool(db.execute(QUERIES["active"]).fetchone()["active"]))
 
-    async def load_limits(self) -> Limits:
+    async def load_limits(self) -> Limits | None:
         text = await self._db.read(lambda db: _setting(db, "limits"))
-        return Limits(**json.loads(text)) if text else Limits()
+        return Limits(**json.loads(text)) if text else None
 
     async def save_limits(self, limits: Limits) -> None:
         values = {"name": "limits", "value": json.dumps(asdict(limits))}
