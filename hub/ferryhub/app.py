@@ -12,14 +12,17 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import IO, Final
 
+from ferryhub.blobs.service import BlobOptions, BlobService, open_blobs
+from ferryhub.blobs.sweep import Sweeper
 from ferryhub.catalogue import principals, schema
 from ferryhub.catalogue.database import Database, sqlite_url
 from ferryhub.catalogue.paging import PageSeal
-from ferryhub.catalogue.settings import PAGE_SECRET
+from ferryhub.catalogue.settings import PAGE_SECRET, URL_SECRET
 from ferryhub.config import HubSettings
 from ferryhub.rpc.access import AccessService
 from ferryhub.rpc.asset import AssetService
 from ferryhub.rpc.collection import CollectionService
+from ferryhub.rpc.content import ContentService
 from ferryhub.rpc.edge import AsgiApp, Edge
 from ferryhub.rpc.identity import Identities
 from ferryhub.rpc.project import ProjectService
@@ -85,7 +88,10 @@ class Hub:
             stack.enter_context(await asyncio.to_thread(lock_state_dir, self._settings.state_dir))
             database, secrets = await stack.enter_async_context(open_catalogue(self._settings))
             self._database, self._identities = database, Identities(database)
-            self._asgi = self._edge(database, self._identities, secrets)
+            blobs = await stack.enter_async_context(open_blobs(database, self._blob_options(secrets[URL_SECRET])))
+            if self._settings.sweep_interval_s > 0:
+                await stack.enter_async_context(_sweeping(blobs.sweeper))
+            self._asgi = self._edge(database, self._identities, blobs, PageSeal(secrets[PAGE_SECRET]))
             self._lifetime = stack.pop_all()
 
     async def ensure_principal(self, principal_id: str, email: str) -> None:
@@ -100,13 +106,33 @@ class Hub:
         self._asgi = None
         await self._lifetime.aclose()
 
-    def _edge(self, database: Database, identities: Identities, secrets: Mapping[str, bytes]) -> Edge:
-        pages = PageSeal(secrets[PAGE_SECRET])
+    def _edge(self, database: Database, identities: Identities, blobs: BlobService, pages: PageSeal) -> Edge:
         services = {
             "ProjectService": ProjectService(database, pages, quota_bytes=self._settings.default_quota_bytes),
             "CollectionService": CollectionService(database, pages),
             "AssetService": AssetService(database, pages),
+            "ContentService": ContentService(database, pages, blobs.uploads, blobs.downloads),
             "RelationshipService": RelationshipService(database, pages),
             "AccessService": AccessService(database, pages),
         }
-        return Edge(services, identities, None)
+        return Edge(services, identities, blobs.endpoint)
+
+    def _blob_options(self, url_secret: bytes) -> BlobOptions:
+        settings = self._settings
+        return BlobOptions(
+            root=settings.blobs_dir,
+            url_secret=url_secret,
+            local_files=settings.local_files,
+            session_ttl_s=settings.session_ttl_s,
+            url_ttl_s=settings.url_ttl_s,
+            default_quota_bytes=settings.default_quota_bytes,
+            sweep_interval_s=settings.sweep_interval_s,
+        )
+
+
+@asynccontextmanager
+async def _sweeping(sweeper: Sweeper) -> AsyncIterator[None]:
+    async with asyncio.TaskGroup() as tasks:
+        sweep = tasks.create_task(sweeper.run(), name="hub sweep")
+        yield
+        sweep.cancel()

@@ -44,7 +44,7 @@ _APPLICATIONS: Final = {
 class Edge:
     """Routes by path. `services` are the service objects by their short name; `blobs` serves the byte endpoints."""
 
-    def __init__(self, services: Mapping[str, Any], identities: Identities, blobs: AsgiApp | None) -> None:
+    def __init__(self, services: Mapping[str, Any], identities: Identities, blobs: AsgiApp) -> None:
         interceptors = (ErrorInterceptor(max_request_bytes=MAX_REQUEST_BYTES), IdentityInterceptor(identities))
         self._blobs = blobs
         self._services: dict[str, AsgiApp] = {}
@@ -58,7 +58,7 @@ class Edge:
         if scope["type"] != "http":
             raise RuntimeError(f"the hub speaks HTTP, not {scope['type']}")
         path: str = scope["path"]
-        if self._blobs and path.startswith(BLOBS_PREFIX):
+        if path.startswith(BLOBS_PREFIX):
             await self._blobs(scope, receive, send)
         elif service := self._services.get(path.rpartition("/")[0]):
             await _serve(service, scope, receive, send)

@@ -1,0 +1,110 @@
+"""Transactions: all or nothing, one snapshot per read, durable and guarded."""
+
+from __future__ import annotations
+
+import asyncio
+import stat
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection, insert, select, text
+
+from ferryhub.catalogue import tables as t
+from ferryhub.catalogue.database import Database, sqlite_url
+from tests.unit.hub.conftest import Catalogue, fails
+
+
+def _put(conn: Connection, key: str) -> None:
+    conn.execute(insert(t.settings), {"key": key, "value": "v"})
+
+
+def _keys(conn: Connection) -> set[str]:
+    return {row.key for row in conn.execute(select(t.settings)) if len(row.key) == 1}
+
+
+async def test_what_raises_leaves_nothing(catalogue: Catalogue) -> None:
+    def fail(conn: Connection) -> None:
+        _put(conn, "a")
+        raise LookupError("no")
+
+    with pytest.raises(LookupError):
+        await catalogue.database.write(fail)
+    await catalogue.database.write(_put, "b")
+    assert await catalogue.database.read(_keys) == {"b"}
+
+
+async def test_a_read_sees_one_snapshot(catalogue: Catalogue) -> None:
+    begun, written = threading.Event(), threading.Event()
+
+    def slow(conn: Connection) -> tuple[set[str], set[str]]:
+        before = _keys(conn)
+        begun.set()
+        assert written.wait(10)
+        return before, _keys(conn)
+
+    reading = asyncio.ensure_future(catalogue.database.read(slow))
+    await asyncio.to_thread(begun.wait, 10)
+    await catalogue.database.write(_put, "a")
+    written.set()
+    assert await reading == (set(), set())
+    assert await catalogue.database.read(_keys) == {"a"}
+
+
+async def test_cancelled_caller_does_not_break_the_next(catalogue: Catalogue) -> None:
+    release = threading.Event()
+
+    def slow(conn: Connection) -> None:
+        assert release.wait(10)
+        _put(conn, "a")
+
+    writing = asyncio.ensure_future(catalogue.database.write(slow))
+    await asyncio.sleep(0)
+    writing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await writing
+    release.set()
+    await catalogue.database.write(_put, "b")
+    assert "b" in await catalogue.database.read(_keys)
+
+
+async def test_pragmas(catalogue: Catalogue) -> None:
+    def pragmas(conn: Connection) -> list[Any]:
+        return [
+            conn.execute(text(f"PRAGMA {name}")).scalar() for name in ("journal_mode", "synchronous", "foreign_keys")
+        ]
+
+    for run in (catalogue.database.read, catalogue.database.write):
+        assert await run(pragmas) == ["wal", 2, 1]
+
+
+async def test_file_is_private(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "c.db"
+    database = Database(sqlite_url(path))
+    await database.write(t.metadata.create_all)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+    await database.close()
+    assert [each.name for each in path.parent.iterdir()] == ["c.db"]
+
+
+async def test_another_process_holding_the_lock_is_an_overload(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ferryhub.catalogue.database._PRAGMAS", ("PRAGMA journal_mode=WAL", "PRAGMA busy_timeout=1"))
+    one, two = (Database(sqlite_url(tmp_path / "c.db")) for _ in range(2))
+    await one.write(t.metadata.create_all)
+    held, release = threading.Event(), threading.Event()
+
+    def hold(conn: Connection) -> None:
+        held.set()
+        assert release.wait(10)
+
+    holding = asyncio.ensure_future(one.write(hold))
+    await asyncio.to_thread(held.wait, 10)
+    with fails("HUB_OVERLOADED"):
+        await two.write(_put, "a")
+    release.set()
+    await holding
+    await two.write(_put, "a")
+    await one.close()
+    await two.close()

@@ -1,0 +1,118 @@
+"""Lineage walks over chains, diamonds and cycles, within its limits and the caller's sight."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from ferryhub.catalogue import grants, lineage, relationships
+from ferryhub.catalogue.actor import Actor
+from ferryhub.catalogue.lineage import Walk
+from tests.unit.hub.conftest import Catalogue, fails
+
+
+class Graph:
+    """Assets by letter; `"ab"` is a link from `a` to its origin `b`."""
+
+    def __init__(self, catalogue: Catalogue, actor: Actor) -> None:
+        self._catalogue = catalogue
+        self._actor = actor
+        self.assets: dict[str, Any] = {}
+
+    async def draw(self, *links: str) -> Graph:
+        for name in dict.fromkeys("".join(links)):
+            self.assets[name] = self.assets.get(name) or await self._catalogue.asset(self._actor, self._actor, name)
+        for source, target in links:
+            new = relationships.NewRelationship(self.assets[source].id, self.assets[target].id, "of")
+            await self._catalogue.do(relationships.create, self._actor, new)
+        return self
+
+    async def walk(self, start: str, how: Walk = Walk(), actor: Actor | None = None) -> tuple[str, str, bool]:  # noqa: B008
+        """Assets with depth such as `a0b1`, links such as `ab bc`, truncated."""
+        found = await self._catalogue.do(lineage.walk, actor or self._actor, self.assets[start].id, how)
+        title = {row.id: row.title for row, _ in found.assets.values()}
+        links = sorted(title[link.from_asset_id] + title[link.to_asset_id] for link in found.links.values())
+        return "".join(f"{row.title}{depth}" for row, depth in found.assets.values()), " ".join(links), found.truncated
+
+
+@pytest.fixture
+def graph(catalogue: Catalogue, ann: Actor) -> Graph:
+    return Graph(catalogue, ann)
+
+
+async def test_alone(graph: Graph) -> None:
+    await graph.draw("ab")
+    assert await graph.walk("b") == ("b0", "", False)
+
+
+async def test_chain_both_ways(graph: Graph) -> None:
+    await graph.draw("ab", "bc")
+    assert await graph.walk("a") == ("a0b1c2", "ab bc", False)
+    assert await graph.walk("c", Walk("derived")) == ("c0b1a2", "ab bc", False)
+    assert await graph.walk("b", Walk("both")) == ("b0a1c1", "ab bc", False)
+
+
+async def test_diamond_counts_an_asset_once_and_every_link(graph: Graph) -> None:
+    await graph.draw("ab", "ac", "bd", "cd", "ad")
+    assert await graph.walk("a") == ("a0b1c1d1", "ab ac ad bd cd", False)
+
+
+async def test_cycle_ends(graph: Graph) -> None:
+    await graph.draw("ab", "bc", "ca")
+    for way in ("origins", "derived", "both"):
+        assets, links, truncated = await graph.walk("a", Walk(way))  # type: ignore[arg-type]
+        assert (len(assets), links, truncated) == (6, "ab bc ca", False)
+
+
+async def test_depth_limit_truncates_only_when_something_is_beyond(graph: Graph) -> None:
+    await graph.draw("ab", "bc", "cd")
+    assert await graph.walk("a", Walk(max_depth=2)) == ("a0b1c2", "ab bc", True)
+    assert await graph.walk("a", Walk(max_depth=3)) == ("a0b1c2d3", "ab bc cd", False)
+
+
+async def test_links_between_the_outermost_assets_are_shown(graph: Graph) -> None:
+    await graph.draw("ab", "ac", "bc")
+    assert await graph.walk("a", Walk(max_depth=1)) == ("a0b1c1", "ab ac bc", False)
+
+
+async def test_asset_limit_truncates(graph: Graph) -> None:
+    await graph.draw("ab", "ac", "ad")
+    assert await graph.walk("a", Walk(max_assets=3)) == ("a0b1c1", "ab ac", True)
+
+
+async def test_invisible_assets_are_neither_shown_nor_walked_through(
+    graph: Graph, catalogue: Catalogue, ann: Actor, bob: Actor
+) -> None:
+    await graph.draw("ab", "bc", "ad")
+    for name in "acd":
+        await catalogue.do(grants.set_grant, ann, graph.assets[name].id, bob.email, "viewer")
+    assert await graph.walk("a", actor=bob) == ("a0d1", "ad", False)
+    with fails("ASSET_NOT_FOUND"):
+        await graph.walk("b", actor=bob)
+
+
+@pytest.mark.parametrize(
+    ("how", "field"),
+    [
+        (Walk(max_depth=0), "max_depth"),
+        (Walk(max_depth=101), "max_depth"),
+        (Walk(max_depth=-1), "max_depth"),
+        (Walk(max_assets=10_001), "max_assets"),
+    ],
+)
+async def test_limits_are_checked(graph: Graph, how: Walk, field: str) -> None:
+    await graph.draw("ab")
+    with fails("INVALID_ARGUMENT", field=field):
+        await graph.walk("a", how)
+
+
+async def test_wide_fan(graph: Graph, catalogue: Catalogue, ann: Actor) -> None:
+    """More assets in one level than one statement asks for."""
+    start = await catalogue.asset(ann, ann, "start")
+    count = 600
+    for n in range(count):
+        origin = await catalogue.asset(ann, ann, f"o{n}")
+        await catalogue.do(relationships.create, ann, relationships.NewRelationship(start.id, origin.id, "of"))
+    found = await catalogue.do(lineage.walk, ann, start.id, Walk())
+    assert (len(found.assets), len(found.links), found.truncated) == (count + 1, count, False)

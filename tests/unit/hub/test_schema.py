@@ -1,0 +1,111 @@
+"""The revisions and the metadata describe the same schema, and a start does only what is due."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection
+
+from ferryhub.catalogue import schema
+from ferryhub.catalogue.database import Database, sqlite_url
+from ferryhub.catalogue.settings import PAGE_SECRET, URL_SECRET
+from ferryhub.catalogue.tables import metadata
+from tests.unit.hub.conftest import fails
+
+
+def _ddl(path: Path) -> dict[str, list[str]]:
+    """What each table and index is made of; the order in which constraints are written does not matter."""
+    with sqlite3.connect(path) as conn:
+        rows = conn.execute("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL").fetchall()
+    conn.close()
+    return {name: _pieces(sql) for name, sql in rows}
+
+
+def _pieces(sql: str) -> list[str]:
+    head, _, body = " ".join(sql.split()).partition("(")
+    return [head, *sorted(piece.strip() for piece in re.split(r",(?![^(]*\))", body.rpartition(")")[0]))]
+
+
+def _migrate(conn: Connection) -> None:
+    schema.upgrade(conn)
+
+
+async def _make(path: Path, how: object) -> None:
+    database = Database(sqlite_url(path))
+    await database.write(how)  # type: ignore[arg-type]
+    await database.close()
+
+
+async def test_created_and_migrated_are_the_same(tmp_path: Path) -> None:
+    await _make(tmp_path / "created.db", schema.create)
+    await _make(tmp_path / "migrated.db", _migrate)
+    created, migrated = _ddl(tmp_path / "created.db"), _ddl(tmp_path / "migrated.db")
+    assert created.keys() == migrated.keys()
+    assert created == migrated
+
+
+async def test_metadata_has_no_change_without_a_revision(tmp_path: Path) -> None:
+    database = Database(sqlite_url(tmp_path / "c.db"))
+    await database.write(_migrate)
+    differences = await database.read(lambda conn: compare_metadata(MigrationContext.configure(conn), metadata))
+    assert [each for each in differences if "alembic_version" not in str(each)] == []
+    await database.close()
+
+
+def test_head_is_the_newest_revision() -> None:
+    config = Config()
+    config.set_main_option("script_location", str(schema.MIGRATIONS))
+    assert ScriptDirectory.from_config(config).get_heads() == [schema.HEAD]
+
+
+async def test_second_start_changes_nothing(tmp_path: Path) -> None:
+    database = Database(sqlite_url(tmp_path / "c.db"))
+    assert await database.read(schema.secrets_if_current) is None
+    secrets = await database.write(schema.bring_up)
+    assert secrets.keys() == {URL_SECRET, PAGE_SECRET}
+    assert await database.read(schema.secrets_if_current) == secrets
+    assert await database.write(schema.bring_up) == secrets
+    await database.close()
+
+
+async def test_processes_that_start_at_once_agree(tmp_path: Path) -> None:
+    databases = [Database(sqlite_url(tmp_path / "c.db")) for _ in range(4)]
+    secrets = await asyncio.gather(*(each.write(schema.bring_up) for each in databases))
+    assert all(each == secrets[0] for each in secrets)
+    for each in databases:
+        await each.close()
+
+
+async def test_catalogue_of_a_newer_hub_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "c.db"
+    await _make(path, schema.bring_up)
+    with sqlite3.connect(path) as conn:
+        conn.execute("UPDATE alembic_version SET version_num = '9999'")
+    conn.close()
+    with fails("UNIMPLEMENTED"):
+        await _make(path, schema.bring_up)
+
+
+def test_start_without_a_migration_does_not_import_alembic(tmp_path: Path) -> None:
+    script = (
+        "import asyncio, sys, pathlib\n"
+        "from ferryhub.app import create_hub\n"
+        "from ferryhub.config import HubSettings\n"
+        "async def main():\n"
+        f"    hub = create_hub(HubSettings(state_dir=pathlib.Path({str(tmp_path / 'hub')!r})))\n"
+        "    await hub.start(); await hub.close()\n"
+        "asyncio.run(main())\n"
+        "print(sorted({'alembic', 'uvicorn', 'httpx', 'starlette'} & set(sys.modules)))\n"
+    )
+    for _ in range(2):
+        done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+        assert done.stdout.strip() == "[]"
