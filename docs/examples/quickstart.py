@@ -71,7 +71,9 @@ def penguins() -> list[Item]:
         say(f"fetching {PENGUINS} from PyPI …")
         command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
         command += ["--no-compile", "--upgrade", "--target", str(WORK / "packages"), PENGUINS]
-        if subprocess.run(command, check=False).returncode or not package.is_dir():
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode or not package.is_dir():
+            sys.stderr.write(done.stderr)
             raise Problem(f"could not fetch {PENGUINS} from PyPI; check the network, or name a file: ./quickstart PATH")
     source = "Palmer Station LTER and K. Gorman; doi:10.1371/journal.pone.0090081"
     return [

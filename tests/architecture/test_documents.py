@@ -82,6 +82,31 @@ def test_links_and_named_files_exist(page: Path) -> None:
     assert links + files == []
 
 
+def steps(docstring: str) -> set[str]:
+    """The steps a docstring names: "steps 7 to 9, D8" gives 7, 8, 9, D8."""
+    found: set[str] = set()
+    for letter, first, last in re.findall(r"\b(D?)(\d+)(?: to D?(\d+))?", docstring):
+        found |= {f"{letter}{number}" for number in range(int(first), int(last or first) + 1)}
+    return found
+
+
+def walk() -> list[tuple[str, str]]:
+    """(step, module) of the two walks in the architecture page."""
+    rows = re.findall(r"^\| (D?\d+) \|.*\| (`.*`) \|$", _text("docs/architecture.md"), re.MULTILINE)
+    return [(step, path) for step, cell in rows for path in re.findall(r"`([^`]+)`", cell)]
+
+
+@pytest.mark.parametrize(("step", "path"), walk())
+def test_a_module_on_the_walk_names_its_step(step: str, path: str) -> None:
+    docstring = ast.get_docstring(ast.parse(_text(path))) or ""
+    assert step in steps(docstring), docstring
+
+
+def test_the_walk_is_whole() -> None:
+    assert list(dict.fromkeys(step for step, _ in walk())) == [*map(str, range(1, 11)), "D7", "D8", "D9", "D10"]
+    assert steps("Upload steps 7 to 9, download D8.") == {"7", "8", "9", "D8"}
+
+
 def test_generated_parts_are_current() -> None:
     stale = [page.name for page, text, fresh in _generator().pages() if text != fresh]
     assert stale == [], "run `python docs/generate.py`"
