@@ -24,7 +24,7 @@ _SO_PEERCRED: Final[int | None] = getattr(socket, "SO_PEERCRED", None)
 def resolve(socket_path: str | os.PathLike[str] | None) -> Path:
     """The absolute path of the socket: the given one, else FERRYMAN_SOCKET, else the default."""
     path = Path(socket_path).expanduser() if socket_path is not None else paths.socket_path()
-    path = Path.cwd() / path
+    path = path.absolute()
     size = len(os.fsencode(path))
     if size > paths.MAX_SOCKET_PATH_BYTES:
         raise invalid(
@@ -60,7 +60,9 @@ def check_directory(directory: Path) -> None:
     except FileNotFoundError:
         return
     except OSError as error:
-        raise _untrusted(directory, f"cannot look at the runtime directory {directory}: {error.strerror}") from error
+        raise _untrusted(
+            directory, f"cannot look at {directory}: {error.strerror}; set FERRYMAN_RUNTIME_DIR"
+        ) from error
     if not stat.S_ISDIR(found.st_mode):
         raise _untrusted(directory, f"{directory} must be a directory, not a link or a file; set FERRYMAN_RUNTIME_DIR")
     if found.st_uid != os.getuid():
@@ -83,7 +85,7 @@ def answers(path: Path) -> bool:
         probe.settimeout(_PROBE_TIMEOUT_S)
         try:
             probe.connect(os.fspath(path))
-        except TimeoutError:
+        except (TimeoutError, BlockingIOError):
             return True  # its backlog is full: alive, and busy
         except OSError:
             return False

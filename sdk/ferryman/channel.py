@@ -10,7 +10,7 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -57,7 +57,7 @@ class Link:
 
     def told(self, wire: Wire, fault: BaseException) -> DaemonError:
         """Our exception for a failed call; a channel without a daemon is forgotten."""
-        error = wire.explain(fault, socket=self.socket(), closed=self._closed)
+        error = wire.explain(fault, closed=self._closed)
         if isinstance(error, errors.ConnectionError):
             self.drop(wire)
         return error
@@ -75,7 +75,8 @@ class Link:
 
     def after_fork(self) -> None:
         """Forget the parent's channel in a child: grpc cannot use it there, and closing it would disturb the parent."""
-        _inherited.append(self._wire)
+        if self._wire is not None:
+            _inherited.append(self._wire)
         self._wire = None
         self._lock = threading.Lock()
 
@@ -87,7 +88,7 @@ class Link:
 #: Every connection of this process, for `after_fork` alone.
 _links: Final[weakref.WeakSet[Link]] = weakref.WeakSet()
 #: The parent's channels, kept from the garbage collector in a child.
-_inherited: Final[list[Wire | None]] = []
+_inherited: Final[list[Wire]] = []
 
 
 def _after_fork() -> None:
@@ -99,6 +100,7 @@ os.register_at_fork(after_in_child=_after_fork)
 
 
 def import_wire() -> Any:
+    """The module that imports grpc, imported now."""
     from ferryman import wire
 
     return wire
@@ -141,7 +143,7 @@ class Connection(Link):
             raise self.told(wire, fault) from None
         return call.parse(reply)
 
-    def stream(self, call: Call[T], timeout_s: float | None) -> Iterator[T]:
+    def stream(self, call: Call[T], timeout_s: float | None) -> Generator[T, None, None]:
         """The events of a streaming call. Closing the iterator ends the call. Never asked again by itself."""
         wire = self.open()
         events = None

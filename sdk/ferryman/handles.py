@@ -38,6 +38,8 @@ _SHOWN_S: Final = 0.1
 _AWAITED_S: Final = 1.0
 #: Restarts of the daemon that a waiter follows without any news in between.
 _RESTARTS: Final = 3
+#: grpc's clock may ring this much before ours.
+_EARLY_S: Final = 0.1
 
 
 class _Watch:
@@ -68,11 +70,12 @@ class _Watch:
 
     def follow(self, error: DaemonError) -> None:
         """Return when the stream is to be opened again after this error; raise otherwise."""
-        if isinstance(error, DaemonTimeoutError):
+        if isinstance(error, DaemonTimeoutError) and self._end is not None and self._end - time.monotonic() < _EARLY_S:
             raise self._late() from None
         self._restarts += 1
         if not repeatable(error) or self._restarts > _RESTARTS:
-            raise (about_transfer(error, self._id) if isinstance(error, errors.ConnectionError) else error) from None
+            lost = isinstance(error, errors.ConnectionError | DaemonTimeoutError) or error.reason == "SHUTTING_DOWN"
+            raise (about_transfer(error, self._id) if lost else error) from None
 
     def _late(self) -> DaemonError:
         return about_transfer(timed_out(f"the transfer took longer than {self._timeout_s:g} s"), self._id)
@@ -214,11 +217,12 @@ class Transfer(_Handle[R]):
         call = transfer_calls.watch([self], interval_s)
         while True:
             try:
-                for info in self._connection.stream(call, watch.left_s()):
-                    if info is not None:
-                        yield watch.news(info)
-                        if info.settled:
-                            return
+                with closing(self._connection.stream(call, watch.left_s())) as snapshots:
+                    for info in snapshots:
+                        if info is not None:
+                            yield watch.news(info)
+                            if info.settled:
+                                return
                 watch.follow(DaemonError("unavailable", "the watch ended early", reason="SHUTTING_DOWN"))
             except DaemonError as error:
                 watch.follow(error)

@@ -90,12 +90,12 @@ def _start(endpoint: Endpoint, path: Path, deadline: float, meanwhile: Callable[
             process = _spawn(endpoint, path, theirs)
         finally:
             os.close(theirs)
+        # Reaped when it ends before us: no zombie, no ResourceWarning. Usually it outlives us.
+        threading.Thread(target=process.wait, name="ferryd-reaper", daemon=True).start()
         meanwhile()
         word = _read_line(ready, deadline, f"the daemon at {path} was started (process {process.pid}) but is not ready")
     finally:
         os.close(ready)
-    # Reaped when it ends before us: no zombie, no ResourceWarning. It outlives us otherwise.
-    threading.Thread(target=process.wait, name="ferryd-reaper", daemon=True).start()
     if word == "busy":
         time.sleep(_BUSY_PAUSE_S)  # it is starting or ending: its lock tells, its socket does not yet
     elif word != "ready":
@@ -126,7 +126,7 @@ def _environment(endpoint: Endpoint, path: Path) -> dict[str, str]:
     environment = dict(os.environ)
     for name in _ENVIRONMENT_PATHS:  # it runs elsewhere: relative paths would mean something else there
         if environment.get(name):
-            environment[name] = str(Path.cwd() / environment[name])
+            environment[name] = str(Path(environment[name]).absolute())
     if endpoint.socket_path is not None:
         environment["FERRYMAN_SOCKET"] = str(path)
     return environment
@@ -135,7 +135,7 @@ def _environment(endpoint: Endpoint, path: Path) -> dict[str, str]:
 def find_binary(binary_path: str | os.PathLike[str] | None, socket: Path) -> list[str]:
     """The command that runs ferryd: the given program, else PATH, else beside this Python, else the module."""
     if binary_path is not None:
-        program = Path.cwd() / Path(binary_path).expanduser()
+        program = Path(binary_path).expanduser().absolute()
         if not program.is_file():
             raise unreachable(socket, f"there is no program at binary_path {program}")
         if not os.access(program, os.X_OK):
@@ -144,7 +144,7 @@ def find_binary(binary_path: str | os.PathLike[str] | None, socket: Path) -> lis
             )
         return [str(program)]
     if found := shutil.which("ferryd"):
-        return [str(Path.cwd() / found)]
+        return [str(Path(found).absolute())]
     beside = Path(sys.executable).parent / "ferryd"
     if os.access(beside, os.X_OK):
         return [str(beside)]

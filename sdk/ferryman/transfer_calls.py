@@ -8,6 +8,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 from google.protobuf.duration_pb2 import Duration
@@ -68,7 +69,8 @@ def create_upload(upload: Upload) -> Call[TransferInfo]:
     else:
         _refuse_description(upload)
         request.asset_id = arguments.reference(upload.asset, "asset", "asset_id")
-    return Call(f"{_SERVICE}CreateUpload", request, pb.Transfer, parse, _WALK_S)
+    walk_s = _WALK_S if any(Path(path).is_dir() for path in request.paths) else 0.0
+    return Call(f"{_SERVICE}CreateUpload", request, pb.Transfer, parse, walk_s)
 
 
 def _describe(request: pb.CreateUploadRequest, upload: Upload) -> None:

@@ -37,8 +37,9 @@ class Wire:
     #: What a call on the channel raises; ValueError and UsageError are grpc's words for a channel closed meanwhile.
     faults: Final = (grpc.RpcError, ValueError, grpc.aio.UsageError)
 
-    def __init__(self, channel: Any, loop: asyncio.AbstractEventLoop | None) -> None:
+    def __init__(self, channel: Any, socket: Path, loop: asyncio.AbstractEventLoop | None) -> None:
         self.channel = channel
+        self.socket = socket
         self.loop = loop
         self._methods: dict[str, Any] = {}
 
@@ -58,8 +59,7 @@ class Wire:
             )
         return self._methods[call.method]
 
-    @staticmethod
-    def explain(fault: BaseException, *, socket: Path, closed: bool) -> DaemonError:
+    def explain(self, fault: BaseException, *, closed: bool) -> DaemonError:
         """Our exception for a failed call."""
         if closed or not isinstance(fault, grpc.RpcError):
             return DaemonError("cancelled", "the client was closed while the call ran", reason="CANCELLED")
@@ -72,7 +72,7 @@ class Wire:
         if code == "deadline_exceeded":
             return timed_out("the daemon did not answer within request_timeout_s")
         if code in ("unavailable", "cancelled"):
-            error = unreachable(socket, f"the daemon at {socket} went away during the call ({told})")
+            error = unreachable(self.socket, f"the daemon at {self.socket} went away during the call ({told})")
             error.sent = not any(words in told.lower() for words in _NOT_SENT)
             return error
         return from_ferry(from_status(Status(code=status.value[0], message=told)), code)
@@ -82,5 +82,5 @@ def open_wire(path: Path, *, aio: bool) -> Wire:
     """A channel to the socket. It connects at its first call."""
     target = f"unix:{quote(str(path))}"
     if aio:
-        return Wire(grpc.aio.insecure_channel(target, options=_OPTIONS), asyncio.get_running_loop())
-    return Wire(grpc.insecure_channel(target, options=_OPTIONS), None)
+        return Wire(grpc.aio.insecure_channel(target, options=_OPTIONS), path, asyncio.get_running_loop())
+    return Wire(grpc.insecure_channel(target, options=_OPTIONS), path, None)
