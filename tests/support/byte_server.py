@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import ssl
 import struct
@@ -69,10 +70,8 @@ class ByteServer:
     def __exit__(self, *_: object) -> None:
         self.quitting.set()
         for sock in [self._listener, *self._open]:
-            try:
+            with contextlib.suppress(OSError):
                 sock.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
             sock.close()
         for thread in self._threads:
             thread.join(10)

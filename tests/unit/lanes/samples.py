@@ -1,0 +1,33 @@
+"""Files and digests for tests of the lanes."""
+
+from __future__ import annotations
+
+import os
+import random
+from pathlib import Path
+
+from ferryd.core.model import SourceFile
+from ferryd.lanes.source import identity_of
+from ferrywire.digest import BlockHasher
+
+MIB = 1 << 20
+
+
+def random_bytes(size: int, seed: int = 1) -> bytes:
+    return random.Random(seed).randbytes(size)
+
+
+def source_of(path: Path) -> SourceFile:
+    return SourceFile(path.name, str(path), identity_of(os.stat(path)))
+
+
+def make_source(directory: Path, data: bytes, name: str = "data.bin") -> SourceFile:
+    path = directory / name
+    path.write_bytes(data)
+    return source_of(path)
+
+
+def blocks(data: bytes) -> bytes:
+    hasher = BlockHasher()
+    hasher.update(memoryview(data))
+    return hasher.block_digests()

@@ -1,0 +1,261 @@
+"""Where downloads go: never outside the directory, never over another file, never half."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import stat
+import threading
+from pathlib import Path
+
+import pytest
+
+from ferryd.core.model import IfExists
+from ferryd.lanes import publish as publishing
+from ferryd.lanes.files import LocalFiles
+from ferrywire.digest import of_bytes
+from ferrywire.ids import new_id
+from ferrywire.reasons import FerryError
+from tests.support.meters import CountingMeter
+
+FILES = LocalFiles(umask=0o022)
+TRANSFER = new_id("trf")
+
+BAD_NAMES = [
+    "",
+    "/abs",
+    "../x",
+    "a/../../b",
+    "a/./b",
+    "a//b",
+    "a/",
+    ".",
+    "..",
+    "nul\0",
+    "x" * 256,
+    "é" * 128,
+    "a/" + "b" * 300,
+    "\ud800",
+]
+ODD_BUT_GOOD = [".git/hooks/x", "-rf", "new\nline", "a\\b", "con", "\u202egnp.exe", "…", "x" * 255, "a/b/c/d/e", " "]
+
+
+def reason_of(call: object, *args: object) -> str:
+    assert callable(call)
+    with pytest.raises(FerryError) as caught:
+        call(*args)
+    assert set(caught.value.row.metadata) <= set(caught.value.metadata)
+    for value in caught.value.metadata.values():
+        value.encode()
+    return caught.value.reason
+
+
+@pytest.mark.parametrize("name", BAD_NAMES)
+def test_names_that_lead_elsewhere_are_refused(tmp_path: Path, name: str) -> None:
+    assert reason_of(FILES.prepare, str(tmp_path / "d"), name, 1, TRANSFER) == "UNSAFE_PATH"
+    assert reason_of(FILES.resolve, str(tmp_path / "d"), name) == "UNSAFE_PATH"
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ODD_BUT_GOOD)
+def test_odd_names_are_kept_inside(tmp_path: Path, name: str) -> None:
+    dest = str(tmp_path / "d")
+    part = FILES.prepare(dest, name, 3, TRANSFER)
+    part.write_bytes(b"abc")
+    final = FILES.publish(part, FILES.resolve(dest, name), IfExists.FAIL)
+    assert final == tmp_path / "d" / name
+    assert final.read_bytes() == b"abc"
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [final]
+
+
+def test_the_part_file_lies_beside_and_keeps_its_bytes(tmp_path: Path) -> None:
+    part = FILES.prepare(str(tmp_path), "a/b.csv", 5, TRANSFER)
+    assert part == tmp_path / "a" / f".b.csv.{TRANSFER}.ferry-part"
+    assert part.read_bytes() == bytes(5)
+    assert stat.S_IMODE(part.stat().st_mode) == 0o600
+    part.write_bytes(b"abcde")
+    assert FILES.prepare(str(tmp_path), "a/b.csv", 5, TRANSFER).read_bytes() == b"abcde"
+    final = FILES.publish(part, FILES.resolve(str(tmp_path), "a/b.csv"), IfExists.FAIL)
+    assert stat.S_IMODE(final.stat().st_mode) == 0o644
+    assert stat.S_IMODE(final.parent.stat().st_mode) == 0o755
+
+
+@pytest.mark.parametrize("place", ["dir", "dir/sub", "dir/sub/deeper"])
+def test_a_link_below_the_directory_is_never_followed(tmp_path: Path, place: str) -> None:
+    dest, outside = tmp_path / "dest", tmp_path / "outside"
+    outside.mkdir()
+    link = dest / place
+    link.parent.mkdir(parents=True)
+    link.symlink_to(outside)
+    assert reason_of(FILES.prepare, str(dest), "dir/sub/deeper/file", 1, TRANSFER) == "UNSAFE_PATH"
+    assert list(outside.iterdir()) == []
+
+
+def test_a_part_file_that_is_not_ours_is_not_written(tmp_path: Path) -> None:
+    victim = tmp_path / "victim"
+    victim.write_text("precious")
+    part = FILES.prepare(str(tmp_path / "d"), "x", 100, TRANSFER)
+    for make in (part.symlink_to, part.hardlink_to):
+        part.unlink()
+        make(victim)
+        assert reason_of(FILES.prepare, str(tmp_path / "d"), "x", 100, TRANSFER) == "UNSAFE_PATH"
+    assert victim.read_text() == "precious"
+
+
+def test_a_file_where_a_directory_is_needed(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("a file")
+    assert reason_of(FILES.prepare, str(tmp_path), "a/b", 1, TRANSFER) == "DESTINATION_EXISTS"
+
+
+def test_a_directory_that_swaps_to_a_link_and_back_never_leads_outside(tmp_path: Path) -> None:
+    dest, outside = tmp_path / "dest", tmp_path / "outside"
+    (dest / "dir").mkdir(parents=True)
+    outside.mkdir()
+    stop = threading.Event()
+
+    def swap() -> None:
+        for number in range(1_000_000):
+            if stop.is_set():
+                return
+            with contextlib.suppress(OSError):  # the other side makes the directory anew: as often, it was quicker
+                (dest / "dir").rename(dest / f"kept{number}")
+                (dest / "dir").symlink_to(outside)
+                (dest / "dir").unlink()
+
+    thread = threading.Thread(target=swap)
+    thread.start()
+    refusals = 0
+    try:
+        for number in range(2000):
+            try:
+                FILES.prepare(str(dest), f"dir/{number % 50}", 1, TRANSFER)
+            except FerryError:
+                refusals += 1
+    finally:
+        stop.set()
+        thread.join()
+    assert list(outside.iterdir()) == []
+    assert refusals < 2000
+
+
+def complete(directory: Path, data: bytes = b"new") -> tuple[Path, Path]:
+    part = FILES.prepare(str(directory), "data.tar.gz", len(data), TRANSFER)
+    part.write_bytes(data)
+    return part, FILES.resolve(str(directory), "data.tar.gz")
+
+
+@pytest.fixture(params=["renameat2", "link", "look"])
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    def cannot(*_: object) -> None:
+        raise OSError(errno.EOPNOTSUPP, "cannot")
+
+    if request.param in ("link", "look"):
+        monkeypatch.setattr(publishing, "_by_renameat2", cannot)
+    if request.param == "look":
+        monkeypatch.setattr(publishing, "_by_link", cannot)
+    return str(request.param)
+
+
+@pytest.mark.parametrize("taken_by", ["file", "dangling link", "directory"])
+def test_a_name_that_is_taken(way: str, tmp_path: Path, taken_by: str) -> None:
+    part, final = complete(tmp_path)
+    match taken_by:
+        case "file":
+            final.write_bytes(b"old")
+        case "dangling link":
+            final.symlink_to("nowhere")
+        case _:
+            final.mkdir()
+    assert FILES.exists(final)
+    assert reason_of(FILES.publish, part, final, IfExists.FAIL) == "DESTINATION_EXISTS"
+    assert part.read_bytes() == b"new"
+    renamed = FILES.publish(part, final, IfExists.RENAME)
+    assert renamed.name == "data.tar (1).gz"
+    assert renamed.read_bytes() == b"new"
+    part, _ = complete(tmp_path, b"newer")
+    assert FILES.publish(part, final, IfExists.RENAME).name == "data.tar (2).gz"
+    part, _ = complete(tmp_path)
+    assert FILES.publish(part, final, IfExists.SKIP) == final
+    assert not part.exists()
+    if taken_by == "file":
+        assert final.read_bytes() == b"old"
+
+
+def test_replace_replaces_the_name_and_not_what_it_links_to(tmp_path: Path) -> None:
+    victim = tmp_path / "victim"
+    victim.write_bytes(b"precious")
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d" / "data.tar.gz").symlink_to(victim)
+    part, final = complete(tmp_path / "d")
+    assert FILES.publish(part, final, IfExists.REPLACE).read_bytes() == b"new"
+    assert not final.is_symlink()
+    assert victim.read_bytes() == b"precious"
+
+
+def test_a_directory_is_not_replaced(tmp_path: Path) -> None:
+    part, final = complete(tmp_path)
+    final.mkdir()
+    assert reason_of(FILES.publish, part, final, IfExists.REPLACE) == "DESTINATION_EXISTS"
+
+
+def test_of_many_that_publish_one_name_exactly_one_gets_it(tmp_path: Path) -> None:
+    parts = [FILES.prepare(str(tmp_path), "x", 1, new_id("trf")) for _ in range(20)]
+    final, won, start = tmp_path / "x", [], threading.Barrier(20)
+
+    def race(part: Path) -> None:
+        start.wait()
+        try:
+            won.append(FILES.publish(part, final, IfExists.FAIL))
+        except FerryError as error:
+            assert error.reason == "DESTINATION_EXISTS"
+
+    threads = [threading.Thread(target=race, args=(part,)) for part in parts]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert won == [final]
+
+
+def test_a_failed_fsync_publishes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    part, final = complete(tmp_path)
+
+    def fail(fd: int) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    assert reason_of(FILES.publish, part, final, IfExists.REPLACE) == "IO_ERROR"
+    assert not final.exists()
+
+
+def test_a_full_disk_is_noticed_before_the_first_byte(tmp_path: Path) -> None:
+    with pytest.raises(FerryError) as caught:
+        FILES.prepare(str(tmp_path), "huge", 1 << 60, TRANSFER)
+    assert caught.value.reason == "DISK_FULL"
+    assert int(caught.value.metadata["freeBytes"]) > 0
+
+
+def test_destinations_are_checked_early(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    FILES.check_destination(str(tmp_path / "not" / "yet" / "there"))
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "file").touch()
+    assert reason_of(FILES.check_destination, str(tmp_path / "file")) == "DESTINATION_UNWRITABLE"
+    assert reason_of(FILES.check_destination, str(tmp_path / "file" / "below")) == "DESTINATION_UNWRITABLE"
+    (tmp_path / "link").symlink_to("nowhere")
+    assert reason_of(FILES.check_destination, str(tmp_path / "link")) == "DESTINATION_UNWRITABLE"
+    assert reason_of(FILES.check_destination, "") == "INVALID_ARGUMENT"
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    assert reason_of(FILES.check_destination, str(tmp_path)) == "DESTINATION_UNWRITABLE"
+
+
+def test_digest_and_discard(tmp_path: Path) -> None:
+    path = tmp_path / "x"
+    path.write_bytes(b"abc" * 1_000_000)
+    assert FILES.digest(path, CountingMeter()) == of_bytes(path.read_bytes())
+    (tmp_path / "link").symlink_to(path)
+    assert FILES.digest(tmp_path / "link", CountingMeter()) == b""
+    assert FILES.digest(tmp_path, CountingMeter()) == b""
+    FILES.discard(path)
+    FILES.discard(path)
+    assert not path.exists()

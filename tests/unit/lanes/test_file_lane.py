@@ -1,0 +1,154 @@
+"""The file lane: bytes between two files of one machine."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from ferryd.core.model import Span
+from ferryd.core.ports import FileLocation, Interrupted
+from ferryd.lanes.pool import ByteLanes
+from ferrywire.reasons import FerryError
+from tests.support.meters import CountingMeter
+from tests.unit.lanes.samples import MIB, blocks, make_source, random_bytes, source_of
+
+
+@pytest.fixture(params=["by the kernel", "by hand", "kernel refuses"])
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    if request.param == "by hand":
+        monkeypatch.delattr(os, "copy_file_range")
+    if request.param == "kernel refuses":
+
+        def refuse(*_: object) -> int:
+            raise OSError(errno.EXDEV, "another file system")
+
+        monkeypatch.setattr(os, "copy_file_range", refuse)
+    return str(request.param)
+
+
+@pytest.mark.parametrize("size", [1, MIB, 3 * MIB + 7])
+async def test_a_span_is_sent_to_its_place(way: str, lanes: ByteLanes, tmp_path: Path, size: int) -> None:
+    data, meter = random_bytes(MIB + size), CountingMeter()
+    staging = tmp_path / "staging"
+    source = make_source(tmp_path, data)
+    await lanes.send(source, Span(MIB, size), FileLocation(str(staging), 5 * MIB), blocks(data[MIB:]), meter)
+    assert staging.read_bytes() == bytes(5 * MIB) + data[MIB:]
+    assert staging.stat().st_mode & 0o777 == 0o600
+    assert meter.count == size
+
+
+@pytest.mark.parametrize("size", [1, MIB, 3 * MIB + 7])
+async def test_a_span_is_received_in_its_place(way: str, lanes: ByteLanes, tmp_path: Path, size: int) -> None:
+    data, meter = random_bytes(MIB + size), CountingMeter()
+    blob, dest = tmp_path / "blob", tmp_path / "part"
+    blob.write_bytes(b"header" + data)
+    dest.touch()
+    got = await lanes.receive(FileLocation(str(blob), 6), Span(MIB, size), dest, meter)
+    assert got == blocks(data[MIB:])
+    assert dest.read_bytes() == bytes(MIB) + data[MIB:]
+    assert meter.count == size
+
+
+async def test_holes_stay_holes(lanes: ByteLanes, tmp_path: Path) -> None:
+    path, staging = tmp_path / "sparse", tmp_path / "staging"
+    with path.open("wb") as file:
+        file.seek(30 * MIB)
+        file.write(b"x" * MIB)
+        file.truncate(64 * MIB)
+    source = source_of(path)
+    span = Span(0, 64 * MIB)
+    digests = await lanes.hash(source, span, CountingMeter())
+    await lanes.send(source, span, FileLocation(str(staging), 0), digests, CountingMeter())
+    assert staging.read_bytes() == path.read_bytes()
+    assert staging.stat().st_blocks * 512 <= 4 * MIB
+
+
+async def test_old_bytes_under_a_hole_are_overwritten(lanes: ByteLanes, tmp_path: Path) -> None:
+    path, staging = tmp_path / "sparse", tmp_path / "staging"
+    path.touch()
+    os.truncate(path, 2 * MIB)
+    staging.write_bytes(b"old" * MIB)
+    await lanes.send(
+        source_of(path), Span(0, 2 * MIB), FileLocation(str(staging), 0), blocks(bytes(2 * MIB)), CountingMeter()
+    )
+    assert staging.read_bytes()[: 2 * MIB] == bytes(2 * MIB)
+
+
+async def test_a_copy_that_goes_wrong_once_is_repeated_and_twice_is_corrupt(
+    lanes: ByteLanes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = random_bytes(MIB)
+    source, staging = make_source(tmp_path, data), tmp_path / "staging"
+    faults = [b"!", b"!", b"!"]
+
+    def flip(fd: int, dest: int, count: int, offset: int, to: int) -> int:
+        os.pwrite(dest, data, to)
+        if faults:
+            os.pwrite(dest, faults.pop(), to + 5)
+        return count
+
+    monkeypatch.setattr(os, "copy_file_range", flip)
+    with pytest.raises(FerryError) as caught:
+        await lanes.send(source, Span(0, MIB), FileLocation(str(staging), 0), blocks(data), CountingMeter())
+    assert caught.value.reason == "CHUNK_CORRUPT"
+    await lanes.send(source, Span(0, MIB), FileLocation(str(staging), 0), blocks(data), CountingMeter())
+    assert staging.read_bytes() == data
+
+
+async def test_bytes_that_are_not_those_hashed_are_a_changed_source(lanes: ByteLanes, tmp_path: Path) -> None:
+    source = make_source(tmp_path, b"now")
+    with pytest.raises(FerryError) as caught:
+        await lanes.send(source, Span(0, 3), FileLocation(str(tmp_path / "s"), 0), blocks(b"old"), CountingMeter())
+    assert caught.value.reason == "SOURCE_CHANGED"
+
+
+async def test_a_failed_sync_is_an_error_and_not_repeated(
+    lanes: ByteLanes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[int] = []
+
+    def fail(fd: int) -> None:
+        calls.append(fd)
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, "fdatasync", fail)
+    source = make_source(tmp_path, b"x")
+    with pytest.raises(FerryError) as caught:
+        await lanes.send(source, Span(0, 1), FileLocation(str(tmp_path / "s"), 0), blocks(b"x"), CountingMeter())
+    assert caught.value.reason == "IO_ERROR"
+    assert len(calls) == 1
+
+
+async def test_links_and_lost_places_of_the_hub(lanes: ByteLanes, tmp_path: Path) -> None:
+    source, dest = make_source(tmp_path, b"x"), tmp_path / "part"
+    dest.touch()
+    victim = tmp_path / "victim"
+    victim.write_bytes(b"precious")
+    (tmp_path / "link").symlink_to(victim)
+    lost = FileLocation(str(tmp_path / "gone" / "file"), 0)
+    short = FileLocation(str(source.local_path), 0)
+    for reason, work in {
+        "UNSAFE_PATH": lanes.send(
+            source, Span(0, 1), FileLocation(str(tmp_path / "link"), 0), blocks(b"x"), CountingMeter()
+        ),
+        "SESSION_NOT_FOUND": lanes.send(source, Span(0, 1), lost, blocks(b"x"), CountingMeter()),
+        "CONTENT_NOT_FOUND": lanes.receive(lost, Span(0, 1), dest, CountingMeter()),
+        "BLOB_DAMAGED": lanes.receive(short, Span(0, MIB), dest, CountingMeter()),
+    }.items():
+        with pytest.raises(FerryError) as caught:
+            await work
+        assert caught.value.reason == reason
+    assert victim.read_bytes() == b"precious"
+
+
+async def test_a_stop_comes_between_two_windows(lanes: ByteLanes, tmp_path: Path) -> None:
+    data = random_bytes(4 * MIB)
+    meter = CountingMeter(limit=2 * MIB)
+    with pytest.raises(Interrupted):
+        await lanes.send(
+            make_source(tmp_path, data), Span(0, 4 * MIB), FileLocation(str(tmp_path / "s"), 0), blocks(data), meter
+        )
+    assert meter.count == 2 * MIB

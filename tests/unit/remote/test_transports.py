@@ -1,0 +1,230 @@
+"""Both transports: a real HTTP server on TCP and on a Unix socket, and an ASGI app in process."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ferryd.remote.http import HttpTransport
+from ferryd.remote.inprocess import AsgiTransport
+from ferryd.remote.transport import MAX_REPLY_BYTES
+from ferrywire.reasons import FerryError
+from tests.support.byte_server import Behaviour, ByteServer, Request, answer, reset, stall
+from tests.unit.remote.replies import connect_error, foreign_info
+
+METHOD = "/ferryapi.hub.v1.AssetService/GetAsset"
+TOKEN = "fat_" + "s" * 43
+
+
+def good(body: bytes) -> Behaviour:
+    return answer(200, body, Content_Type="application/proto")
+
+
+@pytest.fixture
+async def connect() -> AsyncIterator[Callable[[str], HttpTransport]]:
+    made: list[HttpTransport] = []
+
+    def open_one(address: str) -> HttpTransport:
+        made.append(HttpTransport(address, TOKEN))
+        return made[-1]
+
+    yield open_one
+    for transport in made:
+        await transport.close()
+
+
+Connect = Callable[[str], HttpTransport]
+
+
+async def fails(transport: HttpTransport, timeout_s: float = 20) -> FerryError:
+    with pytest.raises(FerryError) as caught:
+        await transport.call(METHOD, b"", timeout_s)
+    assert TOKEN not in str(caught.value) + str(caught.value.metadata)
+    assert set(caught.value.row.metadata) <= set(caught.value.metadata)
+    return caught.value
+
+
+async def test_bytes_go_and_come(connect: Connect) -> None:
+    bodies: list[bytes] = []
+
+    def echo(request: Request) -> bool:
+        bodies.append(request.read_body())
+        request.reply(200, b"reply", Content_Type="application/proto")
+        return True
+
+    with ByteServer(script=[echo, echo]) as server:
+        transport = connect(server.url)
+        assert await transport.call(METHOD, b"\x00request", 20) == b"reply"
+        assert await transport.call(METHOD, b"", 20) == b"reply"
+        assert server.connections == 1
+        request = server.seen[0]
+    assert bodies == [b"\x00request", b""]
+    assert (request.method, request.target) == ("POST", METHOD)
+    assert request.headers["authorization"] == f"Bearer {TOKEN}"
+    assert request.headers["content-type"] == "application/proto"
+
+
+async def test_a_hub_on_a_unix_socket(connect: Connect, tmp_path: Path) -> None:
+    with ByteServer(unix=tmp_path / "hub.sock", script=[good(b"hello")]):
+        assert await connect(f"unix:{tmp_path}/hub.sock").call(METHOD, b"", 20) == b"hello"
+
+
+FAULTS: dict[str, tuple[Behaviour, str]] = {
+    "own error": (answer(404, connect_error(FerryError("ASSET_NOT_FOUND", "no", assetId="a"))), "ASSET_NOT_FOUND"),
+    "own 401": (answer(401, connect_error(FerryError("TOKEN_EXPIRED", "old"))), "TOKEN_EXPIRED"),
+    "bare 401": (answer(401), "TOKEN_INVALID"),
+    "unknown method": (answer(404), "UNIMPLEMENTED"),
+    "bare 500": (answer(500, b"oops"), "HUB_OVERLOADED"),
+    "bad gateway": (answer(502, b"<html>"), "HUB_OVERLOADED"),
+    "redirect": (answer(302, Location="http://169.254.169.254/"), "HUB_UNREACHABLE"),
+    "sign-in page": (answer(200, b"<html>", Content_Type="text/html"), "HUB_UNREACHABLE"),
+    "reset": (reset, "HUB_UNREACHABLE"),
+    "canceled": (answer(499, json.dumps({"code": "canceled"}).encode()), "CANCELLED"),
+    "unknown": (answer(500, json.dumps({"code": "unknown", "message": "x"}).encode()), "INTERNAL"),
+    "json that is no error": (answer(400, b"[1, 2]"), "INTERNAL"),
+    "hostile metadata": (
+        answer(409, json.dumps({"code": "already_exists", "details": [foreign_info(reason="x", alias="y")]}).encode()),
+        "ALIAS_TAKEN",
+    ),
+    "broken detail": (
+        answer(
+            409,
+            json.dumps(
+                {"code": "unavailable", "details": [{"type": "google.rpc.ErrorInfo", "value": "////"}, 7]}
+            ).encode(),
+        ),
+        "HUB_OVERLOADED",
+    ),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+async def test_faults_have_their_reason(connect: Connect, fault: str) -> None:
+    behaviour, reason = FAULTS[fault]
+    with ByteServer(script=[behaviour]) as server:
+        assert (await fails(connect(server.url))).reason == reason
+
+
+async def test_metadata_and_retry_delay_survive(connect: Connect) -> None:
+    error = FerryError("QUOTA_EXCEEDED", "full", retry_after_s=2.5, freeBytes=1, neededBytes=2)
+    with ByteServer(script=[answer(429, connect_error(error)), answer(429, Retry_After="9")]) as server:
+        got = await fails(connect(server.url))
+        assert (got.reason, got.retry_after_s, got.metadata) == (
+            "QUOTA_EXCEEDED",
+            2.5,
+            {"freeBytes": "1", "neededBytes": "2"},
+        )
+        got = await fails(connect(server.url))
+        assert (got.reason, got.retry_after_s) == ("RATE_LIMITED", 9)
+
+
+async def test_nobody_listens(connect: Connect) -> None:
+    with ByteServer() as server:
+        url = server.url
+    error = await fails(connect(url))
+    assert (error.reason, error.metadata["hub"]) == ("HUB_UNREACHABLE", url)
+
+
+async def test_the_callers_deadline(connect: Connect) -> None:
+    with ByteServer(script=[stall]) as server:
+        assert (await fails(connect(server.url), timeout_s=0.2)).reason == "DEADLINE_EXCEEDED"
+
+
+async def test_a_reply_without_end_is_cut(connect: Connect) -> None:
+    def endless(request: Request) -> bool:
+        request.sock.sendall(b"HTTP/1.1 200 X\r\nContent-Type: application/proto\r\n\r\n")
+        for _ in range(MAX_REPLY_BYTES // (1 << 20) + 2):
+            request.sock.sendall(bytes(1 << 20))
+        return False
+
+    with ByteServer(script=[endless]) as server:
+        assert (await fails(connect(server.url))).reason == "TOO_LARGE"
+
+
+async def test_without_a_token_nothing_is_sent() -> None:
+    with ByteServer() as server:
+        assert (await fails(HttpTransport(server.url, ""))).reason == "NOT_SIGNED_IN"
+        assert server.seen == []
+
+
+App = Callable[[Any, Any, Any], Awaitable[None]]
+
+
+def in_process(app: App) -> AsgiTransport:
+    async def get() -> App:
+        return app
+
+    return AsgiTransport(get, "usr_me")
+
+
+async def _reply(send: Any, status: int, body: bytes, kind: bytes = b"application/proto") -> None:
+    await send({"type": "http.response.start", "status": status, "headers": [(b"Content-Type", kind)]})
+    await send({"type": "http.response.body", "body": body[:2], "more_body": True})
+    await send({"type": "http.response.body", "body": body[2:]})
+
+
+async def test_the_app_gets_the_request_and_who_asks() -> None:
+    seen: dict[str, Any] = {}
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        seen.update(scope, message=await receive())
+        await _reply(send, 200, b"reply")
+        assert await receive() == {"type": "http.disconnect"}
+
+    assert await in_process(app).call(METHOD, b"request", 20) == b"reply"
+    assert (seen["path"], seen["method"], seen["ferryman.principal"]) == (METHOD, "POST", "usr_me")
+    assert seen["message"] == {"type": "http.request", "body": b"request", "more_body": False}
+    assert (b"content-type", b"application/proto") in seen["headers"]
+
+
+async def test_the_apps_errors_are_decoded() -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        error = FerryError("ALIAS_TAKEN", "taken", alias="a")
+        await _reply(send, 409, connect_error(error), b"application/json")
+
+    with pytest.raises(FerryError) as caught:
+        await in_process(app).call(METHOD, b"", 20)
+    assert (caught.value.reason, caught.value.metadata) == ("ALIAS_TAKEN", {"alias": "a"})
+
+
+async def test_an_app_that_raises_is_internal_and_logged(caplog: pytest.LogCaptureFixture) -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        raise TimeoutError("secret of the database")
+
+    with caplog.at_level(logging.ERROR), pytest.raises(FerryError) as caught:
+        await in_process(app).call(METHOD, b"", 20)
+    assert caught.value.reason == "INTERNAL"
+    assert "secret" not in str(caught.value)
+    assert caught.value.metadata["errorId"] in caplog.text
+
+
+async def test_the_app_is_awaited_until_it_is_loaded_and_no_longer_than_the_deadline() -> None:
+    loaded: asyncio.Future[App] = asyncio.get_running_loop().create_future()
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await _reply(send, 200, b"reply")
+
+    async def get() -> App:
+        return await asyncio.shield(loaded)
+
+    transport = AsgiTransport(get, "usr_me")
+    with pytest.raises(FerryError) as caught:
+        await transport.call(METHOD, b"", 0.05)
+    assert caught.value.reason == "DEADLINE_EXCEEDED"
+    asyncio.get_running_loop().call_soon(loaded.set_result, app)
+    assert await transport.call(METHOD, b"", 20) == b"reply"
+
+
+async def test_an_app_that_says_nothing_is_an_error() -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        return
+
+    with pytest.raises(FerryError) as caught:
+        await in_process(app).call(METHOD, b"", 20)
+    assert caught.value.reason == "INTERNAL"
