@@ -8,7 +8,7 @@ import pytest
 
 from ferryhub.catalogue import principals, tokens
 from ferryhub.catalogue import tables as t
-from ferryhub.catalogue.actor import Actor
+from ferryhub.catalogue.actor import ALL_SCOPES, Actor
 from ferryhub.catalogue.clock import now_us
 from ferryhub.rpc.identity import REMEMBERED_S, Identities
 from tests.unit.hub.conftest import Catalogue, fails
@@ -95,7 +95,7 @@ async def test_embedded_principal_is_made_and_changed(catalogue: Catalogue) -> N
     for email in ("me@here", "ME@there"):
         await catalogue.do(principals.ensure, "usr_1", email)
     actor = await catalogue.do(principals.vouched, "usr_1")
-    assert (actor.email, actor.scopes) == ("me@there", {"read", "write", "admin"})
+    assert (actor.email, actor.scopes) == ("me@there", ALL_SCOPES)
     with fails("TOKEN_INVALID"):
         await catalogue.do(principals.vouched, "usr_2")
 
