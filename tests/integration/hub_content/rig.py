@@ -1,4 +1,4 @@
-"""A hub's byte side on a real socket with a real catalogue and real files, and a client that speaks its wire formats."""
+"""A hub's byte side on a real socket, with a real catalogue and real files, and a client that speaks its formats."""
 
 from __future__ import annotations
 
@@ -227,7 +227,7 @@ async def _serving(app: Any) -> AsyncIterator[str]:
 
 
 def _token(conn: Any, principal_id: str) -> str:
-    return str(tokens.create(conn, principal_id, ALL_SCOPES, None))
+    return tokens.create(conn, principal_id, ALL_SCOPES).secret
 
 
 def _error(answer: Mapping[str, Any]) -> FerryError:

@@ -1,0 +1,87 @@
+"""The sweep: what it removes, and above all what it leaves alone. Time is the test's."""
+
+from __future__ import annotations
+
+import pytest
+
+from ferryhub.blobs.store import StagedFile
+from ferryhub.blobs.sweep import GRACE_S, Swept
+from ferrywire.ids import new_id
+from ferrywire.parts import MIB
+from ferrywire.reasons import FerryError
+from tests.contract.blob_store_suite import put_all
+from tests.integration.hub_content.rig import PART, Person, Rig, content, file_of
+
+DAY_S = 24 * 3600
+WEEK_S = 7 * DAY_S
+DATA = content(PART + 1)
+
+
+async def test_an_expired_session_goes_with_its_draft_alias_and_bytes(rig: Rig, alice: Person) -> None:
+    asset = alice.new_asset(alias="wanted")
+    session = await alice.create([file_of("f", DATA)], new_asset=asset)
+    await alice.send(session.session_id, {0: DATA})
+    rig.clock.ahead_s = WEEK_S - 60
+    assert (await rig.blobs.sweeper.sweep_once()).expired_sessions == 0
+    rig.clock.ahead_s = WEEK_S + 60
+    assert (await rig.blobs.sweeper.sweep_once()).expired_sessions == 1
+    assert rig.files == []
+    with pytest.raises(FerryError) as caught:
+        await alice.stored(session.session_id)
+    assert caught.value.reason == "SESSION_NOT_FOUND"
+    made = await alice.upload({"f": DATA}, new_asset=asset)
+    assert made.version == 1
+    assert await rig.blobs.sweeper.sweep_once() == Swept(0, 0, 0)
+
+
+@pytest.mark.parametrize("use", ["list", "sign", "put"])
+async def test_using_a_session_keeps_it(rig: Rig, alice: Person, use: str) -> None:
+    session = (await alice.create([file_of("f", DATA)])).session_id
+    for _ in range(3):
+        rig.clock.ahead_s += 6 * DAY_S
+        if use == "list":
+            await alice.stored(session)
+        else:
+            assert (await alice.send_part(session, 0, 1 if use == "put" else 2, DATA)).status_code == 200
+        assert (await rig.blobs.sweeper.sweep_once()).expired_sessions == 0
+    await alice.send(session, {0: DATA})
+    assert (await alice.commit(session, [DATA])).version == 1
+
+
+async def test_a_committed_session_leaves_its_content(rig: Rig, alice: Person) -> None:
+    made = await alice.upload({"f": DATA})
+    kept = rig.files
+    rig.clock.ahead_s = WEEK_S + 60
+    assert (await rig.blobs.sweeper.sweep_once()).expired_sessions == 1
+    rig.clock.ahead_s = 0
+    assert rig.files == kept
+    assert await alice.download(made.asset_id) == {"f": DATA}
+
+
+async def test_orphans_go_after_their_grace_and_nothing_else_does(rig: Rig, alice: Person) -> None:
+    store = rig.blobs.sweeper._store
+    staged, published = StagedFile(new_id("upl"), 0, MIB), StagedFile(new_id("upl"), 0, MIB)
+    for file in (staged, published):
+        put_all(store, file, content(MIB))  # type: ignore[arg-type]
+    store.publish([published])
+    made = await alice.upload({"f": DATA})
+    open_session = (await alice.create([file_of("f", DATA)])).session_id
+    await alice.send(open_session, {0: DATA})
+    assert await rig.blobs.sweeper.sweep_once() == Swept(0, 0, 0), "young ones may be somebody's work"
+    rig.clock.ahead_s = GRACE_S + 60
+    swept = await rig.blobs.sweeper.sweep_once()
+    assert (swept.orphan_stagings, swept.orphan_blobs) == (2, 1), "the published one's empty staging goes as well"
+    rig.clock.ahead_s = 0
+    assert await alice.download(made.asset_id) == {"f": DATA}
+    assert (await alice.commit(open_session, [DATA])).version == 1
+
+
+async def test_blobs_of_a_commit_cut_short_are_left_to_their_session(rig: Rig, alice: Person) -> None:
+    session = (await alice.create([file_of("f", DATA)])).session_id
+    await alice.send(session, {0: DATA})
+    rig.blobs.sweeper._store.publish([StagedFile(session, 0, len(DATA))])
+    rig.clock.ahead_s = DAY_S
+    assert (await rig.blobs.sweeper.sweep_once()).orphan_blobs == 0
+    made = await alice.commit(session, [DATA])
+    rig.clock.ahead_s = 0
+    assert await alice.download(made.asset_id) == {"f": DATA}
