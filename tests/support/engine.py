@@ -340,9 +340,7 @@ class Bench:
         raise AssertionError(f"settled without it: {last}")
 
     async def settled(self, transfer_id: str) -> Transfer:
-        return await self.until(
-            transfer_id, lambda one: one.state in (State.SUCCEEDED, State.FAILED, State.CANCELLED)
-        )
+        return await self.until(transfer_id, lambda one: one.state in (State.SUCCEEDED, State.FAILED, State.CANCELLED))
 
 
 @contextlib.asynccontextmanager
@@ -359,3 +357,17 @@ async def bench(directory: Path, *, file_lane: bool = False, limits: Limits | No
 def upload_spec(*paths: Path, **fields: object) -> UploadSpec:
     values = {"title": "t", "owner_type": "user", "owner_id": "me", "part_bytes": MIB} | fields
     return UploadSpec(paths=tuple(str(path) for path in paths), **values)  # type: ignore[arg-type]
+
+
+async def eventually(condition: Callable[[], bool], timeout_s: float = 10.0) -> None:
+    """Wait until the condition holds."""
+    async with asyncio.timeout(timeout_s):
+        while not condition():  # noqa: ASYNC110 - what is waited for has no event of its own
+            await asyncio.sleep(0.001)
+
+
+async def cleaned(b: Bench, timeout_s: float = 10.0) -> None:
+    """Wait until no transfer has leftovers."""
+    async with asyncio.timeout(timeout_s):
+        while await b.store.debris():
+            await asyncio.sleep(0.001)

@@ -91,16 +91,17 @@ class Dispatcher:
 
     async def _turn(self, runner: Runner) -> float | None:
         """Start what may run now; returns how long nothing will change by itself."""
+        now = self._tools.clock.now()  # one now for all: what becomes due meanwhile must not fall between two looks
         try:
             if not self._draining:
-                await self._claim(runner)
-            return await self._wait_s()
+                await self._claim(runner, now)
+            return await self._wait_s(now)
         except FerryError as error:  # the disk of the queue: the transfers wait with it
             log.error("queue could not be used reason=%s message=%s", error.reason, error.message)
             return _STORE_PAUSE_S
 
-    async def _claim(self, runner: Runner) -> None:
-        ledger, now = self._tools.ledger, self._tools.clock.now()
+    async def _claim(self, runner: Runner, now: float) -> None:
+        ledger = self._tools.ledger
         due = await ledger.store.next_due()
         if due is not None and due <= now:
             await ledger.release_due(now)
@@ -115,9 +116,6 @@ class Dispatcher:
                 for transfer in await ledger.claim([candidate.id for candidate in chosen]):
                     runner.start(transfer)
 
-    async def _wait_s(self) -> float | None:
-        now = self._tools.clock.now()
+    async def _wait_s(self, now: float) -> float | None:
         times = [await self._tools.ledger.store.next_due(), self._gate.due()]
-        later = [at - now for at in times if at is not None and at > now]
-        overdue = any(at is not None and at <= now for at in times[:1])
-        return 0.0 if overdue else min(later, default=None)
+        return min((at - now for at in times if at is not None and at > now), default=None)

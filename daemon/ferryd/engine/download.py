@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from functools import partial
@@ -21,6 +21,7 @@ from ferryd.engine.batches import Key, batches, work_off
 from ferryd.engine.destination import Destination, has_part_file
 from ferryd.engine.fetching import Fetching
 from ferryd.engine.run import Run, Tools, span_of
+from ferryd.engine.waiting import finish_in_thread
 from ferrywire import digest
 from ferrywire.parts import part_count
 from ferrywire.reasons import FerryError
@@ -42,6 +43,7 @@ class Download:
         self._here: Counter[int] = Counter()  #: their number, by file
         self._prepared: set[int] = set()
         self._preparing = asyncio.Lock()
+        self._ending: set[int] = set()  #: whole, and being published by somebody
 
     async def perform(self) -> dict[str, Any]:
         """Fetch what is missing and publish; returns the fields of success. Any `FerryError`."""
@@ -148,12 +150,24 @@ class Download:
     async def _prepare(self, indexes: set[int]) -> None:
         async with self._preparing:
             new = [self._files[index] for index in sorted(indexes) if index not in self._prepared]
-            if not new:
-                return
-            prepared = await asyncio.to_thread(lambda: [self._dest.prepare(file) for file in new])
-            self._put(prepared)
-            self._prepared.update(file.index for file in prepared)
-            await self._run.record(parts=(), persisted=True, files=prepared)
+            if new:
+                await self._touch(new, self._dest.prepare)
+                self._prepared.update(file.index for file in new)
+
+    async def _touch(self, files: Sequence[TransferFile], do: Callable[[TransferFile], TransferFile]) -> None:
+        """Do something to local files in a thread. Whatever ends it in the midst of them, what was done is recorded."""
+        done: list[TransferFile] = []
+
+        def do_all() -> None:
+            for file in files:
+                done.append(do(file))
+
+        try:
+            await finish_in_thread(do_all)
+        finally:
+            if done:
+                self._put(done)
+                await self._run.record(parts=(), persisted=True, files=done)
 
     async def _confirm(self, parts: Sequence[Part]) -> None:
         """These are durably in their part files and right: write rows, then show it; publish the files they end."""
@@ -168,12 +182,14 @@ class Download:
             self._run.tally.confirm(1, length)
         self._run.progressed = True
         indexes = sorted({part.file_index for part in parts})
+        ended = [index for index in indexes if self._whole(index)]
+        self._ending.update(ended)  # before any await: another batch may hold the last part but one
         files = [self._files[index] for index in indexes]
         last = files[-1]
         await self._run.record(parts=parts, persisted=True, files=files, file_index=last.index, file_name=last.path)
         self._run.show(self._run.phase, last)
         crashpoint("after-part-row")
-        await self._end_files([index for index in indexes if self._whole(index)])
+        await self._end_files(ended)
 
     async def _end_files(self, indexes: list[int]) -> None:
         """Verify whole files and publish them."""
@@ -184,17 +200,10 @@ class Download:
             self._verify(self._files[index], self._remote[index])
         self._run.show(Phase.WRITING, self._files[indexes[-1]])
         self._run.check()
-        published: list[TransferFile] = []
-
-        def publish_all() -> None:
-            for index in indexes:
-                published.append(self._dest.publish(self._files[index], self._remote[index].digest))
-
-        try:
-            await asyncio.to_thread(publish_all)
-        finally:  # a failure in the midst of them must not lose the names that were given before it
-            self._put(published)
-            await self._run.record(parts=(), persisted=True, files=published)
+        await self._touch(
+            [self._files[index] for index in indexes],
+            lambda file: self._dest.publish(file, self._remote[file.index].digest),
+        )
 
     def _verify(self, file: TransferFile, remote: RemoteFile) -> None:
         blocks = (self._blocks[file.index, number] for number in range(1, _count(file) + 1))
@@ -204,7 +213,7 @@ class Download:
 
     def _whole(self, index: int) -> bool:
         file = self._files[index]
-        return not file.done and self._here[index] == _count(file)
+        return not file.done and index not in self._ending and self._here[index] == _count(file)
 
     def _wanted(self, file: RemoteFile) -> bool:
         return not self._spec.include or any(fnmatchcase(file.path, pattern) for pattern in self._spec.include)

@@ -116,7 +116,9 @@ class Subscription:
         now_s = self._clock.monotonic()
         wait_s: float | None = None
         for transfer_id, values in self._pending.items():
-            due_s = 0.0 if self._ended else self._due_s(values[0], now_s)
+            # Progress that another state follows must not hold that state back.
+            at_once = self._ended or len(values) > 1
+            due_s = 0.0 if at_once else self._due_s(values[0], now_s)
             if due_s <= 0:
                 value = values.pop(0)
                 if not values:

@@ -1,8 +1,9 @@
-"""Waiting for an event or a time, on the injected clock."""
+"""Waiting: for an event or a time, on the injected clock, and for a thread."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 from ferryd.core.ports import Clock
 
@@ -17,3 +18,14 @@ async def wait_for_event(event: asyncio.Event, clock: Clock, seconds: float | No
         await asyncio.wait(racers, return_when=asyncio.FIRST_COMPLETED)
         for racer in racers:
             racer.cancel()
+
+
+async def finish_in_thread(work: Callable[[], None]) -> None:
+    """Run blocking work in a thread and see it to its end, even when cancelled meanwhile: a thread cannot be stopped,
+    and what it does to files must be known."""
+    running = asyncio.get_running_loop().run_in_executor(None, work)
+    try:
+        await asyncio.shield(running)
+    except asyncio.CancelledError:
+        await asyncio.wait([running])
+        raise
