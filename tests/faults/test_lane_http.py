@@ -90,6 +90,10 @@ async def test_put(lanes: ByteLanes, tmp_path: Path, fault: str) -> None:
 
 
 GET_FAULTS = {
+    "chunked": (
+        answer(206, b"x" * 2 * MIB, Content_Range=f"bytes {MIB}-{3 * MIB - 1}/{SIZE}", Transfer_Encoding="chunked"),
+        "HUB_UNREACHABLE",
+    ),
     "bad signature": (answer(401, own("SIGNATURE_INVALID")), "SIGNATURE_INVALID"),
     "bare 404": (answer(404), "CONTENT_NOT_FOUND"),
     "beyond the end": (answer(416), "BLOB_DAMAGED"),

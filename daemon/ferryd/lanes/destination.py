@@ -80,7 +80,7 @@ def check_destination(dest_dir: str) -> None:
 def _directory(root: str, parents: list[str], path: str, umask: int) -> Iterator[int]:
     """An open directory: `root`, made when missing, and the parents below it."""
     with writing(root):
-        Path(root).mkdir(parents=True, exist_ok=True)
+        _make_root(Path(root), umask)
         fd = os.open(root, _DIRECTORY)
     try:
         for depth, name in enumerate(parents, 1):
@@ -90,6 +90,27 @@ def _directory(root: str, parents: list[str], path: str, umask: int) -> Iterator
         yield fd
     finally:
         os.close(fd)
+
+
+def _make_root(root: Path, umask: int) -> None:
+    """Make the directory that the caller chose, and those above it, durably."""
+    missing = [place for place in (root, *root.parents) if not place.exists()]
+    for place in reversed(missing):
+        place.mkdir(0o700, exist_ok=True)
+        for touched, made in ((place, True), (place.parent, False)):
+            fd = os.open(touched, _DIRECTORY)
+            try:
+                if made:
+                    _open_up(fd, umask)
+                os.fsync(fd)
+            finally:
+                os.close(fd)
+
+
+def _open_up(directory: int, umask: int) -> None:
+    """Give a new directory its mode, keeping an inherited setgid bit."""
+    # Not by mkdir: the daemon's own umask is stricter than its user's.
+    os.fchmod(directory, stat.S_IMODE(os.fstat(directory).st_mode) & 0o7000 | 0o777 & ~umask)
 
 
 def _enter(fd: int, name: str, place: str, path: str, umask: int) -> int:
@@ -107,8 +128,7 @@ def _enter(fd: int, name: str, place: str, path: str, umask: int) -> int:
             raise FerryError("DESTINATION_EXISTS", f"{place} is a file where a directory is needed", path=shown(place))
         below = os.open(name, _DIRECTORY | os.O_NOFOLLOW, dir_fd=fd)
         if made:
-            # Not by mkdir: the daemon's own umask is stricter than its user's. The setgid bit is inherited, and kept.
-            os.fchmod(below, stat.S_IMODE(os.fstat(below).st_mode) & 0o7000 | 0o777 & ~umask)
+            _open_up(below, umask)
             os.fsync(fd)
         return below
 

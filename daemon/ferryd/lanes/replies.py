@@ -62,7 +62,7 @@ def require_range(reply: Reply, span: Span) -> None:
         raise _stranger(reply, "with a whole document instead of a range")
     if length != str(span.length):
         raise _stranger(reply, f"with {length:.30} instead of {span.length} bytes")
-    if reply.headers.get("content-encoding", "identity") != "identity":
+    if reply.headers.get("content-encoding", "identity") != "identity" or "transfer-encoding" in reply.headers:
         raise _stranger(reply, "with encoded bytes, which were not asked for")
 
 

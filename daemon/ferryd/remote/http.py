@@ -1,13 +1,15 @@
 """Calls a hub over HTTP: Connect unary, binary, with the bearer token. Upload steps 7, 8 and 10; forwarded calls.
 
-httpx is imported when the first call is made, so that a daemon with an embedded hub never pays for it. Proxies and
-certificates from the environment are not used. Redirects are refused; the token goes to the hub's own address only and
-is in no error and no log.
+httpx is imported at the first call, so that a daemon with an embedded hub never pays for it. Proxies from the environment
+are not used; certificates are those the system trusts. Redirects are refused; the token goes to the hub's own address
+only and is in no error and no log.
 """
 
 from __future__ import annotations
 
 import asyncio
+import importlib
+import ssl
 from typing import TYPE_CHECKING, Final
 
 from ferryd.remote.address import HubAddress, parse_address
@@ -36,6 +38,8 @@ class HttpTransport:
             raise FerryError("NOT_SIGNED_IN", message)
         try:
             async with asyncio.timeout(timeout_s):
+                if self._client is None:
+                    await asyncio.to_thread(importlib.import_module, "httpx")  # some 100 ms, not on the loop
                 return message_of(await self._post(method_path, body, timeout_s))
         except TimeoutError:
             raise deadline_exceeded(method_path, timeout_s) from None
@@ -71,10 +75,13 @@ class HttpTransport:
 def _new_client(address: HubAddress) -> httpx.AsyncClient:
     import httpx
 
+    # A hub without TLS needs no authorities: loading them takes tens of milliseconds.
+    https = address.base_url.startswith("https:")
+    tls = ssl.create_default_context() if https else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     limits = httpx.Limits(max_connections=32, max_keepalive_connections=16, keepalive_expiry=30.0)
     # The deadline of a call is its caller's (asyncio.timeout); only connecting has one of its own.
     return httpx.AsyncClient(
-        transport=httpx.AsyncHTTPTransport(uds=address.socket_path or None, limits=limits, retries=0),
+        transport=httpx.AsyncHTTPTransport(verify=tls, uds=address.socket_path or None, limits=limits, retries=0),
         timeout=httpx.Timeout(None, connect=_CONNECT_TIMEOUT_S),
         follow_redirects=False,
         trust_env=False,

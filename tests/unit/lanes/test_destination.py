@@ -70,8 +70,10 @@ def test_odd_names_are_kept_inside(tmp_path: Path, name: str) -> None:
 
 
 def test_the_part_file_lies_beside_and_keeps_its_bytes(tmp_path: Path) -> None:
+    tmp_path = tmp_path / "made" / "on demand"
     part = FILES.prepare(str(tmp_path), "a/b.csv", 5, TRANSFER)
     assert part == tmp_path / "a" / f".b.csv.{TRANSFER}.ferry-part"
+    assert stat.S_IMODE(tmp_path.stat().st_mode) == stat.S_IMODE(tmp_path.parent.stat().st_mode) == 0o755
     assert part.read_bytes() == bytes(5)
     assert stat.S_IMODE(part.stat().st_mode) == 0o600
     part.write_bytes(b"abcde")
