@@ -82,8 +82,9 @@ class AsyncConnection(Link):
     async def await_gone(self, error: DaemonError) -> None:
         """Wait until a daemon that is stopping has gone, at most 3 s: one that only drains stays."""
         deadline = time.monotonic() + GONE_S
-        # No event to wait for: it is another process that ends.
-        while error.reason == "SHUTTING_DOWN" and time.monotonic() < deadline and address.answers(self.socket()):  # noqa: ASYNC110
+        while error.reason == "SHUTTING_DOWN" and time.monotonic() < deadline:
+            if not await asyncio.to_thread(lambda: address.answers(self.socket())):
+                break
             await asyncio.sleep(POLL_S)
         self.drop(self._wire)
 

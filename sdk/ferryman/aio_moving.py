@@ -1,10 +1,12 @@
 """Uploads and downloads, awaited: `AsyncClient.upload`, `update_content` and `download`. Upload step 1.
 
-The functions of `moving.py`, which documents their arguments; they differ in nothing but how a call is awaited.
+The functions of `moving.py`, which documents their arguments; they differ in nothing but how a call is awaited. Paths
+are looked at in a thread.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -62,7 +64,7 @@ async def upload(
         message=message,
         priority=priority,
     )
-    info = await self._connection.run(transfer_calls.create_upload(upload))
+    info = await self._connection.run(await asyncio.to_thread(transfer_calls.create_upload, upload))
     transfer: AsyncTransfer[UploadResult] = AsyncTransfer(self._connection, info)
     return await transfer.wait(timeout_s, on_progress)
 
@@ -86,7 +88,7 @@ async def update_content(
     upload = transfer_calls.Upload(
         local_path=local_path, asset=asset_id, message=message, chunk_size_mb=chunk_size_mb, priority=priority
     )
-    info = await self._connection.run(transfer_calls.create_upload(upload))
+    info = await self._connection.run(await asyncio.to_thread(transfer_calls.create_upload, upload))
     transfer: AsyncTransfer[UploadResult] = AsyncTransfer(self._connection, info)
     return await transfer.wait(timeout_s, on_progress)
 
@@ -108,8 +110,14 @@ async def download(
     from ferryman.handles import AsyncTransfer
 
     timeout_s = arguments.seconds(transfer_timeout_s, "transfer_timeout_s")
-    call = transfer_calls.create_download(
-        asset_id, dest_dir, content_id=content_id, if_exists=if_exists, include=include, priority=priority
+    call = await asyncio.to_thread(
+        transfer_calls.create_download,
+        asset_id,
+        dest_dir,
+        content_id=content_id,
+        if_exists=if_exists,
+        include=include,
+        priority=priority,
     )
     transfer: AsyncTransfer[DownloadResult] = AsyncTransfer(self._connection, await self._connection.run(call))
     return await transfer.wait(timeout_s, on_progress)

@@ -33,9 +33,8 @@ if TYPE_CHECKING:
 #: What `wait` gives: an `UploadResult` or a `DownloadResult`.
 R = TypeVar("R", bound=UploadResult | DownloadResult)
 
-#: The shortest time between two progress events, in seconds: shown to somebody, or only awaited.
-_SHOWN_S: Final = 0.1
-_AWAITED_S: Final = 1.0
+#: The shortest time between two progress events, in seconds.
+_INTERVAL_S: Final = 0.1
 #: Restarts of the daemon that a waiter follows without any news in between.
 _RESTARTS: Final = 3
 #: grpc's clock may ring this much before ours.
@@ -140,7 +139,7 @@ class Transfer(_Handle[R]):
             result = client.transfers.get(transfer_id).wait(timeout_s=600)
         """
         follower = Follower()
-        with closing(self._follow(timeout_s, _SHOWN_S if on_progress else _AWAITED_S)) as snapshots:
+        with closing(self._follow(timeout_s)) as snapshots:
             for info in snapshots:
                 event = follower.event(info)
                 if event is not None and on_progress is not None:
@@ -155,7 +154,7 @@ class Transfer(_Handle[R]):
                 print(f"{event.percent:.0f}%")
         """
         follower = Follower()
-        with closing(self._follow(None, _SHOWN_S)) as snapshots:
+        with closing(self._follow(None)) as snapshots:
             for info in snapshots:
                 event = follower.event(info)
                 if event is not None:
@@ -211,10 +210,10 @@ class Transfer(_Handle[R]):
         """
         return Page(self._connection, transfer_calls.files(self.id))
 
-    def _follow(self, timeout_s: float | None, interval_s: float) -> Generator[TransferInfo, None, None]:
+    def _follow(self, timeout_s: float | None) -> Generator[TransferInfo, None, None]:
         """Snapshots until the transfer has settled, the last one included; follows the daemon through restarts."""
         watch = _Watch(self.id, timeout_s)
-        call = transfer_calls.watch([self], interval_s)
+        call = transfer_calls.watch([self], _INTERVAL_S)
         while True:
             try:
                 with closing(self._connection.stream(call, watch.left_s())) as snapshots:
@@ -263,7 +262,7 @@ class AsyncTransfer(_Handle[R]):
         `on_progress` is called in the event loop. Cancelling the waiting task leaves the transfer running.
         """
         follower = Follower()
-        async with aclosing(self._follow(timeout_s, _SHOWN_S if on_progress else _AWAITED_S)) as snapshots:
+        async with aclosing(self._follow(timeout_s)) as snapshots:
             async for info in snapshots:
                 event = follower.event(info)
                 if event is not None and on_progress is not None:
@@ -273,7 +272,7 @@ class AsyncTransfer(_Handle[R]):
     async def events(self) -> AsyncIterator[ProgressEvent]:
         """Iterate over the transfer's progress until it has settled, as `Transfer.events`."""
         follower = Follower()
-        async with aclosing(self._follow(None, _SHOWN_S)) as snapshots:
+        async with aclosing(self._follow(None)) as snapshots:
             async for info in snapshots:
                 event = follower.event(info)
                 if event is not None:
@@ -305,10 +304,10 @@ class AsyncTransfer(_Handle[R]):
         """List the transfer's files, as `Transfer.files`; for `async for`."""
         return AsyncPage(self._connection, transfer_calls.files(self.id))
 
-    async def _follow(self, timeout_s: float | None, interval_s: float) -> AsyncGenerator[TransferInfo, None]:
+    async def _follow(self, timeout_s: float | None) -> AsyncGenerator[TransferInfo, None]:
         """Snapshots until the transfer has settled, the last one included; follows the daemon through restarts."""
         watch = _Watch(self.id, timeout_s)
-        call = transfer_calls.watch([self], interval_s)
+        call = transfer_calls.watch([self], _INTERVAL_S)
         while True:
             try:
                 async with aclosing(self._connection.stream(call, watch.left_s())) as snapshots:

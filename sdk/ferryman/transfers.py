@@ -5,6 +5,7 @@ The two classes run the calls of `transfer_calls.py` and give the handles of `ha
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -199,7 +200,8 @@ class AsyncTransfers:
             message=message,
             priority=priority,
         )
-        return AsyncTransfer(self._connection, await self._connection.run(transfer_calls.create_upload(upload)))
+        call = await asyncio.to_thread(transfer_calls.create_upload, upload)  # it looks at paths
+        return AsyncTransfer(self._connection, await self._connection.run(call))
 
     async def download(
         self,
@@ -212,8 +214,14 @@ class AsyncTransfers:
         priority: int = 0,
     ) -> AsyncTransfer[DownloadResult]:
         """Queue a download and return its handle, as `Transfers.download`."""
-        call = transfer_calls.create_download(
-            asset_id, dest_dir, content_id=content_id, if_exists=if_exists, include=include, priority=priority
+        call = await asyncio.to_thread(
+            transfer_calls.create_download,
+            asset_id,
+            dest_dir,
+            content_id=content_id,
+            if_exists=if_exists,
+            include=include,
+            priority=priority,
         )
         return AsyncTransfer(self._connection, await self._connection.run(call))
 
