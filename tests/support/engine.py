@@ -369,5 +369,5 @@ async def eventually(condition: Callable[[], bool], timeout_s: float = 10.0) -> 
 async def cleaned(b: Bench, timeout_s: float = 10.0) -> None:
     """Wait until no transfer has leftovers."""
     async with asyncio.timeout(timeout_s):
-        while await b.store.debris():
+        while await b.store.debris():  # noqa: ASYNC110 - what is waited for has no event of its own
             await asyncio.sleep(0.001)

@@ -16,14 +16,15 @@ from ferryd.engine.run import Run, span_of
 
 #: A part: (index of its file, its number).
 Key = tuple[int, int]
-_BATCH_BYTES: Final = 8 << 20
+#: A larger part is a batch of its own: what is in flight is what an interruption may cost.
+_BATCH_BYTES: Final = 1 << 20
 _BATCH_PARTS: Final = 256
 #: Batches a transfer is cut into at least, when it can be, so that all slots have work.
 _SPREAD: Final = 16
 
 
 def batches(keys: Sequence[Key], files: Sequence[TransferFile]) -> Iterator[list[Key]]:
-    """Cut the parts, in order, into batches of at most 256 parts and about 8 MiB."""
+    """Cut the parts, in order, into batches of at most 256 parts and 1 MiB; a larger part is alone."""
     most = max(1, min(_BATCH_PARTS, len(keys) // _SPREAD))
     batch: list[Key] = []
     size_bytes = 0

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Final
 
 from ferryd.core.model import Part, Phase, SourceFile, TransferFile
-from ferryd.core.ports import FileLocation, Location
+from ferryd.core.ports import FileLocation, Interrupted, Location
 from ferryd.engine.batches import Key
 from ferryd.engine.retry import backoff_s
 from ferryd.engine.run import Run, Tools, span_of
@@ -76,6 +76,10 @@ class Delivery:
                 last = error
                 if error.reason not in _OF_ONE_PART:
                     break  # the others would meet the same
+            except Interrupted:
+                if copied:  # they are there: a report now saves copying them again
+                    await self._report(copied)
+                raise
             else:
                 (copied if isinstance(location, FileLocation) else done).append(part)
         if copied:
