@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import os
 import socket
@@ -130,6 +131,31 @@ async def test_retry_after_is_kept(lanes: ByteLanes, tmp_path: Path, status: int
     error = await put_fails(lanes, tmp_path, answer(status, Retry_After=formatdate(time.time() + 100, usegmt=True)))
     assert error.retry_after_s is not None
     assert 60 < error.retry_after_s <= 100
+
+
+@pytest.mark.parametrize(
+    ("number", "reason"),
+    [
+        (errno.ENOSPC, "DISK_FULL"),
+        (errno.EDQUOT, "DISK_FULL"),
+        (errno.EROFS, "READ_ONLY"),
+        (errno.EACCES, "DESTINATION_UNWRITABLE"),
+        (errno.EIO, "IO_ERROR"),
+    ],
+)
+async def test_a_disk_that_fails_under_a_download(
+    lanes: ByteLanes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, reason: str
+) -> None:
+    dest = tmp_path / "part"
+    dest.touch()
+
+    def fail(*_: object) -> int:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "pwrite", fail)
+    with ByteServer(blob=DATA) as server, pytest.raises(FerryError) as caught:
+        await lanes.receive(at(server), Span(0, SIZE), dest, CountingMeter())
+    assert (caught.value.reason, caught.value.metadata["path"]) == (reason, str(dest))
 
 
 async def test_nobody_listens(lanes: ByteLanes, tmp_path: Path) -> None:
