@@ -37,6 +37,7 @@ def stages(fast: bool, reports: Path) -> list[Stage]:
     speed = " and not slow" if fast else ""
     workers = str(max(2, min(4, os.cpu_count() or 2)))
     pytest: list[str | Path] = [BIN / "python", "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+    pytest += ["--durations=10", "--durations-min=2"]
     return [
         Stage("ruff check", [BIN / "ruff", "check", "."]),
         Stage("ruff format", [BIN / "ruff", "format", "--check", "."]),

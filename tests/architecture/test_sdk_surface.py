@@ -90,7 +90,7 @@ def terse(thing: type) -> Iterator[str]:
     """Calls that do not name what they raise or show no example, and do not say which call they are like."""
     for name, member in _members(thing):
         text = inspect.getdoc(member) or ""
-        if isinstance(member, property) or re.search(r"\b[Aa]s `\w+\.\w+`", text):
+        if isinstance(member, property) or re.search(r"\b([Aa]s|those of) `\w+\.\w+`", text):
             continue
         if "Example" not in text:
             yield f"{thing.__name__}.{name} shows no example"

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.architecture.sources import ROOT
-from tests.support.files import MIB, make_file
+from tests.support.files import MIB, make_file, make_sparse
+from tests.support.waiting import wait_for
 
 # They share the checkout's .quickstart, .venv and bench/results.
 pytestmark = [pytest.mark.slow, pytest.mark.serial, pytest.mark.timeout(300)]
@@ -37,6 +40,30 @@ def test_quickstart_names_a_wrong_path(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert done.stderr.splitlines()[-1] == f"quickstart: there is no file or directory {tmp_path / 'nothing'}"
     assert "Traceback" not in done.stderr
+
+
+def test_quickstart_ends_cleanly_when_interrupted(tmp_path: Path) -> None:
+    """Ctrl-C in the middle: one sentence, status 130, and the daemon it started is gone."""
+    big = make_sparse(tmp_path / "big", 2 << 30)
+    command = [ROOT / "quickstart", big]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
+        assert run.stdout is not None
+        while "signed in as" not in run.stdout.readline():
+            assert run.poll() is None
+        run.send_signal(signal.SIGINT)
+        _, said = run.communicate(timeout=60)
+    assert run.returncode == 130, said
+    assert "interrupted; nothing keeps running" in said
+    assert "Traceback" not in said
+    state = str(ROOT / ".quickstart" / "state")
+    wait_for(lambda: not [p for p in psutil.process_iter() if _lives_in(p, state)], what="the daemon to end")
+
+
+def _lives_in(process: psutil.Process, state_dir: str) -> bool:
+    try:
+        return process.environ().get("FERRYMAN_STATE_DIR") == state_dir
+    except psutil.Error:
+        return False
 
 
 def test_a_benchmark_prints_its_figures() -> None:
