@@ -153,8 +153,9 @@ class Engine:
         """-100 to 100. ILLEGAL_TRANSITION when settled."""
         return await self._commands.set_priority(transfer_id, priority)
 
-    def limits(self) -> Limits:
-        """The limits in force; the remembered ones from the moment `run` begins."""
+    async def limits(self) -> Limits:
+        """The limits in force."""
+        await self._load_limits()
         return self._limits
 
     async def set_limits(

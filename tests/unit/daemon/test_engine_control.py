@@ -153,7 +153,7 @@ async def test_priority_goes_first(tmp_path: Path) -> None:
 
 async def test_limits_are_applied_and_remembered(tmp_path: Path) -> None:
     async with bench(tmp_path, limits=Limits(running_transfers=2)) as b:
-        assert b.engine.limits() == Limits(running_transfers=2)
+        assert await b.engine.limits() == Limits(running_transfers=2)
         changed = await b.engine.set_limits(bandwidth_bps=5000, parts_in_flight=3)
         assert changed == Limits(bandwidth_bps=5000, running_transfers=2, parts_in_flight=3)
         with pytest.raises(FerryError) as refused:
@@ -161,7 +161,7 @@ async def test_limits_are_applied_and_remembered(tmp_path: Path) -> None:
         assert refused.value.metadata["field"] == "running_transfers"
         await b.restart()
         await b.engine.set_limits(bandwidth_bps=0)
-        assert b.engine.limits() == Limits(running_transfers=2, parts_in_flight=3)
+        assert await b.engine.limits() == Limits(running_transfers=2, parts_in_flight=3)
 
 
 async def test_pages_go_newest_first_and_tokens_are_bound_to_their_listing(tmp_path: Path) -> None:
