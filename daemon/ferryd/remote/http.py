@@ -1,8 +1,8 @@
 """Calls a hub over HTTP: Connect unary, binary, with the bearer token. Upload steps 7, 8 and 10; forwarded calls.
 
-httpx is imported at the first call, so that a daemon with an embedded hub never pays for it. Environment proxies are not
-used; certificates are those the system trusts. Redirects are refused; the token goes to the hub's own address only and
-is in no error and no log.
+httpx is imported at the first call, so that a daemon with an embedded hub never pays for it. Environment proxies are
+not used; certificates are those the system trusts. Redirects are refused; the token goes to the hub's own address only
+and is in no error and no log.
 """
 
 from __future__ import annotations
