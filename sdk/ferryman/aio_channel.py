@@ -24,6 +24,15 @@ T = TypeVar("T")
 class AsyncConnection(Link):
     """Awaits the replies of calls, in whichever event loop asks."""
 
+    #: The channel before this one. With its last channel grpc.aio ends its thread and waits for it, which must not
+    #: happen in the loop: so one is kept until there is another.
+    _previous: Wire | None = None
+
+    def drop(self, wire: Wire | None) -> None:
+        """Forget a channel whose daemon is gone; calls of other tasks on it end by themselves."""
+        self._previous = wire or self._previous
+        super().drop(wire)
+
     async def run(self, call: Call[T]) -> T:
         """The reply of a call; asked once more where the first daemon was stopping or gone."""
         try:
@@ -91,5 +100,6 @@ class AsyncConnection(Link):
     async def close(self) -> None:
         """End the connection; running calls end with an error. Calling it again does nothing."""
         wire = self.retire()
+        self._previous = wire or self._previous
         if wire is not None and wire.loop is asyncio.get_running_loop():
             await wire.channel.close()
