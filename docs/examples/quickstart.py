@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import io
 import os
 import secrets
 import shutil
@@ -173,7 +174,8 @@ def progress(what: str) -> Iterator[Callable[[ProgressEvent], None]]:
         nonlocal shown_at
         if live:
             done = int(event.percent / 100 * 30)
-            sys.stderr.write(f"\r  {what:<9} [{'█' * done}{'·' * (30 - done)}] {line(event)}\x1b[K")
+            text = f"  {what:<9} [{'█' * done}{'·' * (30 - done)}] {line(event)}"
+            sys.stderr.write(f"\r{text[: shutil.get_terminal_size().columns - 1]}\x1b[K")
         elif time.monotonic() - shown_at >= LINE_EVERY_S or event.percent == 100:
             shown_at = time.monotonic()
             sys.stderr.write(f"  {what:<9} {line(event)}\n")
@@ -308,6 +310,9 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="quickstart", description="Move real files to the hub and back, and compare.")
     parser.add_argument("path", nargs="?", help="a file or directory of yours; default: penguins and 256 MiB")
     options = parser.parse_args(arguments)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal that knows no █ is no reason to fail
     try:
         run(options.path)
     except Problem as problem:
