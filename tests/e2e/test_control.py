@@ -37,7 +37,7 @@ def start(client: Client, path: Path, project_id: str, **fields: object) -> Tran
 def start_slowly(client: Client, path: Path, project_id: str) -> Transfer:
     client.transfers.set_limits(bandwidth_bps=SLOW)
     transfer = start(client, path, project_id)
-    wait_for(lambda: transfer.info().bytes_done > 2 * MIB, what="some parts")
+    wait_for(lambda: transfer.info().persisted_bytes > 2 * MIB, what="some parts")
     return transfer
 
 
@@ -74,15 +74,15 @@ def test_a_cancelled_download_leaves_nothing(client: Client, project_id: str, bi
     asset_id = start(client, big, project_id).wait().asset_id
     client.transfers.set_limits(bandwidth_bps=SLOW)
     transfer = client.transfers.download(asset_id, home.root / "dl")
-    wait_for(lambda: transfer.info().bytes_done > 2 * MIB, what="some parts")
+    wait_for(lambda: transfer.info().persisted_bytes > 2 * MIB, what="some parts")
     transfer.cancel()
     wait_for(lambda: tree(home.root / "dl") == {}, what="the part file to be removed")
 
 
 def test_a_limit_holds_and_changes_while_running(client: Client, project_id: str, big: Path) -> None:
     transfer = start_slowly(client, big, project_id)
-    first, began = transfer.info().bytes_done, time.monotonic()
-    wait_for(lambda: transfer.info().bytes_done >= first + SLOW, timeout_s=30, what="a second's worth of bytes")
+    first, began = transfer.info().persisted_bytes, time.monotonic()
+    wait_for(lambda: transfer.info().persisted_bytes >= first + SLOW, timeout_s=30, what="a second's worth of bytes")
     assert time.monotonic() - began > 0.5  # the limit's own meaning, not a speed
     assert client.transfers.set_limits(bandwidth_bps=0).bandwidth_bps == 0
     transfer.wait(timeout_s=30)

@@ -90,7 +90,7 @@ def test_a_cut_in_the_middle_of_an_upload_costs_only_parts_in_flight(disk: Disk,
         project_id = client.create_project("P").project_id
         client.transfers.set_limits(bandwidth_bps=32 * MIB)
         transfer = client.transfers.upload(path, title="t", owner_type="project", owner_id=project_id, chunk_size_mb=1)
-        wait_for(lambda: transfer.info().bytes_done > 16 * MIB, what="a quarter of the bytes")
+        wait_for(lambda: transfer.info().persisted_bytes > 16 * MIB, what="a quarter of the bytes")
     disk.cut_power()
     with Client() as client:
         client.transfers.set_limits(bandwidth_bps=0)
@@ -110,7 +110,7 @@ def test_a_published_download_is_whole_or_absent(disk: Disk, home: Home, round_n
         asset_id = client.upload(path, title="t", owner_type="project", owner_id=project_id).asset_id
         client.transfers.set_limits(bandwidth_bps=(round_number + 1) * 4 * MIB)
         transfer = client.transfers.download(asset_id, dest)
-        wait_for(lambda: transfer.info().bytes_done > 0 or transfer.info().state == "succeeded", what="a start")
+        wait_for(lambda: transfer.info().persisted_bytes > 0 or transfer.info().state == "succeeded", what="a start")
     disk.cut_power()
     if (dest / "file").exists():
         assert same_bytes(path, dest / "file")
