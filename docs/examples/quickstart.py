@@ -256,7 +256,7 @@ def describe_and_link(client: Client, origin: Moved, derived: Moved) -> None:
         client.set_metadata(
             moved.up.asset_id,
             tags=["quickstart"],
-            metadata={"host": os.uname().nodename, "sha256": checksum(moved.item.path)},
+            metadata={"host": os.uname().nodename, **checksums(moved.item.path)},
         )
     client.create_relationship(derived.up.asset_id, origin.up.asset_id, "derived_from", analysis_mode="non_destructive")
     say(f"\nmetadata of {origin.up.asset_id}")
@@ -268,9 +268,15 @@ def describe_and_link(client: Client, origin: Moved, derived: Moved) -> None:
         say(f"  {'  ' * asset.depth}{'← ' if asset.depth else ''}{asset.title}  ({asset.asset_id})")
 
 
-def checksum(path: Path) -> str | None:
-    """The SHA-256 of a file that is small enough to be quick; None for others."""
-    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() and path.stat().st_size < 16 * MIB else None
+def checksums(path: Path) -> dict[str, str]:
+    """The SHA-256 of a file that is small enough to be quick."""
+    small = path.is_file() and path.stat().st_size < 16 * MIB
+    return {"sha256": hashlib.sha256(path.read_bytes()).hexdigest()} if small else {}
+
+
+def rate(size_bytes: int, seconds: float) -> str:
+    """MB/s; a small file has none worth the name, it only waits."""
+    return f"{size_bytes / 1e6 / seconds:.1f}" if size_bytes >= MIB else "–"
 
 
 def summary(client: Client, everything: list[Moved], into: Path, project_id: str) -> None:
@@ -278,7 +284,7 @@ def summary(client: Client, everything: list[Moved], into: Path, project_id: str
     rows = [("", "size", "up MB/s", "down MB/s", "asset", "digest")]
     for moved in everything:
         size = moved.up.size_bytes
-        up, down = (f"{size / 1e6 / seconds:.1f}" for seconds in (moved.up_s, moved.down_s))
+        up, down = (rate(size, seconds) for seconds in (moved.up_s, moved.down_s))
         rows.append((moved.item.title[:32], human(size), up, down, moved.up.asset_id, moved.up.digest))
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     say()
