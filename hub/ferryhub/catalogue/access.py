@@ -132,20 +132,20 @@ def _rank_on(resource_id: Any) -> ScalarSelect[int]:
     return mine.scalar_subquery()
 
 
-def _rank_above(collection_id: Any) -> ScalarSelect[int]:
-    reach = t.grants.c.resource_id == t.collection_scopes.c.resource_id
-    mine = select(_RANK).join_from(t.collection_scopes, t.grants, reach)
-    return mine.where(
-        t.grants.c.principal_id == _me, t.collection_scopes.c.collection_id == collection_id
-    ).scalar_subquery()
+def _rank_above(collection_id: ColumnElement[str], of: FromClause) -> ScalarSelect[int]:
+    scopes = t.collection_scopes.c
+    # IN, not a join: SQLite then goes from the few scopes to the caller's grants, not through all grants of the caller.
+    reach = select(scopes.resource_id).where(scopes.collection_id == collection_id).correlate(of)
+    mine = select(_RANK).where(t.grants.c.principal_id == _me, t.grants.c.resource_id.in_(reach))
+    return mine.correlate(of).scalar_subquery()
 
 
 def _with_rank(noun: Noun) -> Select[Any]:
     if noun == "project":
         return select(t.projects, _rank_on(t.projects.c.id).label("rank"))
     if noun == "collection":
-        return select(t.collections, _rank_above(t.collections.c.id).label("rank"))
-    above = _rank_above(t.assets.c.collection_id).label("scope_rank")
+        return select(t.collections, _rank_above(t.collections.c.id, t.collections).label("rank"))
+    above = _rank_above(t.assets.c.collection_id, t.assets).label("scope_rank")
     return select(t.assets, _rank_on(t.assets.c.id).label("rank"), above)
 
 

@@ -111,7 +111,8 @@ def update_asset(conn: Connection, actor: Actor, key: str, changes: Mapping[str,
     Errors: `UNKNOWN_FIELD`, `INVALID_ARGUMENT`, `ASSET_NOT_FOUND`, `PERMISSION_DENIED`, `ALIAS_TAKEN`, and
     `ETAG_MISMATCH` when `etag` is given and the asset has changed since.
     """
-    values: dict[str, Any] = {name: _check(name)(value) for name, value in changes.items()}
+    checks = {name: _check(name) for name in changes}  # an unknown field is said before a bad value
+    values: dict[str, Any] = {name: checks[name](value) for name, value in changes.items()}
     if not values:
         raise validation.invalid("update_mask", f"names no field; the fields are {', '.join(_CHECKS)}")
     asset = require(conn, actor, key, "write", noun="asset")

@@ -18,12 +18,19 @@ _NEW_EMAIL = update(t.principals).where(t.principals.c.id == bindparam("key")).v
 
 
 def ensure(conn: Connection, principal_id: str, email: str) -> None:
-    """Make a user with a known id exist, with this e-mail address. Error: `INVALID_ARGUMENT`."""
-    address = validation.email(email)
-    row = conn.execute(_BY_ID, {"key": principal_id}).first()
-    if row is None:
+    """Make a user with a known id exist, with this address, which an in-process caller vouches for.
+
+    Error: `INVALID_ARGUMENT` when the address is another user's.
+    """
+    address = email.lower()
+    holder = conn.execute(_BY_EMAIL, {"key": address}).scalar()
+    if holder == principal_id:
+        return
+    if holder is not None:
+        raise validation.invalid("principal_id", f"'{email}' is the user '{holder}' of this hub, not '{principal_id}'")
+    if conn.execute(_BY_ID, {"key": principal_id}).first() is None:
         _insert(conn, principal_id, address)
-    elif row.email != address:
+    else:
         conn.execute(_NEW_EMAIL, {"key": principal_id, "address": address})
 
 

@@ -10,7 +10,7 @@ from heapq import merge
 from itertools import islice
 from typing import Any, Final, Literal
 
-from sqlalchemy import Connection, Row, Select, and_, bindparam, case, delete, insert, null, select, tuple_
+from sqlalchemy import Connection, Row, Select, and_, bindparam, delete, insert, select, tuple_
 
 from ferryhub.catalogue import tables as t
 from ferryhub.catalogue import validation
@@ -115,10 +115,9 @@ def _canonical(values: dict[str, str]) -> dict[str, object]:
 def _seen_from(actor: Actor, way: Literal["origins", "derived"]) -> Select[Any]:
     """Links with the asset at their far end, which shows only when the caller may see it."""
     far, other = _ENDS[way][1], t.assets.alias("other")
-    shown = and_(other.c.state == "ready", visible_asset(other, actor))
-    names = ("id", "title", "alias", "latest_content_id")
-    columns = [case((shown, other.c[name]), else_=null()).label(f"other_{name}") for name in names]
-    return select(t.relationships, *columns).join_from(t.relationships, other, other.c.id == far)
+    shown = and_(other.c.id == far, other.c.state == "ready", visible_asset(other, actor))
+    columns = [other.c[name].label(f"other_{name}") for name in ("id", "title", "alias", "latest_content_id")]
+    return select(t.relationships, *columns).join_from(t.relationships, other, shown, isouter=True)
 
 
 def _page_of(actor: Actor, way: Literal["origins", "derived"], asset_id: str, page: Page) -> Select[Any]:

@@ -69,6 +69,7 @@ def test_mistakes_are_one_line_on_stderr(tmp_path: Path, words: tuple[str, ...])
     assert re.fullmatch(r"ferryhub: .+\n", done.stderr), done.stderr
 
 
+@pytest.mark.slow
 def test_tokens_work_expire_and_are_revoked_while_it_serves(hub_server: HubServer) -> None:
     state = ("--state-dir", str(hub_server.state_dir))
     caller = JsonCaller(hub_server.url, hub_server.token("a@x.org", "read"))
@@ -104,10 +105,9 @@ def test_files_are_private_and_logs_hold_no_secret(hub_server: HubServer) -> Non
     assert token not in hub_server.log.read_text()
 
 
+@pytest.mark.slow
 def test_serves_on_a_private_unix_socket_and_stops_on_sigterm(short_dir: Path) -> None:
     path, log = short_dir / "hub.sock", short_dir / "log"
-    path.touch()
-    path.unlink()
     state = ("--state-dir", str(short_dir / "hub"))
     token = ferryhub("token", "create", "--email", "a@x.org", *state).stdout.strip()
     command = [sys.executable, "-m", "ferryhub", "serve", "--unix", str(path), *state]

@@ -92,12 +92,14 @@ async def test_expiry_counts_for_a_remembered_token(catalogue: Catalogue, ann: A
 
 
 async def test_embedded_principal_is_made_and_changed(catalogue: Catalogue) -> None:
-    for email in ("me@here", "ME@there"):
+    for email in ("me@here", "me@corp.org@here", "ME@there", "ME@there"):
         await catalogue.do(principals.ensure, "usr_1", email)
     actor = await catalogue.do(principals.vouched, "usr_1")
     assert (actor.email, actor.scopes) == ("me@there", ALL_SCOPES)
     with fails("TOKEN_INVALID"):
         await catalogue.do(principals.vouched, "usr_2")
+    with fails("INVALID_ARGUMENT", field="principal_id"):
+        await catalogue.do(principals.ensure, "usr_2", "me@there")
 
 
 @pytest.mark.parametrize("email", ["", "ann", "a b@x.org", "x" * 320 + "@x.org"])
