@@ -18,7 +18,6 @@ from contextlib import AsyncExitStack
 
 import uvloop
 
-from ferryapi.daemon.v1 import auth_service_pb2, daemon_service_pb2, transfer_service_pb2
 from ferryd import VERSION
 from ferryd.config import Config
 from ferryd.core.clock import SystemClock
@@ -40,7 +39,7 @@ from ferryd.remote.logged import LoggedHub
 from ferryd.remote.retry import RetryingHub
 from ferryd.remote.transport import Transport
 from ferryd.rpc.auth import EmbeddedAuth, RemoteAuth
-from ferryd.rpc.daemon import About, Controls, DaemonRpc
+from ferryd.rpc.daemon import About, Controls, Counters, DaemonRpc
 from ferryd.rpc.forward import Forwarder
 from ferryd.rpc.server import Activity, Handler, serve, service_handler
 from ferryd.rpc.transfers import TransferRpc
@@ -190,27 +189,21 @@ class _Daemon:
             drain=self._engine.drain,
             shutdown=self._stop.set,
             is_draining=lambda: self._engine.draining,
-            statistics=self._statistics,
+            counters=self._counters,
         )
-        return [
-            service_handler(descriptor.services_by_name[name], implementation, self._activity)
-            for descriptor, name, implementation in (
-                (transfer_service_pb2.DESCRIPTOR, "TransferService", TransferRpc(self._engine)),
-                (auth_service_pb2.DESCRIPTOR, "AuthService", auth),
-                (daemon_service_pb2.DESCRIPTOR, "DaemonService", DaemonRpc(about, controls)),
-            )
-        ]
+        implementations = (TransferRpc(self._engine), auth, DaemonRpc(about, controls))
+        return [service_handler(implementation, self._activity) for implementation in implementations]
 
-    async def _statistics(self) -> daemon_service_pb2.Statistics:
-        counters = await self._engine.statistics()
-        return daemon_service_pb2.Statistics(
-            transfers={state.value: count for state, count in counters.transfers.items()},
-            sent_bytes=counters.sent_bytes,
-            received_bytes=counters.received_bytes,
-            retried_parts=counters.retried_parts,
-            watchers=counters.watchers,
+    async def _counters(self) -> Counters:
+        counted = await self._engine.statistics()
+        return Counters(
+            transfers={state.value: count for state, count in counted.transfers.items()},
+            sent_bytes=counted.sent_bytes,
+            received_bytes=counted.received_bytes,
+            retried_parts=counted.retried_parts,
             forwarded_calls=self._forwarder.forwarded_calls,
-            loop_lag_seconds=self._lag.worst_s,
+            watchers=counted.watchers,
+            loop_lag_s=self._lag.worst_s,
         )
 
     async def _stop_after(self, work: Awaitable[None], why: str) -> None:

@@ -183,7 +183,7 @@ class FerryError(Exception):
     `retry_after_s` is what a server asked for. The text never contains a token or a signed URL.
     """
 
-    def __init__(self, reason: str, message: str, *, retry_after_s: float | None = None, **metadata: object) -> None:
+    def __init__(self, reason: str, message: str, /, *, retry_after_s: float | None = None, **metadata: object) -> None:
         super().__init__(message)
         self.row = REASONS[reason]
         self.reason = reason

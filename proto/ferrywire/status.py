@@ -53,7 +53,8 @@ def from_status(status: status_pb2.Status) -> FerryError:
     known = info.domain == DOMAIN and info.reason in REASONS
     reason = info.reason if known else fallback_reason(status.code)
     delay = retry.retry_delay.ToNanoseconds() / 1e9 if retry.HasField("retry_delay") else None
-    return FerryError(reason, status.message, retry_after_s=delay, **dict(info.metadata))
+    metadata = {key: value for key, value in info.metadata.items() if key != "retry_after_s"}  # ours has a keyword
+    return FerryError(reason, status.message, retry_after_s=delay, **metadata)
 
 
 def fallback_reason(code_number: int) -> str:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, ClassVar
 
 from ferryapi.daemon.v1 import auth_service_pb2 as pb
 from ferryapi.hub.v1 import access_service_pb2 as hub_pb
 from ferryd.rpc.forward import HubCall
 
 _TIMEOUT_S = 20.0
+_SERVICE = pb.DESCRIPTOR.services_by_name["AuthService"]
 _METHOD = "/ferryapi.hub.v1.AccessService/GetIdentity"
 
 
@@ -16,6 +18,7 @@ _METHOD = "/ferryapi.hub.v1.AccessService/GetIdentity"
 class EmbeddedAuth:
     """Sign-in on the embedded hub: the local user always is, so the hub need not even be loaded."""
 
+    service: ClassVar[Any] = _SERVICE
     user_id: str
     user_email: str
 
@@ -27,6 +30,7 @@ class EmbeddedAuth:
 class RemoteAuth:
     """Sign-in at a hub of its own: asked each time, because a token can be revoked."""
 
+    service: ClassVar[Any] = _SERVICE
     call: HubCall
     hub: str
 

@@ -24,17 +24,32 @@ class About:
 
 
 @dataclass(frozen=True, slots=True)
+class Counters:
+    """What the daemon counted since it started; `transfers` is by state's name, now."""
+
+    transfers: dict[str, int]
+    sent_bytes: int
+    received_bytes: int
+    retried_parts: int
+    forwarded_calls: int
+    watchers: int
+    loop_lag_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class Controls:
     """What the service may do to the daemon, given by the composition root."""
 
     drain: Callable[[], Awaitable[int]]
     shutdown: Callable[[], None]
     is_draining: Callable[[], bool]
-    statistics: Callable[[], Awaitable[pb.Statistics]]
+    counters: Callable[[], Awaitable[Counters]]
 
 
 class DaemonRpc:
     """The methods of DaemonService."""
+
+    service = pb.DESCRIPTOR.services_by_name["DaemonService"]
 
     def __init__(self, about: About, controls: Controls) -> None:
         self._about = about
@@ -53,14 +68,22 @@ class DaemonRpc:
         )
 
     async def get_statistics(self, _request: pb.GetStatisticsRequest) -> pb.Statistics:
-        statistics = await self._controls.statistics()
+        counters = await self._controls.counters()
         process = psutil.Process()
         with process.oneshot():
             times = process.cpu_times()
-            statistics.resident_bytes = process.memory_info().rss
-            statistics.open_files = process.num_fds()
-            statistics.cpu_seconds = times.user + times.system
-        return statistics
+            return pb.Statistics(
+                transfers=counters.transfers,
+                sent_bytes=counters.sent_bytes,
+                received_bytes=counters.received_bytes,
+                retried_parts=counters.retried_parts,
+                forwarded_calls=counters.forwarded_calls,
+                watchers=counters.watchers,
+                loop_lag_seconds=counters.loop_lag_s,
+                resident_bytes=process.memory_info().rss,
+                open_files=process.num_fds(),
+                cpu_seconds=times.user + times.system,
+            )
 
     async def drain(self, _request: pb.DrainRequest) -> pb.DrainResponse:
         return pb.DrainResponse(checkpointed_transfers=await self._controls.drain())

@@ -13,7 +13,7 @@ import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import grpc
 import grpc.aio
@@ -52,8 +52,16 @@ class Activity:
         self.quiet_since = asyncio.get_running_loop().time()
 
 
-def service_handler(service: ServiceDescriptor, implementation: object, activity: Activity) -> Handler:
-    """Serve every method of a service with the implementation's method of the same name in snake_case."""
+class Service(Protocol):
+    """An implementation: the service's descriptor, and a method in snake_case for each of its rpcs."""
+
+    @property
+    def service(self) -> ServiceDescriptor: ...
+
+
+def service_handler(implementation: Service, activity: Activity) -> Handler:
+    """Serve every rpc of a service with the implementation's method of the same name."""
+    service = implementation.service
     handlers = {method.name: _method_handler(method, implementation, activity) for method in service.methods}
     return grpc.method_handlers_generic_handler(service.full_name, handlers)
 

@@ -16,6 +16,8 @@ _LEAST_INTERVAL_S = 0.02
 class TransferRpc:
     """The methods of TransferService; each name is the rpc's in snake_case."""
 
+    service = pb.DESCRIPTOR.services_by_name["TransferService"]
+
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 

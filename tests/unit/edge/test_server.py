@@ -11,7 +11,7 @@ from google.rpc import status_pb2
 from ferryapi.daemon.v1 import auth_service_pb2
 from ferryapi.hub.v1 import asset_service_pb2
 from ferryd.rpc.forward import Forwarder
-from ferryd.rpc.server import Activity, serve, service_handler
+from ferryd.rpc.server import Activity, Handler, serve, service_handler
 from ferrywire.reasons import FerryError
 from ferrywire.status import TRAILER, from_status
 
@@ -21,6 +21,8 @@ ASSET = "/ferryapi.hub.v1.AssetService/GetAsset"
 
 class Auth:
     """An implementation that does what the test says."""
+
+    service = auth_service_pb2.DESCRIPTOR.services_by_name["AuthService"]
 
     def __init__(self, outcome: auth_service_pb2.AuthStatus | Exception) -> None:
         self.outcome = outcome
@@ -49,8 +51,8 @@ async def failure(socket_path: Path, method: str) -> tuple[grpc.StatusCode, Ferr
     return caught.value.code(), from_status(status_pb2.Status.FromString(trailers[TRAILER]))
 
 
-def auth_handler(outcome: auth_service_pb2.AuthStatus | Exception, activity: Activity) -> grpc.GenericRpcHandler:
-    return service_handler(auth_service_pb2.DESCRIPTOR.services_by_name["AuthService"], Auth(outcome), activity)
+def auth_handler(outcome: auth_service_pb2.AuthStatus | Exception, activity: Activity) -> Handler:
+    return service_handler(Auth(outcome), activity)
 
 
 async def test_a_method_answers_and_the_socket_is_private(socket_path: Path) -> None:
