@@ -28,6 +28,7 @@ class Turn:
 
     def __init__(self, idle_s: float) -> None:
         self._idle_s = idle_s
+        self._moved_at = 0.0
         self._scope: asyncio.Timeout | None = None
         self._asked = False
 
@@ -41,8 +42,10 @@ class Turn:
                 self._scope = None
 
     def moved(self) -> None:
-        """Bytes came: wait anew."""
-        if not self._asked:
+        """Bytes came: wait anew. Cheap enough for every piece: the timer is moved once a second at most."""
+        now = asyncio.get_running_loop().time()
+        if not self._asked and now - self._moved_at > min(1.0, self._idle_s / 4):
+            self._moved_at = now
             self._end_in(self._idle_s)
 
     def let_go(self) -> None:

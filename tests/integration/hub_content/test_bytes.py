@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 from collections.abc import AsyncIterator
 from urllib.parse import urlsplit
 
@@ -10,6 +12,7 @@ import httpx
 import pytest
 
 from ferryapi.hub.v1 import content_service_pb2 as pb
+from ferryhub.blobs import localfs
 from ferryhub.blobs.localfs import LocalBlobReader
 from ferrywire.parts import MIB
 from tests.integration.hub_content.rig import PART, Person, Rig, content, digest_of, file_of
@@ -89,6 +92,39 @@ async def test_a_flipped_byte_is_noticed_and_only_that_part_goes_again(alice: Pe
     assert (await alice.put(locations[0], FIRST)).status_code == 200
     made = await alice.commit(session, [DATA])
     assert await alice.download(made.asset_id) == {"f": DATA}
+
+
+async def test_a_full_disk_says_so_and_the_part_goes_again_later(
+    alice: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = await _open(alice)
+    (location,) = await alice.sign(session, [_part(FIRST)])
+
+    def refuse(*_: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "pwrite", refuse)
+    answer = await alice.put(location, FIRST)
+    assert (answer.status_code, _reason(answer)) == (507, "DISK_FULL")
+    assert int(answer.json()["metadata"]["freeBytes"]) >= 0
+    monkeypatch.undo()
+    assert await alice.stored(session) == []
+    assert (await alice.put(location, FIRST)).status_code == 200
+
+
+async def test_a_failed_sync_is_no_success(alice: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    session = await _open(alice)
+    (location,) = await alice.sign(session, [_part(FIRST)])
+
+    def refuse(_fd: int) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(localfs, "_datasync", refuse)
+    answer = await alice.put(location, FIRST)
+    assert (answer.status_code, _reason(answer)) == (500, "IO_ERROR")
+    monkeypatch.undo()
+    assert await alice.stored(session) == []
+    assert (await alice.put(location, FIRST)).status_code == 200
 
 
 @pytest.mark.parametrize("body", [b"", FIRST[:-1], FIRST + b"x", FIRST + FIRST])
