@@ -51,7 +51,8 @@ class TransferInfo:
     `kind` is `upload` or `download`; `state` is `queued`, `running`, `paused`, `succeeded`, `failed` or `cancelled`;
     `phase` is what a running one does now and `waiting_for` what an unsettled one waits for (`slot`, `network`, `auth`,
     `space`, `rate_limit`, `hub`, `user`), with the time of its next attempt. `error` is that of the last attempt.
-    Sizes are bytes, `rate_bps` is bytes per second, `resent_bytes` what interruptions cost.
+    Sizes are bytes, `rate_bps` is bytes per second, `resent_bytes` what interruptions cost. `chunk_index` of
+    `chunk_count` parts are stored; `file_index` (from 0) and `file_name` are of the file that moved last.
     """
 
     transfer_id: str
@@ -89,7 +90,10 @@ class TransferInfo:
 
 @dataclass(frozen=True, slots=True)
 class TransferFile:
-    """One file of a transfer: its path in the asset, where it is on this machine, and how much is stored, in bytes."""
+    """One file of a transfer: its path in the asset, where it is on this machine, and how much is stored, in bytes.
+
+    `skipped` is True when a download found the right bytes there, or kept what was there.
+    """
 
     path: str
     local_path: str

@@ -37,7 +37,11 @@ class Allocation:
 
 @dataclass(frozen=True, slots=True)
 class Project:
-    """An owner of assets. `root_collection_id` is the collection that all others of the project are below."""
+    """An owner of assets.
+
+    `root_collection_id` is the collection that all others of the project are below; `default_allocation` is where its
+    bytes go unless something else is said.
+    """
 
     project_id: str
     name: str
@@ -162,7 +166,10 @@ class Grant:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What all transfers of the daemon share. `bandwidth_bps` is bytes per second, 0 for unlimited."""
+    """What all transfers of the daemon share.
+
+    `bandwidth_bps` is bytes per second, 0 for unlimited; `running_transfers` and `parts_in_flight` are how many at once.
+    """
 
     bandwidth_bps: int
     running_transfers: int
