@@ -9,6 +9,7 @@ import os
 import stat
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 
 from ferryd.core.crashpoint import crashpoint
@@ -53,12 +54,28 @@ class Destination:
         done = replace(file, done=True, persisted_bytes=file.size_bytes, digest=remote.digest, part_path="")
         if self._spec.if_exists is IfExists.SKIP:
             return replace(done, skipped=True, digest=b"")
-        if _size_bytes(final) == file.size_bytes and self._files.digest(final, self._meter) == remote.digest:
+        if self._is_equal(final, remote):
             return replace(done, skipped=not file.part_path)  # with a part file begun, it was this transfer's own
         if self._spec.if_exists is IfExists.FAIL:
             message = f"{final} exists and differs: move it away, or pass if_exists='replace', 'rename' or 'skip'"
             raise FerryError("DESTINATION_EXISTS", message, path=final)
+        if self._spec.if_exists is IfExists.RENAME and file.part_path and not has_part_file(file):
+            return self._find_renamed(done, remote)
         return None
+
+    def _find_renamed(self, done: TransferFile, remote: RemoteFile) -> TransferFile | None:
+        """A part file that is gone got its name just before the daemon died: find it instead of fetching a second."""
+        final = Path(done.local_path)
+        for number in count(1):
+            renamed = final.with_name(f"{final.stem} ({number}){final.suffix}")
+            if not self._files.exists(renamed):
+                return None
+            if self._is_equal(renamed, remote):
+                return replace(done, local_path=str(renamed))
+        raise AssertionError("unreachable")
+
+    def _is_equal(self, final: Path, remote: RemoteFile) -> bool:
+        return _size_bytes(final) == remote.size_bytes and self._files.digest(final, self._meter) == remote.digest
 
     def prepare(self, file: TransferFile) -> TransferFile:
         """Make its part file, or find it again."""

@@ -160,7 +160,7 @@ class Runner:
         if verdict.waiting_for in _GATED and due is not None:
             self._gate.close(now, due)
         hopeless = verdict.event is Event.GIVE_UP and not error.retryable
-        debris = hopeless and run.transfer.kind is Kind.UPLOAD and bool(run.transfer.session_id)
+        debris = hopeless and bool(run.transfer.session_id or run.transfer.pinned_content_id)
         await self._end(
             run,
             verdict.event,

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from ferryd.core.model import Candidate, Limits, StoredPart, Transfer, TransferFile
-from ferryd.core.states import SETTLED, Event, IllegalTransition, State, advance
+from ferryd.core.states import SETTLED, TRANSITIONS, Event, IllegalTransition, State, advance
 from ferryd.store import rows
 from ferryd.store.db import Database
 from ferryd.store.sql import QUERIES
@@ -44,13 +44,12 @@ class SqliteStore:
 
     async def insert(self, transfer: Transfer, files: Sequence[TransferFile], fingerprint: str) -> Transfer:
         row = rows.from_new_transfer(transfer, fingerprint)
-        file_rows = [rows.from_file(transfer.id, file) for file in files]
 
         def action(db: sqlite3.Connection) -> Transfer:
             if known := db.execute(QUERIES["find_request"], {"request_id": transfer.request_id}).fetchone():
                 return _same_request(known, fingerprint)
             db.execute(QUERIES["insert_transfer"], row)
-            db.executemany(QUERIES["put_file"], file_rows)
+            db.executemany(QUERIES["put_file"], (rows.from_file(transfer.id, file) for file in files))
             _add_event(db, transfer.id, "create", None, transfer, self._now())
             return transfer
 
@@ -121,13 +120,12 @@ class SqliteStore:
         files: Sequence[TransferFile] = (),
         **fields: Any,
     ) -> Transfer:
-        part_rows = [rows.from_part(transfer_id, part) for part in parts]
-        file_rows = [rows.from_file(transfer_id, file) for file in files]
+        part_values, file_values = tuple(parts), tuple(files)  # the caller goes on; rows are made in the thread
 
         def action(db: sqlite3.Connection) -> Transfer:
             changed = _update(db, transfer_id, self._now(), fields)
-            db.executemany(QUERIES["put_part"], part_rows)
-            db.executemany(QUERIES["put_file"], file_rows)
+            db.executemany(QUERIES["put_part"], (rows.from_part(transfer_id, part) for part in part_values))
+            db.executemany(QUERIES["put_file"], (rows.from_file(transfer_id, file) for file in file_values))
             return changed
 
         return await self._db.write(action)
@@ -225,6 +223,8 @@ def _change(db: sqlite3.Connection, transfer_id: str, event: Event, now: float, 
     after = replace(before, **cleared | fields, state=state, updated_at=now)
     _write(db, after, before.state)
     _add_event(db, transfer_id, event, before.state, after, now)
+    if not TRANSITIONS[state]:  # nothing can follow: what was kept to go on is of no use
+        db.execute(QUERIES["drop_all_parts"], {"transfer_id": transfer_id})
     return after
 
 

@@ -77,6 +77,9 @@ SELECT * FROM parts WHERE transfer_id = :transfer_id ORDER BY file_index, number
 -- name: drop_parts  of one file
 DELETE FROM parts WHERE transfer_id = :transfer_id AND file_index = :file_index
 
+-- name: drop_all_parts
+DELETE FROM parts WHERE transfer_id = :transfer_id
+
 -- name: forget_parts  the receiver has lost them
 UPDATE parts SET persisted = 0 WHERE transfer_id = :transfer_id AND persisted = 1
 
