@@ -168,7 +168,8 @@ class Grant:
 class Limits:
     """What all transfers of the daemon share.
 
-    `bandwidth_bps` is bytes per second, 0 for unlimited; `running_transfers` and `parts_in_flight` are how many at once.
+    `bandwidth_bps` is bytes per second, 0 for unlimited. So many transfers run at once (`running_transfers`), and so
+    many parts move at once (`parts_in_flight`).
     """
 
     bandwidth_bps: int
