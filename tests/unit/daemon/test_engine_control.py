@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncGenerator
 from pathlib import Path
 
 import pytest
@@ -203,6 +204,7 @@ async def test_watching_everything_tells_of_later_transfers_too(tmp_path: Path) 
         while states[-1] is not State.SUCCEEDED:
             states.append((await anext(watch))[0].state)
         assert list(dict.fromkeys(states)) == [State.QUEUED, State.RUNNING, State.SUCCEEDED]
+        assert isinstance(watch, AsyncGenerator)
         await watch.aclose()
         assert (await b.engine.statistics()).watchers == 0
 
