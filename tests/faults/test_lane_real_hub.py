@@ -114,11 +114,11 @@ async def test_bytes_go_up_and_come_back(any_hub: Bench, tmp_path: Path) -> None
         ("d/data.bin", len(DATA), to_text(digests[0])),
         ("empty", 0, to_text(digests[1])),
     ]
-    dest, place = tmp_path / "part", files[0].location
+    dest, found = tmp_path / "part", files[0].location
     dest.touch()
-    assert place is not None
+    assert found is not None
     for part, span in zip(parts, SPANS, strict=True):
-        assert await any_hub.lanes.receive(place, span, dest, CountingMeter()) == part.block_digests
+        assert await any_hub.lanes.receive(found, span, dest, CountingMeter()) == part.block_digests
     assert dest.read_bytes() == DATA
 
 

@@ -40,7 +40,7 @@ async def socket_path(tmp_path: Path) -> AsyncIterator[Path]:
 
 async def call(socket_path: Path, method: str, body: bytes = b"") -> bytes:
     async with grpc.aio.insecure_channel(f"unix:{socket_path}") as channel:
-        reply: bytes = await channel.unary_unary(method)(body, timeout=10)
+        reply: bytes = await channel.unary_unary(method, None, None)(body, timeout=10)
         return reply
 
 

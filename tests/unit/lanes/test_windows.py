@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from ferryd.lanes import windows
 from ferryd.lanes.windows import WINDOW_BYTES, Window
 from tests.support.meters import CountingMeter
 
@@ -18,7 +17,7 @@ def test_windows_shrink_while_the_meter_holds_us_and_grow_again(monkeypatch: pyt
             nonlocal now
             now += held_s
 
-    monkeypatch.setattr(windows.time, "monotonic", lambda: now)
+    monkeypatch.setattr("ferryd.lanes.windows.time.monotonic", lambda: now)
     window = Window(Holding())
     sizes = []
     for _ in range(10):

@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 import ferryman
-from ferryman import Client, DaemonError, DaemonTimeoutError, spawn
+from ferryman import Client, DaemonError, DaemonTimeoutError, address, spawn
 
 FAKE = Path(__file__).with_name("fake_ferryd.py")
 ROOT = FAKE.parents[3]
@@ -64,7 +64,7 @@ def test_a_killed_daemon_is_replaced_by_the_next_call(ferryd: Path, runtime: Pat
     with Client(binary_path=ferryd) as client:
         first = int(client.auth_status().user_id)
         os.kill(first, signal.SIGKILL)
-        while spawn.address.answers(runtime / "daemon.sock"):
+        while address.answers(runtime / "daemon.sock"):
             time.sleep(0.005)
         assert int(client.auth_status().user_id) != first
     assert len(started(runtime)) == 2
