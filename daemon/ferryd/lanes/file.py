@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
@@ -23,6 +23,9 @@ from ferrywire.reasons import FerryError
 #: What kernels answer when these two files cannot be copied by copy_file_range.
 _CANNOT: Final = {errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM, errno.EBADF, errno.ETXTBSY}
 _ATTEMPTS: Final = 2
+_ST_BLOCK_BYTES: Final = 512  #: the unit of st_blocks, whatever the file system's own is
+#: (source, its offset, destination, its offset, a window as large as the copy may be) → bytes copied; 0 at the end.
+_Copy = Callable[[int, int, int, int, memoryview], int]
 
 
 def send_local(fd: int, span: Span, to: FileLocation, block_digests: bytes, buffer: memoryview, meter: Meter) -> None:
@@ -56,7 +59,7 @@ def receive_local(origin: FileLocation, span: Span, dest: int, path: str, buffer
 
 def _copy(source: int, source_offset: int, dest: int, to: Span, path: str, buffer: memoryview, meter: Meter) -> None:
     window = Window(meter)
-    copy = _by_kernel if hasattr(os, "copy_file_range") else _by_hand
+    copy = _kernel_copy(source) if hasattr(os, "copy_file_range") else _by_hand
     done = 0
     while done < to.length:
         size = min(window.size, to.length - done)
@@ -75,11 +78,21 @@ def _copy(source: int, source_offset: int, dest: int, to: Span, path: str, buffe
     _reach(dest, to.offset + to.length, path)
 
 
+def _kernel_copy(source: int) -> _Copy:
+    """Holes are looked for only where there are some: on a file just written, asking costs more than copying."""
+    info = os.fstat(source)
+    return _by_kernel_with_holes if info.st_blocks * _ST_BLOCK_BYTES < info.st_size else _by_kernel
+
+
 def _by_kernel(source: int, source_offset: int, dest: int, dest_offset: int, window: memoryview) -> int:
+    return os.copy_file_range(source, dest, len(window), source_offset, dest_offset)
+
+
+def _by_kernel_with_holes(source: int, source_offset: int, dest: int, dest_offset: int, window: memoryview) -> int:
     size = len(window)
     if _hole(source, source_offset, size) and _hole(dest, dest_offset, size, beyond=True):
         return size
-    return os.copy_file_range(source, dest, size, source_offset, dest_offset)
+    return _by_kernel(source, source_offset, dest, dest_offset, window)
 
 
 def _by_hand(source: int, source_offset: int, dest: int, dest_offset: int, window: memoryview) -> int:
