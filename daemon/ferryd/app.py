@@ -13,8 +13,9 @@ import resource
 import signal
 import sys
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack
+from typing import Any
 
 import uvloop
 
@@ -105,6 +106,8 @@ class _Daemon:
         self._readiness = readiness
         self._started_at = time.time()
         self._stop = asyncio.Event()
+        #: What runs beside the calls once the daemon serves, besides the engine and the watches.
+        self._beside: list[Callable[[], Coroutine[Any, Any, None]]] = []
 
     async def run(self) -> int:
         """Serve until told to stop."""
@@ -127,9 +130,10 @@ class _Daemon:
             asyncio.get_running_loop().add_signal_handler(number, self._stop.set)
         self._activity, self._lag = Activity(), LoopLag()
         identity = load_identity(config.state_dir)
-        background = await stack.enter_async_context(Background())
-        transport, address = await self._connect_hub(stack, identity, background)
+        transport, address = await self._connect_hub(stack, identity)
         await self._build_engine(stack, transport, address)
+        # Entered after what it uses, so that it has ended before that is closed.
+        background = await stack.enter_async_context(Background())
         self._forwarder = Forwarder(transport.call, self._activity)
         auth = (
             EmbeddedAuth(identity.principal_id, identity.email)
@@ -139,15 +143,20 @@ class _Daemon:
         await stack.enter_async_context(serve(config.socket_path, [*self._services(auth), self._forwarder]))
         self._readiness.ready()
         log.info("serving pid=%d hub=%s socket=%s", os.getpid(), config.hub, config.socket_path)
-        idle_timeout_s = 0 if _under_service_manager() else config.idle_timeout_s
-        background.start(self._stop_after(self._engine.run(), "the engine ended"))
-        background.start(self._stop_after(wait_socket_gone(config.socket_path), "the socket is gone"))
-        background.start(self._stop_after(wait_idle(idle_timeout_s, self._idle_since), "idle"))
-        background.start(self._lag.run())
+        for work in (*self._beside, self._run_engine, self._lag.run, self._watch_socket, self._watch_idle):
+            background.start(work())
 
-    async def _connect_hub(
-        self, stack: AsyncExitStack, identity: LocalIdentity, background: Background
-    ) -> tuple[Transport, HubAddress | None]:
+    async def _run_engine(self) -> None:
+        await self._stop_after(self._engine.run(), "the engine ended")
+
+    async def _watch_socket(self) -> None:
+        await self._stop_after(wait_socket_gone(self._config.socket_path), "the socket is gone")
+
+    async def _watch_idle(self) -> None:
+        timeout_s = 0 if _under_service_manager() else self._config.idle_timeout_s
+        await self._stop_after(wait_idle(timeout_s, self._idle_since), "idle")
+
+    async def _connect_hub(self, stack: AsyncExitStack, identity: LocalIdentity) -> tuple[Transport, HubAddress | None]:
         config = self._config
         if not config.embedded:
             remote = HttpTransport(config.hub, config.token)
@@ -156,7 +165,7 @@ class _Daemon:
         settings = EmbeddedSettings(config.state_dir / "hub", config.file_lane, config.session_ttl_s)
         hub = EmbeddedHub(settings, identity)
         stack.push_async_callback(hub.close)
-        background.start(hub.load())
+        self._beside.append(hub.load)
         return AsgiTransport(hub.asgi, identity.principal_id), None
 
     async def _build_engine(self, stack: AsyncExitStack, transport: Transport, address: HubAddress | None) -> None:

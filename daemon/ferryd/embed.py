@@ -39,12 +39,13 @@ class EmbeddedHub:
     def __init__(self, settings: EmbeddedSettings, user: LocalIdentity) -> None:
         self._settings = settings
         self._user = user
+        self._created: Hub | None = None
         self._hub: asyncio.Future[Hub] = asyncio.get_running_loop().create_future()
 
     async def load(self) -> None:
         """Import, open and migrate the hub. A failure is kept for every caller; the daemon goes on answering."""
         try:
-            hub = await asyncio.to_thread(self._create)
+            hub = self._created = await asyncio.to_thread(self._create)
             await hub.start()
             await hub.ensure_principal(self._user.principal_id, self._user.email)
         except Exception as error:
@@ -62,9 +63,9 @@ class EmbeddedHub:
         return app
 
     async def close(self) -> None:
-        """Close the hub's database, if it was opened."""
-        if self._hub.done() and self._hub.exception() is None:
-            await self._hub.result().close()
+        """Close the hub, however far its start has come. After `load` has ended or was cancelled."""
+        if self._created is not None:
+            await self._created.close()
 
     def _create(self) -> Hub:
         app = importlib.import_module("ferryhub.app")
