@@ -1,0 +1,199 @@
+"""Proof that the tests see what they are there to see: `python tests/mutants.py [NAME …]`.
+
+Each mutant takes one safeguard out of a copy of the programs; the named tests must fail on it. One that survives is a
+hole in the tests. Takes some minutes, so it is run by hand, after a change to a safeguard; that every mutant still
+fits the code is checked with the other tests.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+PROGRAMS = ("proto", "sdk", "daemon", "hub")
+POWER = "tests/faults/test_power_loss.py"
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """In `file`, `old` (which occurs once) becomes `new`; then `tests` (arguments of pytest) must fail."""
+
+    name: str
+    file: str
+    old: str
+    new: str
+    tests: str
+
+
+MUTANTS = (
+    Mutant(
+        "queue-not-synced",
+        "daemon/ferryd/store/opening.py",
+        '"PRAGMA synchronous = FULL"',
+        '"PRAGMA synchronous = NORMAL"',
+        f"{POWER} -k acknowledged",
+    ),
+    Mutant(
+        "catalogue-not-synced",
+        "hub/ferryhub/catalogue/database.py",
+        '"PRAGMA synchronous=FULL"',
+        '"PRAGMA synchronous=NORMAL"',
+        f"{POWER} -k finished_upload",
+    ),
+    Mutant(
+        "download-not-synced",
+        "daemon/ferryd/lanes/durable.py",
+        "        os.fdatasync(fd)\n",
+        "        pass\n",
+        f"{POWER} tests/unit/lanes",
+    ),
+    Mutant(
+        "rename-not-synced",
+        "daemon/ferryd/lanes/publish.py",
+        "        sync_file(directory)\n",
+        "        pass\n",
+        f"{POWER} -k succeeded_download",
+    ),
+    Mutant(
+        "blob-name-not-synced",
+        "hub/ferryhub/blobs/localfs.py",
+        "            for directory in sorted(touched):\n                if directory.exists():",
+        "            for directory in sorted(touched):\n                if False:",
+        f"{POWER} -k finished_upload",
+    ),
+    Mutant(
+        "no-runtime-lock",
+        "daemon/ferryd/lifecycle/locks.py",
+        "        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)\n",
+        "        pass\n",
+        "tests/unit/edge/test_lifecycle.py tests/e2e/test_many.py -k second",
+    ),
+    Mutant(
+        "hub-believes-parts",
+        "hub/ferryhub/blobs/receive.py",
+        "if of_blocks(block_digests) != claim.digest:",
+        "if False:",
+        "tests/integration/hub_content -k corrupt",
+    ),
+    Mutant(
+        "hub-believes-files",
+        "hub/ferryhub/catalogue/summary.py",
+        "        if given != file.digest:",
+        "        if False:",
+        "tests/integration/hub_content -k digest",
+    ),
+    Mutant(
+        "download-believes-parts",
+        "daemon/ferryd/engine/fetching.py",
+        "        if digest.of_blocks(blocks) != expected:",
+        "        if False:",
+        "tests/unit/daemon/test_engine_download.py",
+    ),
+    Mutant(
+        "copy-not-verified",
+        "daemon/ferryd/lanes/file.py",
+        "buffer, meter) == block_digests:",
+        "buffer, meter) or True:",
+        "tests/unit/lanes tests/faults -k 'not power'",
+    ),
+    Mutant(
+        "source-not-compared",
+        "daemon/ferryd/lanes/source.py",
+        "    if now == then:\n",
+        "    if True:\n",
+        "tests/unit/lanes",
+    ),
+    Mutant(
+        "links-followed",
+        "daemon/ferryd/lanes/destination.py",
+        '        if stat.S_ISLNK(kind):\n            raise _unsafe(path, f"{place} is a symbolic link")\n',
+        "        _DIRECTORY_FLAGS = 0\n",
+        "tests/unit/lanes",
+    ),
+    Mutant(
+        "dots-allowed",
+        "daemon/ferryd/lanes/destination.py",
+        'if name in ("", ".", "..") or',
+        'if name == "" or',
+        "tests/unit/lanes",
+    ),
+    Mutant(
+        "silent-overwrite",
+        "daemon/ferryd/lanes/publish.py",
+        "    if if_exists is IfExists.REPLACE:",
+        "    if True:",
+        "tests/unit/lanes",
+    ),
+    Mutant(
+        "signatures-not-compared",
+        "hub/ferryhub/blobs/signing.py",
+        "        if not hmac.compare_digest(",
+        "        if False and not hmac.compare_digest(",
+        "tests/unit/hub_blobs",
+    ),
+    Mutant(
+        "states-unguarded",
+        "daemon/ferryd/core/states.py",
+        "        raise IllegalTransition(state, event) from None",
+        "        return state",
+        "tests/property tests/unit/daemon",
+    ),
+    Mutant(
+        "done-before-verified",
+        "daemon/ferryd/engine/progress.py",
+        "        if self._confirmed_parts < self._count:",
+        "        if True:",
+        "tests/unit/daemon",
+    ),
+    Mutant(
+        "scope-not-asked",
+        "hub/ferryhub/catalogue/actor.py",
+        'if scope not in actor.scopes and "admin" not in actor.scopes:',
+        "if False:",
+        "tests/unit/hub tests/integration/hub_catalogue",
+    ),
+)
+
+
+def survives(mutant: Mutant) -> bool:
+    """Whether the tests pass on the mutant."""
+    with tempfile.TemporaryDirectory(prefix="mutant") as scratch:
+        copy = Path(scratch)
+        for name in (*PROGRAMS, "tests", "docs"):
+            shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copy(ROOT / "pyproject.toml", copy)
+        path = copy / mutant.file
+        path.write_text(path.read_text().replace(mutant.old, mutant.new))
+        done = subprocess.run(
+            f"{sys.executable} -m pytest -q -x -p no:cacheprovider {mutant.tests}",
+            shell=True,
+            cwd=copy,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(str(copy / name) for name in PROGRAMS)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    if done.returncode not in (0, 1):
+        raise SystemExit(f"{mutant.name}: its tests could not run\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
+    return done.returncode == 0
+
+
+def main() -> int:
+    chosen = [mutant for mutant in MUTANTS if not sys.argv[1:] or mutant.name in sys.argv[1:]]
+    alive = []
+    for mutant in chosen:
+        lives = survives(mutant)
+        print(f"{mutant.name:28} {'SURVIVED' if lives else 'killed'}", flush=True)
+        alive += [mutant.name] if lives else []
+    print(f"{len(chosen) - len(alive)} of {len(chosen)} mutants killed")
+    return 1 if alive else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
