@@ -65,7 +65,7 @@ MUTANTS = (
         "hub/ferryhub/blobs/localfs.py",
         "            for directory in sorted(touched):\n                if directory.exists():",
         "            for directory in sorted(touched):\n                if False:",
-        f"{POWER} -k finished_upload",
+        "tests/contract",
     ),
     Mutant(
         "no-runtime-lock",
@@ -79,21 +79,21 @@ MUTANTS = (
         "hub/ferryhub/blobs/receive.py",
         "if of_blocks(block_digests) != claim.digest:",
         "if False:",
-        "tests/integration/hub_content -k corrupt",
+        "tests/integration/hub_content",
     ),
     Mutant(
         "hub-believes-files",
         "hub/ferryhub/catalogue/summary.py",
         "        if given != file.digest:",
         "        if False:",
-        "tests/integration/hub_content -k digest",
+        "tests/integration/hub_content",
     ),
     Mutant(
         "download-believes-parts",
         "daemon/ferryd/engine/fetching.py",
         "        if digest.of_blocks(blocks) != expected:",
         "        if False:",
-        "tests/unit/daemon/test_engine_download.py",
+        "tests/unit/daemon/test_engine_download.py tests/faults/test_engine.py",
     ),
     Mutant(
         "copy-not-verified",

@@ -62,6 +62,24 @@ def test_an_old_staged_file_is_young_once_it_is_published(store: LocalBlobStore)
     assert blob.touched_at > 1_000_000_000
 
 
+def test_a_publish_syncs_the_bytes_before_the_name_and_the_names_after(
+    store: LocalBlobStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = StagedFile(new_id("upl"), 0, MIB)
+    put_all(store, file, content(MIB))
+    staged, blob = store.staging_path(file), store.blob_path(file.key)
+    fsync, synced = os.fsync, list[tuple[int, bool]]()
+
+    def watch(fd: int) -> None:
+        synced.append((os.fstat(fd).st_ino, blob.exists()))
+        fsync(fd)
+
+    monkeypatch.setattr(os, "fsync", watch)
+    store.publish([file])
+    assert (blob.stat().st_ino, False) in synced
+    assert {(staged.parent.stat().st_ino, True), (blob.parent.stat().st_ino, True)} <= set(synced)
+
+
 def test_a_crash_after_any_rename_of_a_publish_is_mended_by_a_repeat(
     store: LocalBlobStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:

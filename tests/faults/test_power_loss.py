@@ -121,10 +121,29 @@ def test_a_published_download_is_whole_or_absent(disk: Disk, home: Home, round_n
 
 
 def test_a_succeeded_download_survives_the_cut_right_after(disk: Disk, home: Home) -> None:
-    path, dest = make_file(home.data / "file", 3 * MIB), disk.root / "dl"
-    with Client() as client:
+    """On a disk of its own: the queue's commits would sync the names of one they share."""
+    path = make_file(home.data / "file", 3 * MIB)
+    with LoopFS() as other, Client() as client:
         project_id = client.create_project("P").project_id
         asset_id = client.upload(path, title="t", owner_type="project", owner_id=project_id).asset_id
-        client.download(asset_id, dest)
-    disk.cut_power()
-    assert same_bytes(path, dest / "file")
+        client.download(asset_id, other.root / "dl")
+        other.crash()
+        assert same_bytes(path, other.root / "dl" / "file")
+
+
+def test_committed_bytes_survive_on_a_disk_of_their_own(disk: Disk, home: Home) -> None:
+    """The blobs apart from the catalogue, whose commits would sync the names of a disk they share."""
+    path = make_file(home.data / "file", 3 * MIB)
+    with LoopFS(at=disk.home.state_dir / "hub" / "blobs") as blobs:
+        for directory in (blobs.root.parent, blobs.root):
+            directory.chmod(0o700)
+        with Client() as client:
+            project_id = client.create_project("P").project_id
+            result = client.upload(path, title="t", owner_type="project", owner_id=project_id)
+        assert disk.home.kill_daemons()
+        blobs.crash()
+        with Client() as client:
+            got = client.download(result.asset_id, home.root / "dl")
+            assert same_bytes(path, Path(got.files[0].local_path))
+            client.daemon.shutdown()
+        wait_for(lambda: not disk.home.daemons(), what="the daemon to let go of the disk")

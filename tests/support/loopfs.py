@@ -36,14 +36,14 @@ def unavailable() -> str:
 class LoopFS:
     """`with LoopFS() as fs:` mounts an empty file system on `fs.root`; `fs.crash()` cuts its power, mounts it again."""
 
-    def __init__(self, size: str = "512M") -> None:
+    def __init__(self, size: str = "512M", at: Path | None = None) -> None:
         self._dir = Path(tempfile.mkdtemp(prefix="fyfs", dir="/tmp"))
         self._image = self._dir / "image"
         self._size = size
-        self.root = self._dir / "m"
+        self.root = at or self._dir / "m"
 
     def __enter__(self) -> Self:
-        self.root.mkdir()
+        self.root.mkdir(parents=True, exist_ok=True)
         try:
             _run("truncate", "-s", self._size, self._image)
             _run("mkfs.ext4", "-q", "-F", self._image)
