@@ -23,6 +23,7 @@ from ferryd import VERSION
 from ferryd.config import Config
 from ferryd.core.clock import SystemClock
 from ferryd.core.model import Limits
+from ferryd.core.states import SETTLED, State
 from ferryd.embed import EmbeddedHub, EmbeddedSettings
 from ferryd.engine.engine import Engine
 from ferryd.lanes.files import LocalFiles
@@ -30,6 +31,7 @@ from ferryd.lanes.pool import ByteLanes
 from ferryd.lifecycle import locks, logs
 from ferryd.lifecycle.background import Background
 from ferryd.lifecycle.identity import LocalIdentity, load_identity
+from ferryd.lifecycle.notify import ServiceManager
 from ferryd.lifecycle.readiness import Readiness
 from ferryd.lifecycle.watch import LoopLag, wait_idle, wait_socket_gone
 from ferryd.remote.address import HubAddress
@@ -60,19 +62,22 @@ def run(config: Config, readiness: Readiness, umask: int) -> int:
     """
     logs.set_up(config.log_level)
     _raise_file_limit()
+    manager = ServiceManager(os.environ)
     try:
         held = _take_locks(config)
     except locks.Busy:
         readiness.busy()
+        manager.status(f"another daemon, not this service, serves on {config.socket_path}; stop that one")
         print(f"ferryd: another daemon serves on {config.socket_path}", file=sys.stderr)  # noqa: T201
         return _OK
     except (locks.Unsafe, OSError) as error:
         readiness.error(str(error))
+        manager.status(f"cannot start: {error}")
         print(f"ferryd: {error}", file=sys.stderr)  # noqa: T201
         return _FAILED
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            return runner.run(_Daemon(config, readiness, umask).run())
+            return runner.run(_Daemon(config, readiness, manager, umask).run())
     finally:
         for descriptor in held:
             os.close(descriptor)
@@ -100,14 +105,15 @@ def _raise_file_limit() -> None:
 class _Daemon:
     """One life of the daemon: its objects and how they start and stop."""
 
-    def __init__(self, config: Config, readiness: Readiness, umask: int) -> None:
+    def __init__(self, config: Config, readiness: Readiness, manager: ServiceManager, umask: int) -> None:
         self._umask = umask
+        self._manager = manager
         self._config = config
         self._readiness = readiness
         self._started_at = time.time()
         self._stop = asyncio.Event()
         #: What runs beside the calls once the daemon serves, besides the engine and the watches.
-        self._beside: list[Callable[[], Coroutine[Any, Any, None]]] = []
+        self._beside: list[Callable[[], Coroutine[Any, Any, None]]] = [self._feed_watchdog]
 
     async def run(self) -> int:
         """Serve until told to stop."""
@@ -117,9 +123,11 @@ class _Daemon:
             except Exception as error:  # whatever it was, the starter waits for a line
                 log.exception("start_failed")
                 self._readiness.error(str(error))
+                self._manager.status(f"cannot start: {error}")
                 return _FAILED
             await self._stop.wait()
             log.info("stopping")
+            self._manager.stopping()
             await self._engine.drain()
         log.info("stopped")
         return _OK
@@ -142,6 +150,7 @@ class _Daemon:
         )
         await stack.enter_async_context(serve(config.socket_path, [*self._services(auth), self._forwarder]))
         self._readiness.ready()
+        self._manager.ready(f"serving on {config.socket_path}")
         log.info("serving pid=%d hub=%s socket=%s", os.getpid(), config.hub, config.socket_path)
         for work in (*self._beside, self._run_engine, self._lag.run, self._watch_socket, self._watch_idle):
             background.start(work())
@@ -153,8 +162,15 @@ class _Daemon:
         await self._stop_after(wait_socket_gone(self._config.socket_path), "the socket is gone")
 
     async def _watch_idle(self) -> None:
-        timeout_s = 0 if _under_service_manager() else self._config.idle_timeout_s
+        timeout_s = 0 if self._manager.present else self._config.idle_timeout_s
         await self._stop_after(wait_idle(timeout_s, self._idle_since), "idle")
+
+    async def _feed_watchdog(self) -> None:
+        await self._manager.feed_watchdog(self._summary)
+
+    async def _summary(self) -> str:
+        counted = await self._engine.statistics()
+        return ", ".join(f"{counted.transfers[state]} {state}" for state in State if state not in SETTLED)
 
     async def _connect_hub(self, stack: AsyncExitStack, identity: LocalIdentity) -> tuple[Transport, HubAddress | None]:
         config = self._config
@@ -231,8 +247,3 @@ class _Daemon:
             self._activity.touch()
             return None
         return self._activity.quiet_since
-
-
-def _under_service_manager() -> bool:
-    """systemd decides when its services end."""
-    return "NOTIFY_SOCKET" in os.environ or "INVOCATION_ID" in os.environ

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
 import signal
 import socket
 import stat
@@ -60,6 +62,11 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         print(f"ferryhub listening on {self._address}", flush=True)  # noqa: T201
+        _notify(f"READY=1\nSTATUS=listening on {self._address}")
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        _notify("STOPPING=1")
+        await super().shutdown(sockets)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -73,6 +80,17 @@ class _Server(uvicorn.Server):
         finally:
             for number in caught:
                 loop.remove_signal_handler(number)
+
+
+def _notify(words: str) -> None:
+    """Tell systemd, when it has started us."""
+    address = os.environ.get("NOTIFY_SOCKET", "")
+    if not address:
+        return
+    # Whoever does not listen does not matter to the hub. A leading @ stands for the NUL of an abstract socket.
+    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+        sender.settimeout(1.0)
+        sender.sendto(words.encode(), "\0" + address[1:] if address.startswith("@") else address)
 
 
 @contextmanager

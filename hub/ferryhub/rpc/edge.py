@@ -6,6 +6,7 @@ Takes an in-process caller's word for who calls from the scope, where the networ
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from importlib.metadata import version
 from typing import Any, Final
 
 from ferryapi.hub.v1.access_service_connect import AccessServiceASGIApplication
@@ -28,6 +29,8 @@ AsgiApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 #: The scope key by which an in-process caller names the principal it acts for.
 PRINCIPAL_KEY: Final = "ferryman.principal"
 BLOBS_PREFIX: Final = "/blobs/"
+#: Which release answers; `ferry doctor` compares it with its own.
+VERSION_HEADER: Final = b"ferryman-version"
 #: Room for 10,000 files or the block digests of hundreds of large parts in one request.
 MAX_REQUEST_BYTES: Final = 32 << 20
 
@@ -63,7 +66,7 @@ class Edge:
         elif service := self._services.get(path.rpartition("/")[0]):
             await _serve(service, scope, receive, send)
         elif path == "/healthz":
-            await _plain(send, 200, b"ok")
+            await _plain(send, 200, b"ok", (VERSION_HEADER, version("ferryman").encode()))
         else:
             await _plain(send, 404, b"not found")
 
@@ -79,7 +82,7 @@ async def _serve(service: AsgiApp, scope: Scope, receive: Receive, send: Send) -
         set_caller(None)
 
 
-async def _plain(send: Send, status: int, body: bytes) -> None:
-    headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", str(len(body)).encode())]
+async def _plain(send: Send, status: int, body: bytes, *more: tuple[bytes, bytes]) -> None:
+    headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", str(len(body)).encode()), *more]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
