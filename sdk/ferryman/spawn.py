@@ -1,7 +1,7 @@
 """Starts the daemon when none answers: one of many processes starts it, the others wait. Upload step 2.
 
-A lock beside the socket picks the one; readiness comes over an inherited pipe, never from polling a file. What is
-trusted is decided in `address.py`.
+A lock beside the socket picks the one; readiness comes over an inherited pipe, never from polling a file. Where the
+user has installed the service (`unit.py`), systemd starts it. What is trusted is decided in `address.py`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
-from ferryman import address, errors
+from ferryman import address, errors, unit
 from ferryman.errors import timed_out, unreachable
 from ferrywire import paths
 
@@ -60,9 +60,15 @@ def ensure(endpoint: Endpoint, *, meanwhile: Callable[[], object] = lambda: None
     address.make_directory(path.parent)
     deadline = time.monotonic() + endpoint.start_timeout_s
     with _lock(path.parent / paths.SPAWN_LOCK_NAME, deadline):
+        if not address.answers(path) and _is_service(endpoint):
+            unit.start(endpoint.start_timeout_s / 2)  # if it does not, we start one
         while not address.answers(path):  # another process may have started it while we waited for the lock
             _start(endpoint, path, deadline, meanwhile)
     return path
+
+
+def _is_service(endpoint: Endpoint) -> bool:
+    return endpoint.socket_path is None and endpoint.binary_path is None and unit.serves()
 
 
 @contextlib.contextmanager
@@ -123,7 +129,7 @@ def _spawn(endpoint: Endpoint, path: Path, ready_fd: int) -> subprocess.Popen[by
 
 
 def _environment(endpoint: Endpoint, path: Path) -> dict[str, str]:
-    environment = dict(os.environ)
+    environment = {name: value for name, value in os.environ.items() if name not in unit.MANAGER}
     for name in _ENVIRONMENT_PATHS:  # it runs elsewhere: relative paths would mean something else there
         if environment.get(name):
             environment[name] = str(Path(environment[name]).absolute())
