@@ -14,7 +14,8 @@ _LENGTH: Final = 26
 
 
 def new_id(prefix: str) -> str:
-    """A new id such as `ast_01JD…`. Prefixes: prj col ast cnt upl rel alc usr tok trf."""
+    """A new id such as `ast_01JD…`. Prefixes: prj col ast cnt upl rel alc usr bot grp
+    tok sgn trf."""
     value = (time.time_ns() // 1_000_000) << 80 | secrets.randbits(80)
     digits = (_ALPHABET[(value >> shift) & 31] for shift in range(5 * (_LENGTH - 1), -1, -5))
     return f"{prefix}_{''.join(digits)}"

@@ -1,7 +1,8 @@
 """Who may do what: finds a resource by id or alias together with the caller's role on it, in one statement.
 
 First check of every domain function (upload step 7). A role counts on the resource it was given for and on all below
-it; a user owns everything whose owner is that user. Grants are written in `grants.py`, not here.
+it, for the principal itself and for the members of a group; a user owns everything whose owner is that user. Grants
+are written in `grants.py`, members in `groups.py`, not here.
 """
 
 from __future__ import annotations
@@ -12,20 +13,25 @@ from typing import Any, Final, Literal
 from sqlalchemy import (
     BindParameter,
     ColumnElement,
+    CompoundSelect,
     Connection,
     FromClause,
     Row,
     ScalarSelect,
     Select,
+    Text,
     and_,
     bindparam,
     case,
     func,
+    literal,
     or_,
     select,
+    union_all,
 )
 
 from ferryhub.catalogue import tables as t
+from ferryhub.catalogue.account_tables import group_members
 from ferryhub.catalogue.actor import Actor, require_scope
 from ferrywire.ids import is_id
 from ferrywire.reasons import FerryError
@@ -123,12 +129,21 @@ def _visible_rank(found: Resource, actor: Actor) -> int:
     return 0 if hidden else rank
 
 
-_me: BindParameter[str] = bindparam("me")
+def acting_as(me: str | BindParameter[str]) -> CompoundSelect[tuple[str]]:
+    """The principals whose grants count for a caller: itself and its groups. For `principal_id.in_(…)`."""
+    members = group_members.c
+    mine = select(members.group_id).join_from(group_members, t.principals, members.group_id == t.principals.c.id)
+    mine = mine.where(members.member_id == me, t.principals.c.disabled.is_(False))
+    return union_all(select(literal(me) if isinstance(me, str) else me), mine)
+
+
+_me: BindParameter[str] = bindparam("me", type_=Text())
+_WE: Final = acting_as(_me)
 _RANK = func.max(case(RANKS, value=t.grants.c.role, else_=0))
 
 
 def _rank_on(resource_id: Any) -> ScalarSelect[int]:
-    mine = select(_RANK).where(t.grants.c.principal_id == _me, t.grants.c.resource_id == resource_id)
+    mine = select(_RANK).where(t.grants.c.principal_id.in_(_WE), t.grants.c.resource_id == resource_id)
     return mine.scalar_subquery()
 
 
@@ -136,7 +151,7 @@ def _rank_above(collection_id: ColumnElement[str], of: FromClause) -> ScalarSele
     scopes = t.collection_scopes.c
     # IN, not a join: SQLite then goes from the few scopes to the caller's grants, not through all grants of the caller.
     reach = select(scopes.resource_id).where(scopes.collection_id == collection_id).correlate(of)
-    mine = select(_RANK).where(t.grants.c.principal_id == _me, t.grants.c.resource_id.in_(reach))
+    mine = select(_RANK).where(t.grants.c.principal_id.in_(_WE), t.grants.c.resource_id.in_(reach))
     return mine.correlate(of).scalar_subquery()
 
 
@@ -159,11 +174,12 @@ def visible_asset(assets: FromClause, actor: Actor) -> ColumnElement[bool]:
 
     For listings, where `require` is too narrow. Drafts are the caller's to leave out.
     """
-    mine = select(t.grants.c.resource_id).where(t.grants.c.principal_id == actor.principal_id)
+    we = acting_as(actor.principal_id)
+    mine = select(t.grants.c.resource_id).where(t.grants.c.principal_id.in_(we))
     reach = t.collection_scopes.c.resource_id == t.grants.c.resource_id
     below = select(t.collection_scopes.c.collection_id).join_from(t.grants, t.collection_scopes, reach)
     return or_(
         and_(assets.c.owner_type == "user", assets.c.owner_id == actor.principal_id),
-        assets.c.collection_id.in_(below.where(t.grants.c.principal_id == actor.principal_id)),
+        assets.c.collection_id.in_(below.where(t.grants.c.principal_id.in_(we))),
         assets.c.id.in_(mine),
     )

@@ -82,6 +82,8 @@ def _engine(url: str | URL, *, begin: str, connections: int) -> Engine:
         # Every transaction ends in commit or rollback before its connection goes back.
         pool_reset_on_return=None,
         query_cache_size=500,
+        # An error's text would hold what was stored: digests of tokens, for one.
+        hide_parameters=True,
         **({"connect_args": {"check_same_thread": False}} if _is_sqlite(url) else {}),
     )
     if _is_sqlite(url):

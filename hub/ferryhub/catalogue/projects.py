@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, insert, select, tuple_
+from sqlalchemy import Connection, Row, Text, bindparam, insert, select, tuple_
 
 from ferryhub.catalogue import aliases, roots, validation
 from ferryhub.catalogue import tables as t
-from ferryhub.catalogue.access import require
+from ferryhub.catalogue.access import acting_as, require
 from ferryhub.catalogue.actor import Actor, require_scope
 from ferryhub.catalogue.clock import now_us
 from ferryhub.catalogue.idempotency import Request, once
@@ -36,7 +36,9 @@ _WITH_ALLOCATION = select(
 ).join_from(t.projects, t.allocations, t.projects.c.default_allocation_id == _allocation.id)
 _BY_ID = _WITH_ALLOCATION.where(t.projects.c.id == bindparam("key"))
 _VISIBLE = _WITH_ALLOCATION.where(
-    t.projects.c.id.in_(select(t.grants.c.resource_id).where(t.grants.c.principal_id == bindparam("me")))
+    t.projects.c.id.in_(
+        select(t.grants.c.resource_id).where(t.grants.c.principal_id.in_(acting_as(bindparam("me", type_=Text()))))
+    )
 ).order_by(t.projects.c.created_at.desc(), t.projects.c.id.desc())
 _INSERT = insert(t.projects)
 _GRANT = insert(t.grants)

@@ -12,12 +12,13 @@ from typing import Final
 
 from sqlalchemy import Column, Connection, MetaData, PrimaryKeyConstraint, String, Table, insert, inspect, select
 
+# From here, so that the metadata holds the tables of both modules.
+from ferryhub.catalogue.account_tables import metadata
 from ferryhub.catalogue.settings import load_secrets, make_secrets
-from ferryhub.catalogue.tables import metadata
 from ferrywire.reasons import FerryError
 
 #: The newest revision in `migrations/versions/`.
-HEAD: Final = "0001"
+HEAD: Final = "0002"
 MIGRATIONS: Final = Path(__file__).with_name("migrations")
 
 #: Alembic's own table, as Alembic makes it.

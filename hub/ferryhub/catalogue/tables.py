@@ -33,7 +33,7 @@ metadata = MetaData(
     }
 )
 
-#: Users, bots and groups. `email` is kept in lower case.
+#: Users, bots and groups. `email` is in lower case; a bot or a group has a name there, which never holds an `@`.
 principals = Table(
     "principals",
     metadata,
@@ -56,6 +56,8 @@ tokens = Table(
     Column("expires_at", BigInteger),
     Column("revoked_at", BigInteger),
     Column("created_at", BigInteger, nullable=False),
+    #: The sign-in that it belongs to; none for a token that an operator made.
+    Column("sign_in_id", Text, ForeignKey("sign_ins.id"), index=True),
 )
 
 #: Secrets and facts of the whole hub: keys `url_secret` and `page_secret` (hex).

@@ -23,7 +23,7 @@ _SECRET_BYTES: Final = 32
 _INSERT = insert(t.tokens)
 _WITH_PRINCIPAL = select(t.tokens, t.principals.c.email, t.principals.c.disabled).join_from(t.tokens, t.principals)
 _BY_SECRET = _WITH_PRINCIPAL.where(t.tokens.c.sha256 == bindparam("sha256"))
-_ALL = _WITH_PRINCIPAL.order_by(t.tokens.c.created_at, t.tokens.c.id)
+_ALL = _WITH_PRINCIPAL.where(t.tokens.c.sign_in_id.is_(None)).order_by(t.tokens.c.created_at, t.tokens.c.id)
 _REVOKE = (
     update(t.tokens)
     .where(t.tokens.c.id == bindparam("key"), t.tokens.c.revoked_at.is_(None))
@@ -45,11 +45,30 @@ class NewToken:
 
 def create(conn: Connection, principal_id: str, scopes: Collection[str], *, expires_at: int | None = None) -> NewToken:
     """Make a token. `expires_at` in microseconds since the epoch; None means never. Error: `INVALID_ARGUMENT`."""
-    words = " ".join(scope for scope in SCOPES if scope in {choice("scope", given, SCOPES) for given in scopes})
-    token = NewToken(new_id("tok"), PREFIX + secrets.token_urlsafe(_SECRET_BYTES))
-    kept = {"sha256": digest(token.secret), "scopes": words, "expires_at": expires_at, "created_at": now_us()}
+    token = NewToken(new_id("tok"), new_secret(PREFIX))
+    made = {"expires_at": expires_at, "created_at": now_us(), "sign_in_id": None}
+    kept = {"sha256": digest(token.secret), "scopes": words(scopes), **made}
     conn.execute(_INSERT, {"id": token.id, "principal_id": principal_id, **kept})
     return token
+
+
+def add_to_sign_in(conn: Connection, sign_in: Row[Any], secret: str, *, expires_at: int) -> str:
+    """Keep an access token of a sign-in, given the row of `sign_ins`; returns the token's id."""
+    token_id, made = new_id("tok"), {"expires_at": expires_at, "created_at": now_us(), "sign_in_id": sign_in.id}
+    kept = {"sha256": digest(secret), "scopes": sign_in.scopes, **made}
+    conn.execute(_INSERT, {"id": token_id, "principal_id": sign_in.principal_id, **kept})
+    return token_id
+
+
+def new_secret(prefix: str) -> str:
+    """A random secret of 256 bits that shows what it is."""
+    return prefix + secrets.token_urlsafe(_SECRET_BYTES)
+
+
+def words(scopes: Collection[str]) -> str:
+    """Scopes as they are stored: each once, in our order. Error: `INVALID_ARGUMENT`."""
+    chosen = {choice("scope", given, SCOPES) for given in scopes}
+    return " ".join(scope for scope in SCOPES if scope in chosen)
 
 
 def authenticate(conn: Connection, sha256: bytes) -> Actor:
@@ -69,7 +88,7 @@ def check_expiry(actor: Actor) -> None:
 
 
 def listing(conn: Connection) -> Sequence[Row[Any]]:
-    """All tokens with their principal's `email`, oldest first; for the operator."""
+    """All tokens that an operator made, with their principal's `email`, oldest first."""
     return conn.execute(_ALL).all()
 
 

@@ -35,6 +35,7 @@ ANALYSIS_MODES: Final = (
 _ALIAS: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _LOOKS_LIKE_ID: Final = re.compile(r"[a-z]{3}_[0-9a-hjkmnp-tv-z]{26}", re.IGNORECASE)
 _EMAIL: Final = re.compile(r"[^\s@]+@[^\s@]+")
+_PRINCIPAL_NAME: Final = re.compile(r"[a-z][a-z0-9.-]{0,62}")
 _EXCERPT: Final = 60
 
 
@@ -130,6 +131,13 @@ def email(value: str) -> str:
     if len(value) > MAX_EMAIL or not _EMAIL.fullmatch(value):
         raise invalid("email", f"'{_short(value)}' is not an e-mail address")
     return value.lower()
+
+
+def principal_name(value: str) -> str:
+    """The name of a bot or a group: no address and no id looks like it."""
+    if not _PRINCIPAL_NAME.fullmatch(value):
+        raise invalid("name", f"'{_short(value)}' must be 1 to 63 of a-z 0-9 . - and begin with a letter")
+    return value
 
 
 def choice(field: str, value: str, allowed: Sequence[str]) -> str:

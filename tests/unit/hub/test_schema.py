@@ -32,7 +32,8 @@ def _ddl(path: Path) -> dict[str, list[str]]:
 
 def _pieces(sql: str) -> list[str]:
     head, _, body = " ".join(sql.split()).partition("(")
-    return [head, *sorted(piece.strip() for piece in re.split(r",(?![^(]*\))", body.rpartition(")")[0]))]
+    # A table that a revision copied has its name in quotes.
+    return [head.replace('"', ""), *sorted(piece.strip() for piece in re.split(r",(?![^(]*\))", body.rpartition(")")[0]))]
 
 
 def _migrate(conn: Connection) -> None:
