@@ -109,6 +109,7 @@ REASONS: Final[dict[str, Reason]] = _table(
     Reason("RELATIONSHIP_NOT_FOUND", _N, False, "List the relationships of the asset.", ("relationshipId",)),
     Reason("OWNER_NOT_FOUND", _N, False, "Check owner_type and owner_id; create the project first.", ("ownerId",)),
     Reason("PRINCIPAL_NOT_FOUND", _N, False, "Check the id or e-mail address of the user.", ("principalId",)),
+    Reason("CONTEXT_NOT_FOUND", _N, False, "List the contexts with `ferry hub list`, or sign in.", ("context",)),
     Reason("RESOURCE_NOT_FOUND", _N, False, "Check the id of the project, collection or asset.", ("resourceId",)),
     Reason("SESSION_NOT_FOUND", _N, True, "Nothing: the daemon opens a new session.", ("sessionId",)),
     Reason("SOURCE_MISSING", _N, False, "Check the path; it must exist on this machine.", ("path",)),
@@ -128,9 +129,31 @@ REASONS: Final[dict[str, Reason]] = _table(
     Reason("SOURCE_UNREADABLE", _P, False, "Make the file readable for your user.", ("path",)),
     Reason("DESTINATION_UNWRITABLE", _P, False, "Choose a directory that you may write to.", ("path",)),
     # Who is calling.
-    Reason("NOT_SIGNED_IN", _T, False, "Set FERRYMAN_TOKEN for this hub and restart the daemon.", (), Wait.AUTH),
-    Reason("TOKEN_INVALID", _T, False, "Ask for a new token.", (), Wait.AUTH),
-    Reason("TOKEN_EXPIRED", _T, False, "Ask for a new token.", (), Wait.AUTH),
+    Reason("NOT_SIGNED_IN", _T, False, "Sign in with `ferry login`.", (), Wait.AUTH),
+    Reason(
+        "TOKEN_INVALID",
+        _T,
+        False,
+        "Sign in again with `ferry login`, or set a new FERRYMAN_TOKEN and restart the daemon.",
+        (),
+        Wait.AUTH,
+    ),
+    Reason(
+        "TOKEN_EXPIRED",
+        _T,
+        False,
+        "Sign in again with `ferry login`, or set a new FERRYMAN_TOKEN and restart the daemon.",
+        (),
+        Wait.AUTH,
+    ),
+    Reason("LOGIN_DENIED", _P, False, "Sign in again, and approve the code if it is yours."),
+    Reason("LOGIN_EXPIRED", Code.DEADLINE_EXCEEDED, False, "Sign in again, and approve the code while it is valid."),
+    Reason(
+        "KEYRING_UNAVAILABLE",
+        _F,
+        False,
+        "Unlock the keyring, or remove token_store from config.toml to keep tokens in a private file.",
+    ),
     Reason("SIGNATURE_INVALID", _T, True, "Nothing: the daemon asks for a new URL."),
     # What state things are in.
     Reason(

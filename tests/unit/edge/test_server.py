@@ -32,6 +32,9 @@ class Auth:
             raise self.outcome
         return self.outcome
 
+    def __getattr__(self, _name: str) -> object:
+        return self.get_auth_status
+
 
 @pytest.fixture
 async def socket_path(tmp_path: Path) -> AsyncIterator[Path]:

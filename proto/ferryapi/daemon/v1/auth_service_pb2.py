@@ -22,20 +22,41 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%ferryapi/daemon/v1/auth_service.proto\x12\x12\x66\x65rryapi.daemon.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"o\n\nAuthStatus\x12\x12\n\nuser_email\x18\x01 \x01(\t\x12\x0f\n\x07user_id\x18\x02 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0b\n\x03hub\x18\x04 \x01(\t\"\x16\n\x14GetAuthStatusRequest2h\n\x0b\x41uthService\x12Y\n\rGetAuthStatus\x12(.ferryapi.daemon.v1.GetAuthStatusRequest\x1a\x1e.ferryapi.daemon.v1.AuthStatusb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%ferryapi/daemon/v1/auth_service.proto\x12\x12\x66\x65rryapi.daemon.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa1\x01\n\nAuthStatus\x12\x12\n\nuser_email\x18\x01 \x01(\t\x12\x0f\n\x07user_id\x18\x02 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0b\n\x03hub\x18\x04 \x01(\t\x12\x0f\n\x07\x63ontext\x18\x05 \x01(\t\x12\x0e\n\x06scopes\x18\x06 \x03(\t\x12\x0f\n\x07storage\x18\x07 \x01(\t\"\\\n\x07\x43ontext\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0b\n\x03hub\x18\x02 \x01(\t\x12\x0f\n\x07\x63urrent\x18\x03 \x01(\x08\x12\x11\n\tsigned_in\x18\x04 \x01(\x08\x12\x12\n\nuser_email\x18\x05 \x01(\t\"\xba\x01\n\nDeviceCode\x12\x11\n\tuser_code\x18\x01 \x01(\t\x12\x18\n\x10verification_uri\x18\x02 \x01(\t\x12!\n\x19verification_uri_complete\x18\x03 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\x08interval\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\"\'\n\x14GetAuthStatusRequest\x12\x0f\n\x07\x63ontext\x18\x01 \x01(\t\"<\n\x0cLoginRequest\x12\x0b\n\x03hub\x18\x01 \x01(\t\x12\x0f\n\x07\x63ontext\x18\x02 \x01(\t\x12\x0e\n\x06scopes\x18\x03 \x03(\t\"\x81\x01\n\nLoginEvent\x12\x35\n\x0b\x64\x65vice_code\x18\x01 \x01(\x0b\x32\x1e.ferryapi.daemon.v1.DeviceCodeH\x00\x12\x33\n\tsigned_in\x18\x02 \x01(\x0b\x32\x1e.ferryapi.daemon.v1.AuthStatusH\x00\x42\x07\n\x05\x65vent\"D\n\x15LoginWithTokenRequest\x12\x0b\n\x03hub\x18\x01 \x01(\t\x12\x0f\n\x07\x63ontext\x18\x02 \x01(\t\x12\r\n\x05token\x18\x03 \x01(\t\" \n\rLogoutRequest\x12\x0f\n\x07\x63ontext\x18\x01 \x01(\t\"!\n\x0eLogoutResponse\x12\x0f\n\x07revoked\x18\x01 \x01(\x08\"\x15\n\x13ListContextsRequest\"E\n\x14ListContextsResponse\x12-\n\x08\x63ontexts\x18\x01 \x03(\x0b\x32\x1b.ferryapi.daemon.v1.Context\"$\n\x11UseContextRequest\x12\x0f\n\x07\x63ontext\x18\x01 \x01(\t2\x98\x04\n\x0b\x41uthService\x12Y\n\rGetAuthStatus\x12(.ferryapi.daemon.v1.GetAuthStatusRequest\x1a\x1e.ferryapi.daemon.v1.AuthStatus\x12K\n\x05Login\x12 .ferryapi.daemon.v1.LoginRequest\x1a\x1e.ferryapi.daemon.v1.LoginEvent0\x01\x12[\n\x0eLoginWithToken\x12).ferryapi.daemon.v1.LoginWithTokenRequest\x1a\x1e.ferryapi.daemon.v1.AuthStatus\x12O\n\x06Logout\x12!.ferryapi.daemon.v1.LogoutRequest\x1a\".ferryapi.daemon.v1.LogoutResponse\x12\x61\n\x0cListContexts\x12\'.ferryapi.daemon.v1.ListContextsRequest\x1a(.ferryapi.daemon.v1.ListContextsResponse\x12P\n\nUseContext\x12%.ferryapi.daemon.v1.UseContextRequest\x1a\x1b.ferryapi.daemon.v1.Contextb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'ferryapi.daemon.v1.auth_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_AUTHSTATUS']._serialized_start=94
-  _globals['_AUTHSTATUS']._serialized_end=205
-  _globals['_GETAUTHSTATUSREQUEST']._serialized_start=207
-  _globals['_GETAUTHSTATUSREQUEST']._serialized_end=229
-  _globals['_AUTHSERVICE']._serialized_start=231
-  _globals['_AUTHSERVICE']._serialized_end=335
+  _globals['_AUTHSTATUS']._serialized_start=127
+  _globals['_AUTHSTATUS']._serialized_end=288
+  _globals['_CONTEXT']._serialized_start=290
+  _globals['_CONTEXT']._serialized_end=382
+  _globals['_DEVICECODE']._serialized_start=385
+  _globals['_DEVICECODE']._serialized_end=571
+  _globals['_GETAUTHSTATUSREQUEST']._serialized_start=573
+  _globals['_GETAUTHSTATUSREQUEST']._serialized_end=612
+  _globals['_LOGINREQUEST']._serialized_start=614
+  _globals['_LOGINREQUEST']._serialized_end=674
+  _globals['_LOGINEVENT']._serialized_start=677
+  _globals['_LOGINEVENT']._serialized_end=806
+  _globals['_LOGINWITHTOKENREQUEST']._serialized_start=808
+  _globals['_LOGINWITHTOKENREQUEST']._serialized_end=876
+  _globals['_LOGOUTREQUEST']._serialized_start=878
+  _globals['_LOGOUTREQUEST']._serialized_end=910
+  _globals['_LOGOUTRESPONSE']._serialized_start=912
+  _globals['_LOGOUTRESPONSE']._serialized_end=945
+  _globals['_LISTCONTEXTSREQUEST']._serialized_start=947
+  _globals['_LISTCONTEXTSREQUEST']._serialized_end=968
+  _globals['_LISTCONTEXTSRESPONSE']._serialized_start=970
+  _globals['_LISTCONTEXTSRESPONSE']._serialized_end=1039
+  _globals['_USECONTEXTREQUEST']._serialized_start=1041
+  _globals['_USECONTEXTREQUEST']._serialized_end=1077
+  _globals['_AUTHSERVICE']._serialized_start=1080
+  _globals['_AUTHSERVICE']._serialized_end=1616
 # @@protoc_insertion_point(module_scope)

@@ -13,7 +13,7 @@ from typing import ClassVar as _ClassVar, Iterable as _Iterable, Mapping as _Map
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Transfer(_message.Message):
-    __slots__ = ("transfer_id", "kind", "state", "phase", "waiting_for", "next_attempt_time", "error", "attempt_count", "priority", "size_bytes", "persisted_bytes", "rate_bps", "chunk_count", "chunk_index", "file_count", "file_index", "file_name", "asset_id", "content_id", "digest", "local_path", "title", "create_time", "update_time", "end_time", "resent_bytes")
+    __slots__ = ("transfer_id", "kind", "state", "phase", "waiting_for", "next_attempt_time", "error", "attempt_count", "priority", "size_bytes", "persisted_bytes", "rate_bps", "chunk_count", "chunk_index", "file_count", "file_index", "file_name", "asset_id", "content_id", "digest", "local_path", "title", "create_time", "update_time", "end_time", "resent_bytes", "context")
     class Kind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         KIND_UNSPECIFIED: _ClassVar[Transfer.Kind]
@@ -64,6 +64,7 @@ class Transfer(_message.Message):
     UPDATE_TIME_FIELD_NUMBER: _ClassVar[int]
     END_TIME_FIELD_NUMBER: _ClassVar[int]
     RESENT_BYTES_FIELD_NUMBER: _ClassVar[int]
+    CONTEXT_FIELD_NUMBER: _ClassVar[int]
     transfer_id: str
     kind: Transfer.Kind
     state: Transfer.State
@@ -90,7 +91,8 @@ class Transfer(_message.Message):
     update_time: _timestamp_pb2.Timestamp
     end_time: _timestamp_pb2.Timestamp
     resent_bytes: int
-    def __init__(self, transfer_id: _Optional[str] = ..., kind: _Optional[_Union[Transfer.Kind, str]] = ..., state: _Optional[_Union[Transfer.State, str]] = ..., phase: _Optional[str] = ..., waiting_for: _Optional[str] = ..., next_attempt_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., error: _Optional[_Union[_status_pb2.Status, _Mapping]] = ..., attempt_count: _Optional[int] = ..., priority: _Optional[int] = ..., size_bytes: _Optional[int] = ..., persisted_bytes: _Optional[int] = ..., rate_bps: _Optional[float] = ..., chunk_count: _Optional[int] = ..., chunk_index: _Optional[int] = ..., file_count: _Optional[int] = ..., file_index: _Optional[int] = ..., file_name: _Optional[str] = ..., asset_id: _Optional[str] = ..., content_id: _Optional[str] = ..., digest: _Optional[str] = ..., local_path: _Optional[str] = ..., title: _Optional[str] = ..., create_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., resent_bytes: _Optional[int] = ...) -> None: ...
+    context: str
+    def __init__(self, transfer_id: _Optional[str] = ..., kind: _Optional[_Union[Transfer.Kind, str]] = ..., state: _Optional[_Union[Transfer.State, str]] = ..., phase: _Optional[str] = ..., waiting_for: _Optional[str] = ..., next_attempt_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., error: _Optional[_Union[_status_pb2.Status, _Mapping]] = ..., attempt_count: _Optional[int] = ..., priority: _Optional[int] = ..., size_bytes: _Optional[int] = ..., persisted_bytes: _Optional[int] = ..., rate_bps: _Optional[float] = ..., chunk_count: _Optional[int] = ..., chunk_index: _Optional[int] = ..., file_count: _Optional[int] = ..., file_index: _Optional[int] = ..., file_name: _Optional[str] = ..., asset_id: _Optional[str] = ..., content_id: _Optional[str] = ..., digest: _Optional[str] = ..., local_path: _Optional[str] = ..., title: _Optional[str] = ..., create_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., resent_bytes: _Optional[int] = ..., context: _Optional[str] = ...) -> None: ...
 
 class TransferFile(_message.Message):
     __slots__ = ("path", "local_path", "size_bytes", "digest", "persisted_bytes", "skipped")
