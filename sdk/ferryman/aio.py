@@ -18,8 +18,10 @@ if TYPE_CHECKING:
 
     from ferryman.arguments import AssetRef
     from ferryman.assets import AsyncAssets
+    from ferryman.auth import AsyncAuth
     from ferryman.collections import AsyncCollections
     from ferryman.contents import AsyncContents
+    from ferryman.contexts import AsyncContexts
     from ferryman.daemon import AsyncDaemon
     from ferryman.grants import AsyncGrants
     from ferryman.projects import AsyncProjects
@@ -75,7 +77,7 @@ class AsyncClient:
 
     async def auth_status(self) -> AuthStatus:
         """Get who the daemon is signed in as, and when the token expires, as `Client.auth_status`."""
-        from ferryman.daemon import auth_status_call
+        from ferryman.auth import auth_status_call
 
         return await self._connection.run(auth_status_call())
 
@@ -183,3 +185,17 @@ class AsyncClient:
         from ferryman.daemon import AsyncDaemon
 
         return AsyncDaemon(self._connection)
+
+    @property
+    def auth(self) -> AsyncAuth:
+        """Signing in: status, login, logout."""
+        from ferryman.auth import AsyncAuth
+
+        return AsyncAuth(self._connection)
+
+    @property
+    def contexts(self) -> AsyncContexts:
+        """The hubs the daemon knows: list, use."""
+        from ferryman.contexts import AsyncContexts
+
+        return AsyncContexts(self._connection)

@@ -46,7 +46,7 @@ class AsyncConnection(Link):
     async def _run(self, call: Call[T]) -> T:
         wire = await self.open()
         try:
-            reply = await wire.unary(call)(call.request, timeout=self.timeout_of(call))
+            reply = await wire.unary(call)(call.request, timeout=self.timeout_of(call), metadata=self.metadata)
         except asyncio.CancelledError as fault:
             raise self._cancelled(wire, fault) from None
         except wire.faults as fault:
@@ -58,7 +58,7 @@ class AsyncConnection(Link):
         wire = await self.open()
         events = None
         try:
-            events = wire.stream(call)(call.request, timeout=timeout_s)
+            events = wire.stream(call)(call.request, timeout=timeout_s, metadata=self.metadata)
             async for event in events:
                 yield call.parse(event)
         except asyncio.CancelledError as fault:

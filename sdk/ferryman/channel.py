@@ -43,6 +43,16 @@ class Link:
         """The deadline of a call, in seconds."""
         return max(self.request_timeout_s, call.at_least_s)
 
+    @property
+    def metadata(self) -> tuple[tuple[str, str], ...]:
+        """What goes with every call: the context that FERRYMAN_CONTEXT names, if any."""
+        name = os.environ.get("FERRYMAN_CONTEXT", "")
+        if not name:
+            return ()
+        if not (name.isascii() and name.isprintable()):
+            raise errors.invalid("FERRYMAN_CONTEXT", f"FERRYMAN_CONTEXT is not the name of a context: {name!r}")
+        return (("ferryman-context", name),)
+
     def prepare(self) -> Path:
         """Make sure that a daemon runs and that grpc is imported. Blocks for as long as the daemon takes to start."""
         if self._closed:
@@ -138,7 +148,7 @@ class Connection(Link):
     def _run(self, call: Call[T]) -> T:
         wire = self.open()
         try:
-            reply = wire.unary(call)(call.request, timeout=self.timeout_of(call))
+            reply = wire.unary(call)(call.request, timeout=self.timeout_of(call), metadata=self.metadata)
         except wire.faults as fault:
             raise self.told(wire, fault) from None
         return call.parse(reply)
@@ -148,7 +158,7 @@ class Connection(Link):
         wire = self.open()
         events = None
         try:
-            events = wire.stream(call)(call.request, timeout=timeout_s)
+            events = wire.stream(call)(call.request, timeout=timeout_s, metadata=self.metadata)
             for event in events:
                 yield call.parse(event)
         except wire.faults as fault:

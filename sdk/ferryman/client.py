@@ -18,8 +18,10 @@ if TYPE_CHECKING:
 
     from ferryman.arguments import AssetRef
     from ferryman.assets import Assets
+    from ferryman.auth import Auth
     from ferryman.collections import Collections
     from ferryman.contents import Contents
+    from ferryman.contexts import Contexts
     from ferryman.daemon import Daemon
     from ferryman.grants import Grants
     from ferryman.projects import Projects
@@ -105,7 +107,7 @@ class Client:
         Example:
             print(client.auth_status().user_email)
         """
-        from ferryman.daemon import auth_status_call
+        from ferryman.auth import auth_status_call
 
         return self._connection.run(auth_status_call())
 
@@ -245,3 +247,17 @@ class Client:
         from ferryman.daemon import Daemon
 
         return Daemon(self._connection)
+
+    @property
+    def auth(self) -> Auth:
+        """Signing in: status, login, logout."""
+        from ferryman.auth import Auth
+
+        return Auth(self._connection)
+
+    @property
+    def contexts(self) -> Contexts:
+        """The hubs the daemon knows: list, use."""
+        from ferryman.contexts import Contexts
+
+        return Contexts(self._connection)

@@ -1,4 +1,4 @@
-"""The daemon itself and who it is signed in as: information, counters, drain, shutdown, sign-in status.
+"""The daemon itself: information, counters, drain, shutdown.
 
 Pure functions make the calls; the two classes run them.
 """
@@ -7,11 +7,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ferryapi.daemon.v1 import auth_service_pb2 as auth_pb
 from ferryapi.daemon.v1 import daemon_service_pb2 as pb
 from ferryman.call import Call
 from ferryman.convert import moment
-from ferryman.types import AuthStatus, DaemonInfo, Statistics
+from ferryman.types import DaemonInfo, Statistics
 
 if TYPE_CHECKING:
     from ferryman.aio_channel import AsyncConnection
@@ -20,16 +19,6 @@ if TYPE_CHECKING:
 _SERVICE = "/ferryapi.daemon.v1.DaemonService/"
 #: Stopping waits for running parts to be checkpointed, in seconds.
 _STOP_S = 60.0
-
-
-def auth_status_call() -> Call[AuthStatus]:
-    """The call of `auth_status`."""
-    method = "/ferryapi.daemon.v1.AuthService/GetAuthStatus"
-    return Call(method, auth_pb.GetAuthStatusRequest(), auth_pb.AuthStatus, _auth_status)
-
-
-def _auth_status(message: Any) -> AuthStatus:
-    return AuthStatus(message.user_email, message.user_id, moment(message, "expire_time"), message.hub)
 
 
 def _info(message: Any) -> DaemonInfo:

@@ -52,7 +52,8 @@ class TransferInfo:
     `phase` is what a running one does now and `waiting_for` what an unsettled one waits for (`slot`, `network`, `auth`,
     `space`, `rate_limit`, `hub`, `user`), with the time of its next attempt. `error` is that of the last attempt.
     Sizes are bytes, `rate_bps` is bytes per second, `resent_bytes` what interruptions cost. `chunk_index` of
-    `chunk_count` parts are stored; `file_index` (from 0) and `file_name` are of the file that moved last.
+    `chunk_count` parts are stored; `file_index` (from 0) and `file_name` are of the file that moved last. `context` is
+    the name of the hub it belongs to, for good.
     """
 
     transfer_id: str
@@ -81,6 +82,7 @@ class TransferInfo:
     updated_at: datetime | None
     ended_at: datetime | None
     resent_bytes: int
+    context: str = ""
 
     @property
     def settled(self) -> bool:

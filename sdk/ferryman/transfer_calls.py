@@ -226,6 +226,7 @@ def parse(message: Any) -> TransferInfo:
         updated_at=moment(message, "update_time"),
         ended_at=moment(message, "end_time"),
         resent_bytes=message.resent_bytes,
+        context=message.context,
     )
 
 

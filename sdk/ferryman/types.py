@@ -6,7 +6,7 @@ knows protobuf.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -15,14 +15,48 @@ from typing import Any
 class AuthStatus:
     """Who the daemon is signed in as.
 
-    `expires_at` is None for a token that does not expire; `hub` is the hub's address, `embedded` for the one inside
-    the daemon.
+    `expires_at` is None for a token that does not expire; the daemon renews one that does, where it can. `hub` is the
+    hub's address, `embedded` for the one inside the daemon; `context` the name it has here. `scopes` are what the token
+    may do (`read`, `write`, `admin`), `storage` is where it is kept: `file`, `keyring`, `environment` (FERRYMAN_TOKEN)
+    or `none` (the embedded hub needs none).
     """
 
     user_email: str
     user_id: str
     expires_at: datetime | None
     hub: str
+    context: str = ""
+    scopes: list[str] = field(default_factory=list)
+    storage: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceCode:
+    """What to show to a user who signs in.
+
+    `verification_uri` is the page to open, on any device, and `user_code` what to type in there;
+    `verification_uri_complete` is the page with the code in it, for links and QR codes (may be empty).
+    """
+
+    user_code: str
+    verification_uri: str
+    verification_uri_complete: str
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """A hub that the daemon knows: its `name` here, and the `hub`'s address (`embedded` for the one inside the daemon).
+
+    Calls that name no context go to the one that is `current`. `signed_in` says that there is a token, which the hub
+    may have revoked meanwhile; `user_email` is from the last login, empty when unknown.
+    """
+
+    name: str
+    hub: str
+    current: bool
+    signed_in: bool
+    user_email: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,9 +13,11 @@ import ferryman
 from ferryman import (
     aio,
     assets,
+    auth,
     client,
     collections,
     contents,
+    contexts,
     daemon,
     grants,
     handles,
@@ -35,6 +37,8 @@ TWINS = [
     (grants.Grants, grants.AsyncGrants),
     (transfers.Transfers, transfers.AsyncTransfers),
     (daemon.Daemon, daemon.AsyncDaemon),
+    (auth.Auth, auth.AsyncAuth),
+    (contexts.Contexts, contexts.AsyncContexts),
 ]
 
 
@@ -143,7 +147,7 @@ def test_importing_and_constructing_a_client_imports_neither_grpc_nor_protobuf()
 def test_a_connected_client_never_imports_hashing_or_http() -> None:
     code = (
         "import sys, ferryman.wire\n"
-        "from ferryman import projects, assets, contents, relationships, grants, transfers, daemon, collections\n"
+        "from ferryman import projects, assets, contents, relationships, grants, transfers, daemon, collections, auth, contexts\n"
         "print([m for m in ('xxhash', 'httpx', 'ferrywire.digest', 'ferryd', 'ferryhub') if m in sys.modules])"
     )
     assert _python(code) == "[]"
