@@ -1,0 +1,139 @@
+"""What `ferry doctor` looks at through the daemon and at the hub: versions, sign-in, reachability, the hub's clock."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Iterator
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any, Final
+
+from ferryman import address
+from ferryman.cli import hubprobe, units
+from ferryman.cli.checks import Check, Verdict
+from ferryman.cli.faults import next_step
+from ferryman.errors import DaemonError
+
+if TYPE_CHECKING:
+    from ferryman.client import Client
+    from ferryman.types import DaemonInfo
+
+EMBEDDED: Final = "embedded"
+#: A difference between the clocks from which tokens and signed URLs begin to fail.
+SKEW_WARNING_S: Final = 60.0
+SKEW_PROBLEM_S: Final = 300.0
+
+
+def of_daemon_and_hub(client: Client) -> Iterator[Check]:
+    """Every check that needs the daemon, and after it those that need the hub. A failure ends what depends on it."""
+    mine = version("ferryman")
+    yield Check("sdk", Verdict.OK, f"{mine}, Python {platform.python_version()}", "", _platform(mine))
+    try:
+        was_running = address.answers(address.resolve(None))
+        info = client.daemon.info()
+    except DaemonError as error:
+        yield Check("daemon", Verdict.PROBLEM, error.message, next_step(error), _details(error))
+        return
+    yield _daemon(info, mine, was_running=was_running)
+    signed_in = _signed_in(client)
+    yield signed_in
+    hub = signed_in.details.get("hub") or info.hub
+    reached = _through_the_daemon(client) if signed_in.verdict is Verdict.OK else None
+    if reached is not None:
+        yield reached
+    if hub and hub != EMBEDDED:
+        yield from _hub_itself(hub, mine, reached)
+
+
+def _platform(mine: str) -> dict[str, Any]:
+    return {
+        "version": mine,
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.release()} {platform.machine()}",
+        "grpcio": version("grpcio"),
+        "protobuf": version("protobuf"),
+    }
+
+
+def _daemon(info: DaemonInfo, mine: str, *, was_running: bool) -> Check:
+    details = {
+        "version": info.version,
+        "pid": info.pid,
+        "hub": info.hub,
+        "started_at": info.started_at,
+        "was_running": was_running,
+        "draining": info.draining,
+        "state_dir": info.state_dir,
+    }
+    message = f"{info.version}, process {info.pid}, {'running' if was_running else 'started now'}, hub {info.hub}"
+    if info.version != mine:
+        said = f"{message}; this command is {mine}"
+        step = f"Run: kill {info.pid}; the next command starts the installed one, and transfers go on."
+        return Check("daemon", Verdict.WARNING, said, step, details)
+    if info.draining:
+        return Check("daemon", Verdict.WARNING, f"{message}; it is stopping", "Run it again in a moment.", details)
+    return Check("daemon", Verdict.OK, message, "", details)
+
+
+def _signed_in(client: Client) -> Check:
+    try:
+        status = client.auth_status()
+    except DaemonError as error:
+        return Check("sign-in", Verdict.PROBLEM, error.message, next_step(error), _details(error))
+    details = {
+        "user_email": status.user_email,
+        "user_id": status.user_id,
+        "hub": status.hub,
+        "expires_at": status.expires_at,
+        "context": getattr(status, "context", ""),
+        "scopes": getattr(status, "scopes", []),
+        "storage": getattr(status, "storage", ""),
+    }
+    until = f", until {units.moment(status.expires_at)}" if status.expires_at else ""
+    return Check("sign-in", Verdict.OK, f"{status.user_email} at {status.hub}{until}", "", details)
+
+
+def _through_the_daemon(client: Client) -> Check:
+    try:
+        next(iter(client.projects.list(page_size=1)), None)
+    except DaemonError as error:
+        return Check("hub calls", Verdict.PROBLEM, error.message, next_step(error), _details(error))
+    return Check("hub calls", Verdict.OK, "the daemon reaches the catalogue")
+
+
+def _hub_itself(hub: str, mine: str, through_daemon: Check | None) -> Iterator[Check]:
+    try:
+        answer = hubprobe.ask(hub)
+    except OSError as error:
+        step = "Check the address and the network; a proxy is not used. For a certificate: SSL_CERT_FILE."
+        yield Check("hub", Verdict.PROBLEM, f"{hub} does not answer here: {error}", step, {"hub": hub})
+        return
+    details = {"hub": hub, "version": answer.version, "round_trip_s": round(answer.round_trip_s, 3)}
+    message = f"{hub} answers in {answer.round_trip_s * 1000:.0f} ms, version {answer.version or 'not told'}"
+    if through_daemon is not None and through_daemon.verdict is Verdict.PROBLEM:
+        step = "The daemon sees another network or other certificates than this shell: restart it from here."
+        yield Check("hub", Verdict.WARNING, f"{message}, but the daemon does not reach it", step, details)
+    elif answer.version and _release(answer.version) != _release(mine):
+        step = f"Install the release of the hub where calls fail as UNIMPLEMENTED; this one is {mine}."
+        yield Check("hub", Verdict.WARNING, message, step, details)
+    else:
+        yield Check("hub", Verdict.OK, message, "", details)
+    if answer.skew_s is not None:
+        yield _skew(answer.skew_s)
+
+
+def _release(text: str) -> list[str]:
+    """What must agree: the first two numbers."""
+    return text.split(".")[:2]
+
+
+def _skew(skew_s: float) -> Check:
+    details = {"skew_s": round(skew_s, 1)}
+    apart = f"this clock is {units.duration(abs(skew_s))} {'ahead of' if skew_s > 0 else 'behind'} the hub's"
+    if abs(skew_s) < SKEW_WARNING_S:
+        return Check("hub's clock", Verdict.OK, "agrees with this machine's", "", details)
+    verdict = Verdict.PROBLEM if abs(skew_s) >= SKEW_PROBLEM_S else Verdict.WARNING
+    return Check("hub's clock", verdict, apart, "Set both by NTP: timedatectl set-ntp true", details)
+
+
+def _details(error: DaemonError) -> dict[str, Any]:
+    return {"code": error.code, "reason": error.reason, **error.metadata}
