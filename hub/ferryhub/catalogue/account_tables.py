@@ -104,7 +104,7 @@ attempts = Table(
     "attempts",
     metadata,
     Column("subject", LargeBinary, primary_key=True),
-    Column("count", Integer, nullable=False),
+    Column("tries", Integer, nullable=False),
     Column("began_at", BigInteger, nullable=False),
     Column("ends_at", BigInteger, nullable=False, index=True),
 )

@@ -131,7 +131,7 @@ def _attempts() -> None:
     op.create_table(
         "attempts",
         sa.Column("subject", sa.LargeBinary(), nullable=False),
-        sa.Column("count", sa.Integer(), nullable=False),
+        sa.Column("tries", sa.Integer(), nullable=False),
         sa.Column("began_at", sa.BigInteger(), nullable=False),
         sa.Column("ends_at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("subject", name=op.f("pk_attempts")),

@@ -1,0 +1,50 @@
+"""The browser's cookie and the proof that a form came from our page: a signature of the cookie inside the form.
+
+Another site can make the browser send the form, but cannot read the cookie and so cannot sign it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+import secrets
+from collections.abc import Mapping
+from typing import Final
+
+#: `__Host-`: browsers take it only over TLS (or from this machine), for this host alone, and no subdomain can set it.
+COOKIE: Final = "__Host-ferryhub"
+_ATTRIBUTES: Final = "Path=/; Secure; HttpOnly; SameSite=Strict"
+_SECRET: Final = re.compile(r"[A-Za-z0-9_-]{43,64}")
+
+
+class FormSeal:
+    """Signs with a key of its own, derived from one of the hub's secrets."""
+
+    def __init__(self, hub_secret: bytes) -> None:
+        self._key = hmac.digest(hub_secret, b"ferryhub sign-in forms", hashlib.sha256)
+
+    def token(self, cookie: str) -> str:
+        """What a form of this browser must carry."""
+        return hmac.new(self._key, cookie.encode(), hashlib.sha256).hexdigest()
+
+    def fits(self, cookie: str, token: str) -> bool:
+        """Whether a form came from a page that this browser got from us."""
+        return bool(cookie) and hmac.compare_digest(self.token(cookie).encode(), token.encode())
+
+
+def cookie_of(cookies: Mapping[str, str]) -> str:
+    """The secret in the browser's cookie; empty when there is none."""
+    value = cookies.get(COOKIE, "")
+    return value if _SECRET.fullmatch(value) else ""
+
+
+def new_cookie() -> str:
+    """A secret for a browser in which nobody has signed in yet."""
+    return secrets.token_urlsafe(32)
+
+
+def set_cookie(value: str, *, max_age_s: int | None = None) -> str:
+    """The Set-Cookie header."""
+    age = "" if max_age_s is None else f"; Max-Age={max_age_s}"
+    return f"{COOKIE}={value}; {_ATTRIBUTES}{age}"
