@@ -31,6 +31,7 @@ class Bars:
     """The lines of the transfers that are waited for. Gone when it is left; the summary takes their place."""
 
     def __init__(self) -> None:
+        self._ascii_only = plain_letters(sys.stderr)  # asked now: rich puts a stream of its own there
         self._console = Console(stderr=True, highlight=False)
         self._live = Live(console=self._console, auto_refresh=False, transient=True, redirect_stdout=False)
         self._forecast = Forecast()
@@ -55,9 +56,8 @@ class Bars:
             return
         self._drawn_s = now_s
         columns = max(10, self._console.width - 1)
-        ascii_only = plain_letters(sys.stderr)
         lines: list[describe.Line] = []
         for info in self._latest.values():
             eta_s = self._forecast.left_s(info, now_s)
-            lines += describe.block(info, columns, units.utc_now(), eta_s, ascii_only=ascii_only)
+            lines += describe.block(info, columns, units.utc_now(), eta_s, ascii_only=self._ascii_only)
         self._live.update(Group(*map(text, lines)), refresh=True)

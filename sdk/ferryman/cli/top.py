@@ -7,14 +7,14 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NoReturn
 
 import typer
 
 from ferryman.cli import describe, events, units
 from ferryman.cli.faults import Problem
 from ferryman.cli.feed import Feed, Forecast
-from ferryman.cli.output import live, plain_letters
+from ferryman.cli.output import Output, live, plain_letters
 from ferryman.cli.session import new_app, session_of
 
 if TYPE_CHECKING:
@@ -36,28 +36,28 @@ def top(context: typer.Context) -> None:
     session = session_of(context)
     if session.out.json:
         with session.client() as client:
-            _stream(session.out.event, client)
+            _stream(session.out, client)
     if not (live(sys.stdout) and sys.stdin.isatty()):
         raise Problem("ferry top needs a terminal", "Use ferry ls, ferry watch, or ferry top --json.")
     with session.client() as client:
-        _screen(client, colour=session.out)
+        _screen(client)
 
 
-def _stream(event: object, client: Client) -> None:
+def _stream(out: Output, client: Client) -> NoReturn:
     feed = Feed(client, [])
     while True:
         info = feed.take(1.0)
-        if info is not None and callable(event):
-            event("transfer", events.transfer(info))
+        if info is not None:
+            out.event("transfer", events.transfer(info))
 
 
-def _screen(client: Client, *, colour: object) -> None:
+def _screen(client: Client) -> None:
     from rich.console import Console, Group
     from rich.live import Live
 
     from ferryman.cli.bars import text
 
-    console = Console(highlight=False)
+    console, ascii_only = Console(highlight=False), plain_letters(sys.stdout)
     transfers: dict[str, TransferInfo] = {}
     forecast = Forecast()
     feed = Feed(client, [], interval_s=0.5)
@@ -70,7 +70,8 @@ def _screen(client: Client, *, colour: object) -> None:
             if now_s - drawn_s >= _DRAW_EVERY_S:
                 drawn_s, (columns, rows) = now_s, console.size
                 left = {one.transfer_id: forecast.left_s(one, now_s) for one in transfers.values()}
-                shown = page(transfers.values(), left, columns=columns, rows=rows, now=units.utc_now())
+                size = {"columns": columns, "rows": rows}
+                shown = page(transfers.values(), left, **size, now=units.utc_now(), ascii_only=ascii_only)
                 screen.update(Group(*map(text, shown)), refresh=True)
 
 
@@ -81,14 +82,13 @@ def page(
     columns: int,
     rows: int,
     now: datetime,
-    ascii_only: bool | None = None,
+    ascii_only: bool = False,
 ) -> list[describe.Line]:
     """The lines of the screen, never more than it has rows: what moves first, then what waits, then what has ended."""
-    plain = plain_letters(sys.stdout) if ascii_only is None else ascii_only
     shown = sorted((one for one in transfers if _current(one, now)), key=_place)
     lines = [describe.cut([(_heading(shown), "strong")], columns), [("", "")]]
     for index, info in enumerate(shown):
-        block = describe.block(info, columns, now, left_s.get(info.transfer_id), ascii_only=plain)
+        block = describe.block(info, columns, now, left_s.get(info.transfer_id), ascii_only=ascii_only)
         more = len(shown) - index
         if len(lines) + len(block) > rows - 1 - (more > 1):
             lines.append(describe.cut([(f"… and {more} more; ferry ls shows all", "dim")], columns))
