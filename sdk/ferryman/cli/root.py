@@ -86,6 +86,12 @@ class Lazy(TyperGroup):
             ctx.fail(f"there is no command {args[0]!r}{meant}")
         return super().resolve_command(ctx, args)
 
+    def shell_complete(self, ctx: Any, incomplete: str) -> Any:
+        """The commands' names, without importing any of them."""
+        from typer._click.shell_completion import CompletionItem
+
+        return [CompletionItem(name, help=row.help) for name, row in COMMANDS.items() if name.startswith(incomplete)]
+
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         longest = max(map(len, COMMANDS))
         for title, rows in TABLE.items():
@@ -140,6 +146,10 @@ def run(arguments: list[str]) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal that knows no █ is no reason to fail
+    if "_FERRY_COMPLETE" in os.environ:  # a shell asks what may come next
+        from typer.completion import completion_init
+
+        completion_init()
     settings = Settings(context=os.environ.get("FERRYMAN_CONTEXT", ""))
     try:
         code = group().main(arguments, prog_name="ferry", standalone_mode=False, obj=settings)

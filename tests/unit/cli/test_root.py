@@ -1,0 +1,85 @@
+"""The command table: what help imports, common options, mistakes in the command line."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from ferryman.cli import root
+from ferryman.cli.settings import DETACHING, WAITING
+from tests.support.cli import ferry
+
+HEAVY = ("rich", "grpc", "google.protobuf", "ferryapi", "asyncio", "pathspec", "segno", "ferryman.cli.upload")
+
+
+def test_help_imports_no_command_and_nothing_heavy() -> None:
+    """What keeps `ferry --help` fast, whatever the machine."""
+    code = "import sys; from ferryman.cli import main; main(['--help']); print('|', *sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    imported = set(done.stdout.rpartition("|")[2].split())
+    assert "typer" in imported
+    assert not [name for name in imported if name in HEAVY]
+
+
+@pytest.mark.parametrize("name", [name for name in root.COMMANDS if name not in ("service", "doctor")])
+def test_every_command_has_the_common_options_and_a_help(name: str) -> None:
+    command = root.load(name)
+    leaves = list(getattr(command, "commands", {}).values()) or [command]
+    for leaf in leaves:
+        options = {option for param in leaf.params for option in param.opts}
+        assert {"--json", "--quiet", "-q", "--no-progress", "--debug", "--context"} <= options
+        assert ("--detach" in options) == (name in DETACHING)
+        assert ("--timeout" in options) == (name in WAITING)
+        assert leaf.help
+        assert len(options) == sum(len(param.opts) for param in leaf.params), "an option is there twice"
+
+
+@pytest.mark.parametrize(
+    "arguments", [["ls", "--json", "--nope"], ["nosuch"], ["upload"], ["ls", "-n", "0"], ["pause"]]
+)
+def test_a_mistake_is_one_line_with_the_next_step(arguments: list[str]) -> None:
+    done = ferry(*arguments)
+    assert done.code == 2
+    assert done.err.count("\n") == 1
+    assert "ferry" in done.err
+    assert "Run: ferry" in done.err
+
+
+def test_a_near_miss_is_named() -> None:
+    assert "did you mean upload" in ferry("uplaod").err
+
+
+def test_without_a_command_it_shows_its_help() -> None:
+    done = ferry()
+    assert done.code == 2
+    assert "Transfers:" in done.err
+
+
+def test_a_mistake_with_json_is_an_event_too() -> None:
+    done = ferry("upload", "--json")
+    assert done.code == 2
+    assert done.data("error")["exit_code"] == 2
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_scripts(shell: str) -> None:
+    done = ferry("completion", shell, "-q")
+    assert done.code == 0
+    assert "_FERRY_COMPLETE" in done.out
+    assert done.err == ""
+
+
+def test_completion_for_an_unknown_shell_is_refused() -> None:
+    assert ferry("completion", "tcsh").code == 2
+
+
+def test_the_shell_is_given_commands_and_options(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("_FERRY_COMPLETE", "complete_bash")
+    monkeypatch.setenv("COMP_WORDS", "ferry up")
+    monkeypatch.setenv("COMP_CWORD", "1")
+    assert ferry().out.split() == ["upload"]
+    monkeypatch.setenv("COMP_WORDS", "ferry upload --det")
+    monkeypatch.setenv("COMP_CWORD", "2")
+    assert ferry().out.split() == ["--detach"]
