@@ -1,0 +1,189 @@
+"""`ferry doctor`: what is right and wrong here, for people and as one JSON object without secrets."""
+
+from __future__ import annotations
+
+import http.server
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from typing import Any
+
+import pytest
+
+from ferryman import Client
+from ferryman.cli import checks
+from ferryman.cli.checks import Verdict
+from tests.support.home import Home
+from tests.support.hubs import HubServer
+
+CANARY = "fat_canarycanarycanarycanarycanarycanarycana"
+
+
+def doctor(*words: str, code: int) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", "ferryman.cli", "doctor", *words],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == code, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    return done.stdout
+
+
+def examine(*, code: int) -> dict[str, Any]:
+    """The checks of `ferry doctor --json` by name; the output is one JSON object."""
+    said = json.loads(doctor("--json", code=code))
+    assert said["event"] == "doctor"
+    assert said["data"]["healthy"] is (code == 0)
+    return {check["name"]: check for check in said["data"]["checks"]}
+
+
+def test_a_fresh_machine_is_well(home: Home) -> None:
+    found = examine(code=0)
+    assert {"problem", "warning"}.isdisjoint(check["verdict"] for check in found.values())
+    assert set(found) == {
+        *("state directory", "runtime directory", "config directory", "socket", "space", "clock", "service"),
+        *("proxy", "variables", "sdk", "daemon", "sign-in", "hub calls"),
+    }
+    with Client(auto_start=False) as client:
+        info = client.daemon.info()
+    details = found["daemon"]["details"]
+    assert (details["pid"], details["version"], details["hub"]) == (info.pid, info.version, "embedded")
+    assert details["was_running"] is False
+    assert found["state directory"]["details"]["mode"] == "0700"
+    text = doctor(code=0)
+    assert text.splitlines()[-1] == "Nothing is wrong."
+    assert "running, hub embedded" in text
+
+
+def test_a_directory_open_to_others_is_found_and_the_rest_still_looked_at(home: Home) -> None:
+    home.state_dir.chmod(0o755)
+    found = examine(code=1)
+    assert found["state directory"]["next_step"] == f"Run: chmod 700 {home.state_dir}"
+    assert found["daemon"]["verdict"] == "problem"
+    assert "chmod 700" in found["daemon"]["message"]
+    assert found["space"]["verdict"] == "ok"
+    assert f"→ Run: chmod 700 {home.state_dir}" in doctor(code=1)
+
+
+def test_a_hub_is_asked_for_its_version_and_its_time(
+    home: Home, hub_server: HubServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FERRYMAN_HUB", hub_server.url)
+    monkeypatch.setenv("FERRYMAN_TOKEN", hub_server.token("ada@example.org"))
+    found = examine(code=0)
+    assert found["hub"]["details"]["version"] == found["sdk"]["details"]["version"]
+    assert abs(found["hub's clock"]["details"]["skew_s"]) < checks_skew()
+    assert found["sign-in"]["details"]["user_email"] == "ada@example.org"
+
+
+def checks_skew() -> float:
+    from ferryman.cli.remotechecks import SKEW_WARNING_S
+
+    return SKEW_WARNING_S
+
+
+def test_nothing_secret_is_shown(home: Home, hub_server: HubServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A canary in every place a secret may be; one that the hub refuses, so that there are errors to show."""
+    monkeypatch.setenv("FERRYMAN_HUB", hub_server.url)
+    monkeypatch.setenv("FERRYMAN_TOKEN", CANARY)
+    monkeypatch.setenv("https_proxy", f"http://user:{CANARY}@proxy.example:3128")
+    monkeypatch.setenv("FERRYMAN_EXTRA", f"http://x/?sig={CANARY}")
+    found = examine(code=1)
+    assert found["sign-in"]["verdict"] == "problem"
+    assert found["sign-in"]["details"]["reason"] == "TOKEN_INVALID"
+    assert found["proxy"]["details"]["variables"] == {"https_proxy": "http://***@proxy.example:3128"}
+    assert found["variables"]["details"]["variables"]["FERRYMAN_TOKEN"] == "***"
+    for shown in (doctor("--json", code=1), doctor(code=1), doctor("--debug", code=1)):
+        assert "canary" not in shown
+
+
+def test_a_hub_that_does_not_answer(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FERRYMAN_HUB", "http://127.0.0.1:9")
+    monkeypatch.setenv("FERRYMAN_TOKEN", CANARY)
+    found = examine(code=1)
+    assert found["sign-in"]["details"]["reason"] == "HUB_UNREACHABLE"
+    assert "Connection refused" in found["hub"]["message"]
+
+
+@contextmanager
+def _hub_with(headers: dict[str, str], status: int = 200) -> Iterator[str]:
+    """Something that answers /healthz as it likes."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response_only(status)
+            for name, value in headers.items():
+                self.send_header(name, value)
+            self.end_headers()
+
+        do_POST = do_GET
+
+        def log_message(self, *_: object) -> None: ...
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@pytest.mark.parametrize(
+    ("ahead_s", "verdict"), [(0, "ok"), (100, "warning"), (-100, "warning"), (3600, "problem"), (-3600, "problem")]
+)
+def test_a_clock_that_is_wrong(home: Home, monkeypatch: pytest.MonkeyPatch, ahead_s: int, verdict: str) -> None:
+    from ferryman.cli import remotechecks
+
+    date = format_datetime(datetime.now(UTC) - timedelta(seconds=ahead_s), usegmt=True)
+    with _hub_with({"date": date, "ferryman-version": "0.1.0"}) as url:
+        found = {check.name: check for check in remotechecks._hub_itself(url, "0.1.0", None)}
+    assert found["hub"].verdict is Verdict.OK
+    clock = found["hub's clock"]
+    assert clock.verdict == verdict
+    if ahead_s:
+        assert ("ahead of" if ahead_s > 0 else "behind") in clock.message
+
+
+def test_versions_that_differ() -> None:
+    from ferryman.cli import remotechecks
+
+    with _hub_with({"ferryman-version": "9.9.1"}) as url:
+        [hub] = remotechecks._hub_itself(url, "0.1.0", None)
+    assert hub.verdict is Verdict.WARNING
+    assert "9.9.1" in hub.message
+    with _hub_with({}, status=404) as url:
+        [hub] = remotechecks._hub_itself(url, "0.1.0", None)
+    assert hub.verdict is Verdict.PROBLEM
+    assert "this is no hub" in hub.message
+
+
+def test_little_space_and_a_lost_socket_directory(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checks, "LOW_SPACE_BYTES", 1 << 60)
+    assert checks.space(home.state_dir / "deeper" / "still").verdict is Verdict.PROBLEM
+    long = {"FERRYMAN_RUNTIME_DIR": str(home.root / ("x" * 120))}
+    monkeypatch.setenv(*long.popitem())
+    assert checks.socket_path({}).verdict is Verdict.PROBLEM
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can give a directory away")
+def test_a_directory_of_somebody_else(home: Home) -> None:
+    os.chown(home.state_dir, 12345, 12345)
+    found = checks.directory("state", home.state_dir, private=True)
+    assert found.verdict is Verdict.PROBLEM
+    assert "belongs to user 12345" in found.message
+
+
+def test_a_year_that_cannot_be() -> None:
+    assert checks.clock(datetime(1970, 1, 1, tzinfo=UTC)).verdict is Verdict.PROBLEM
+    assert checks.clock(datetime.now(UTC)).verdict is Verdict.OK
