@@ -89,9 +89,13 @@ class Hub:
             database, secrets = await stack.enter_async_context(open_catalogue(self._settings))
             self._database, self._identities = database, Identities(database)
             blobs = await stack.enter_async_context(open_blobs(database, self._blob_options(secrets[URL_SECRET])))
+            site = await stack.enter_async_context(
+                _site(self._settings, database, self._identities, secrets[PAGE_SECRET])
+            )
             if self._settings.sweep_interval_s > 0:
                 await stack.enter_async_context(_sweeping(blobs.sweeper))
-            self._asgi = self._edge(database, self._identities, blobs, PageSeal(secrets[PAGE_SECRET]))
+            services = self._services(database, blobs, PageSeal(secrets[PAGE_SECRET]))
+            self._asgi = Edge(services, self._identities, blobs.endpoint, site=site)
             self._lifetime = stack.pop_all()
 
     async def ensure_principal(self, principal_id: str, email: str) -> None:
@@ -106,8 +110,8 @@ class Hub:
         self._asgi = None
         await self._lifetime.aclose()
 
-    def _edge(self, database: Database, identities: Identities, blobs: BlobService, pages: PageSeal) -> Edge:
-        services = {
+    def _services(self, database: Database, blobs: BlobService, pages: PageSeal) -> dict[str, object]:
+        return {
             "ProjectService": ProjectService(database, pages, quota_bytes=self._settings.default_quota_bytes),
             "CollectionService": CollectionService(database, pages),
             "AssetService": AssetService(database, pages),
@@ -115,7 +119,6 @@ class Hub:
             "RelationshipService": RelationshipService(database, pages),
             "AccessService": AccessService(database, pages),
         }
-        return Edge(services, identities, blobs.endpoint)
 
     def _blob_options(self, url_secret: bytes) -> BlobOptions:
         settings = self._settings
@@ -128,6 +131,29 @@ class Hub:
             default_quota_bytes=settings.default_quota_bytes,
             sweep_interval_s=settings.sweep_interval_s,
         )
+
+
+@asynccontextmanager
+async def _site(
+    settings: HubSettings, database: Database, identities: Identities, secret: bytes
+) -> AsyncIterator[AsgiApp | None]:
+    if not settings.web:
+        yield None
+        return
+    # A third of a second to import, and of no use to an embedded hub.
+    from ferryhub.auth.options import AuthOptions
+    from ferryhub.web.site import open_site
+
+    options = AuthOptions(
+        access_ttl_s=settings.access_ttl_s,
+        refresh_ttl_s=settings.refresh_ttl_s,
+        refresh_grace_s=settings.refresh_grace_s,
+        device_ttl_s=settings.device_ttl_s,
+        device_interval_s=settings.device_interval_s,
+    )
+    forget = identities.forget_all
+    async with open_site(database, options, forget, hub_secret=secret, public_url=settings.public_url) as site:
+        yield site
 
 
 @asynccontextmanager

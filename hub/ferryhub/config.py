@@ -26,6 +26,20 @@ class HubSettings:
     default_quota_bytes: int = 1 << 50
     #: How often expired sessions and unreferenced blobs are looked for, in seconds; 0 means never.
     sweep_interval_s: float = 600
+    #: Answer the sign-in page and the OAuth endpoints. Not for an embedded hub, whose user is signed in already.
+    web: bool = False
+    #: Where users find the hub, such as `https://hub.example.org`; empty: wherever they call it.
+    public_url: str = ""
+    #: How long an access token works, in seconds.
+    access_ttl_s: float = 3600
+    #: How long a refresh token works after its last use, in seconds.
+    refresh_ttl_s: float = 30 * 24 * 3600
+    #: How long a refresh may be repeated whose reply was lost, in seconds.
+    refresh_grace_s: float = 30
+    #: How long a device waits to be approved, in seconds.
+    device_ttl_s: float = 600
+    #: How often a waiting device may ask, in seconds.
+    device_interval_s: int = 5
 
     @property
     def catalogue_path(self) -> Path:

@@ -7,9 +7,11 @@ import contextlib
 import os
 import signal
 import socket
+import ssl
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -25,13 +27,34 @@ _GRACE_S: Final = 10
 _KEEP_ALIVE_S: Final = 75
 
 
-def serve(settings: HubSettings, listener: socket.socket) -> None:
+@dataclass(frozen=True, slots=True)
+class TlsFiles:
+    """A certificate with its chain, and its key: PEM files that exist and fit together."""
+
+    cert: Path
+    key: Path
+
+
+def tls_files(cert: Path | None, key: Path | None) -> TlsFiles | None:
+    """The files for TLS; None when neither is given. Error: `RuntimeError` for one alone or unusable ones."""
+    if cert is None and key is None:
+        return None
+    if cert is None or key is None:
+        raise RuntimeError("give both --tls-cert and --tls-key, or neither")
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(cert, key)
+    except OSError as error:
+        raise RuntimeError(f"cannot use the certificate {cert} with the key {key}: {error}") from error
+    return TlsFiles(cert, key)
+
+
+def serve(settings: HubSettings, listener: socket.socket, tls: TlsFiles | None = None) -> None:
     """Serve until SIGTERM or SIGINT, then finish what runs. Says on stdout where it listens once it answers."""
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        runner.run(_serve(settings, listener))
+        runner.run(_serve(settings, listener, tls))
 
 
-async def _serve(settings: HubSettings, listener: socket.socket) -> None:
+async def _serve(settings: HubSettings, listener: socket.socket, tls: TlsFiles | None) -> None:
     hub = create_hub(settings)
     await hub.start()
     try:
@@ -46,8 +69,10 @@ async def _serve(settings: HubSettings, listener: socket.socket) -> None:
             server_header=False,
             timeout_keep_alive=_KEEP_ALIVE_S,
             timeout_graceful_shutdown=_GRACE_S,
+            ssl_certfile=tls.cert if tls else None,
+            ssl_keyfile=tls.key if tls else None,
         )
-        await _Server(config, _address(listener)).serve(sockets=[listener])
+        await _Server(config, _address(listener, "https" if tls else "http")).serve(sockets=[listener])
     finally:
         await hub.close()
 
@@ -135,12 +160,12 @@ def _remove_dead(path: Path) -> None:
     raise RuntimeError(f"another process listens on {path}; stop it first or choose another path")
 
 
-def _address(listener: socket.socket) -> str:
+def _address(listener: socket.socket, scheme: str) -> str:
     name = listener.getsockname()
     if listener.family == socket.AF_UNIX:
         return f"unix:{name}"
     host = f"[{name[0]}]" if listener.family == socket.AF_INET6 else name[0]
-    return f"http://{host}:{name[1]}"
+    return f"{scheme}://{host}:{name[1]}"
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

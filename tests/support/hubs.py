@@ -23,8 +23,10 @@ STOP_TIMEOUT_S = 20.0
 class HubServer:
     """`ferryhub serve` on a free port. Stop and start keep its state and its port, so that a daemon finds it again."""
 
-    def __init__(self, state_dir: Path) -> None:
+    def __init__(self, state_dir: Path, *options: str) -> None:
+        """`options` are more words for `ferryhub serve`, such as `--tls-cert`."""
         self.state_dir = state_dir
+        self._options = options
         self.log = state_dir.with_name(state_dir.name + ".log")
         self.url = ""
         self._process: subprocess.Popen[bytes] | None = None
@@ -46,7 +48,7 @@ class HubServer:
         seen = self.log.stat().st_size if self.log.exists() else 0
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [*self._command, "serve", "--listen", listen, "--state-dir", str(self.state_dir)],
+                [*self._command, "serve", "--listen", listen, "--state-dir", str(self.state_dir), *self._options],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -77,12 +79,21 @@ class HubServer:
     def token(self, email: str, *scopes: str) -> str:
         """A new token for this person, who is made when new. All scopes unless some are named."""
         chosen = [word for scope in scopes for word in ("--scope", scope)]
-        command = [*self._command, "token", "create", "--state-dir", str(self.state_dir), "--email", email, *chosen]
-        done = subprocess.run(command, capture_output=True, text=True, check=False, env=_env())
-        assert done.returncode == 0, done.stdout + done.stderr
-        match = re.search(r"fat_[A-Za-z0-9_-]{43}", done.stdout)
-        assert match, f"no token in {done.stdout!r}"
+        stdout = self.command("token", "create", "--email", email, *chosen)
+        match = re.search(r"fat_[A-Za-z0-9_-]{43}", stdout)
+        assert match, f"no token in {stdout!r}"
         return match[0]
+
+    def add_user(self, email: str, password: str) -> str:
+        """A new user who can sign in; returns the id."""
+        return self.command("users", "add", email, "--password-stdin", stdin=f"{password}\n").strip()
+
+    def command(self, *words: str, stdin: str = "") -> str:
+        """Run another `ferryhub` command on this hub's state directory; returns what it prints."""
+        command = [*self._command, *words, "--state-dir", str(self.state_dir)]
+        done = subprocess.run(command, input=stdin, capture_output=True, text=True, check=False, env=_env())
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
 
     @property
     def _command(self) -> list[str]:
@@ -92,7 +103,7 @@ class HubServer:
         assert self._process is not None
         text = self.log.read_bytes()[offset:].decode(errors="replace")
         assert self._process.poll() is None, f"ferryhub ended with {self._process.returncode}:\n{text}"
-        match = re.search(r"http://127\.0\.0\.1:[1-9]\d*", text)
+        match = re.search(r"https?://127\.0\.0\.1:[1-9]\d*", text)
         return match[0] if match else ""
 
 

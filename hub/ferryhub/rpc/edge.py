@@ -29,6 +29,8 @@ AsgiApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 #: The scope key by which an in-process caller names the principal it acts for.
 PRINCIPAL_KEY: Final = "ferryman.principal"
 BLOBS_PREFIX: Final = "/blobs/"
+OAUTH_PREFIX: Final = "/oauth/"
+PAGES: Final = frozenset({"/device", "/device.css"})
 #: Which release answers; `ferry doctor` compares it with its own.
 VERSION_HEADER: Final = b"ferryman-version"
 #: Room for 10,000 files or the block digests of hundreds of large parts in one request.
@@ -45,11 +47,17 @@ _APPLICATIONS: Final = {
 
 
 class Edge:
-    """Routes by path. `services` are the service objects by their short name; `blobs` serves the byte endpoints."""
+    """Routes by path. `services` are the service objects by their short name; `blobs` serves the byte endpoints.
 
-    def __init__(self, services: Mapping[str, Any], identities: Identities, blobs: AsgiApp) -> None:
+    `site` serves the sign-in page and the OAuth endpoints, if the hub has them.
+    """
+
+    def __init__(
+        self, services: Mapping[str, Any], identities: Identities, blobs: AsgiApp, *, site: AsgiApp | None = None
+    ) -> None:
         interceptors = (ErrorInterceptor(max_request_bytes=MAX_REQUEST_BYTES), IdentityInterceptor(identities))
         self._blobs = blobs
+        self._site = site
         self._services: dict[str, AsgiApp] = {}
         for name, service in services.items():
             options: dict[str, Any] = {"interceptors": interceptors, "codecs": codecs()}
@@ -65,6 +73,8 @@ class Edge:
             await self._blobs(scope, receive, send)
         elif service := self._services.get(path.rpartition("/")[0]):
             await _serve(service, scope, receive, send)
+        elif self._site is not None and (path.startswith(OAUTH_PREFIX) or path in PAGES):
+            await self._site(scope, receive, send)
         elif path == "/healthz":
             await _plain(send, 200, b"ok", (VERSION_HEADER, version("ferryman").encode()))
         else:

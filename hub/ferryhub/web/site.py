@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
+from ferryhub.auth import passwords
+from ferryhub.auth.options import AuthOptions
 from ferryhub.auth.service import Accounts
+from ferryhub.catalogue.database import Database
 from ferryhub.web import http
 from ferryhub.web.device import DevicePage
 from ferryhub.web.http import Receive, Request, Response, Scope, Send
@@ -45,6 +49,13 @@ class Site:
 
 
 @asynccontextmanager
-async def open_site(accounts: Accounts, *, hub_secret: bytes, public_url: str) -> AsyncIterator[Site]:
-    """A site that is ready to answer."""
-    yield Site(accounts, seal=FormSeal(hub_secret), public_url=public_url)
+async def open_site(
+    database: Database, options: AuthOptions, forget: Callable[[], None], *, hub_secret: bytes, public_url: str
+) -> AsyncIterator[Site]:
+    """A site that is ready to answer. `forget` is called when what is known of tokens may be out of date."""
+    accounts = Accounts(database, options, forget)
+    try:
+        await asyncio.to_thread(passwords.warm_up)
+        yield Site(accounts, seal=FormSeal(hub_secret), public_url=public_url)
+    finally:
+        accounts.close()

@@ -1,0 +1,77 @@
+"""What all commands of `ferryhub` share: the state directory, the catalogue beside a serving hub, output."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+from ferryhub.config import HubSettings, default_state_dir
+
+_DAY_US: Final = 24 * 3600 * 1_000_000
+_DEFAULT_SCOPES: Final = ("read", "write")
+_ALL_SCOPES: Final = ("read", "write", "admin")
+
+Run = Callable[[argparse.Namespace], int]
+
+
+def add_command(commands: Any, name: str, run: Run, text: str) -> Any:
+    """A subcommand with `--state-dir`; `run` gets its words and returns the exit code."""
+    command = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+    command.add_argument("--state-dir", type=Path, metavar="DIR", help=f"default: {default_state_dir()}")
+    command.set_defaults(run=run)
+    return command
+
+
+def state_dir(args: argparse.Namespace) -> Path:
+    """Where the hub keeps everything."""
+    chosen: Path = args.state_dir or default_state_dir()
+    return chosen.expanduser().absolute()
+
+
+def in_catalogue(args: argparse.Namespace, fn: Callable[..., Any], *given: Any) -> Any:
+    """Run one function in a write transaction of the catalogue, beside a hub that may be serving."""
+
+    async def run() -> Any:
+        from ferryhub.app import open_catalogue
+
+        async with open_catalogue(HubSettings(state_dir=state_dir(args))) as (database, _):
+            return await database.write(fn, *given)
+
+    return asyncio.run(run())
+
+
+def add_token_options(command: Any) -> None:
+    """What a token may do and for how long."""
+    scopes = {"choices": _ALL_SCOPES, "help": f"may be repeated; default: {' '.join(_DEFAULT_SCOPES)}"}
+    command.add_argument("--scope", action="append", **scopes)
+    command.add_argument("--expires-days", type=float, metavar="N", help="default: never")
+
+
+def print_new_token(args: argparse.Namespace, principal: Callable[[Any], str]) -> int:
+    """Make a token for the principal that the function finds, and print it, once."""
+    from ferryhub.catalogue import tokens
+
+    if args.expires_days is not None and not args.expires_days > 0:
+        raise RuntimeError(f"--expires-days {args.expires_days:g}: must be more than 0")
+    expires_at = None if args.expires_days is None else time.time_ns() // 1000 + int(args.expires_days * _DAY_US)
+
+    def create(conn: Any) -> str:
+        return tokens.create(conn, principal(conn), args.scope or _DEFAULT_SCOPES, expires_at=expires_at).secret
+
+    say(in_catalogue(args, create))
+    return 0
+
+
+def day(time_us: int) -> str:
+    """A date, UTC."""
+    return datetime.fromtimestamp(time_us / 1e6, UTC).date().isoformat()
+
+
+def say(line: str) -> None:
+    """One line for the operator."""
+    print(line)  # noqa: T201
