@@ -22,7 +22,8 @@ import uvloop
 from ferryd import VERSION
 from ferryd.config import Config
 from ferryd.core.clock import SystemClock
-from ferryd.core.model import Limits
+from ferryd.core.model import Context, Limits
+from ferryd.core.ports import Hub
 from ferryd.core.states import SETTLED, State
 from ferryd.embed import EmbeddedHub, EmbeddedSettings
 from ferryd.engine.engine import Engine
@@ -100,6 +101,17 @@ def _raise_file_limit() -> None:
     if soft < hard:
         wanted = hard if hard != resource.RLIM_INFINITY else 65536
         resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(wanted, 65536)), hard))
+
+
+class _OneHub:
+    def __init__(self, hub: Hub) -> None:
+        self._hub = hub
+
+    def get(self, context: Context) -> Hub:
+        return self._hub
+
+    def sign_ins(self, context: Context) -> int:
+        return 0
 
 
 class _Daemon:
@@ -199,7 +211,7 @@ class _Daemon:
             parts_in_flight=config.parts_in_flight,
         )
         self._engine = Engine(
-            store=store, hub=hub, lanes=lanes, files=LocalFiles(self._umask), clock=clock, limits=limits
+            store=store, hubs=_OneHub(hub), lanes=lanes, files=LocalFiles(self._umask), clock=clock, limits=limits
         )
 
     def _services(self, auth: EmbeddedAuth | RemoteAuth) -> list[Handler]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ferryd.core.model import DownloadSpec, IfExists, Limits, Part, StoredPart
+from ferryd.core.model import EMBEDDED, DownloadSpec, IfExists, Limits, Part, StoredPart
 from ferryd.core.states import Event, State
 from ferryd.engine.retry import BUDGET
 from ferrywire.parts import MIB
@@ -121,6 +121,32 @@ async def test_a_restart_tries_again_what_waited_for_a_token(tmp_path: Path) -> 
         await b.until(one, lambda it: it.state is State.PAUSED)
         await b.restart()
         assert (await b.settled(one)).state is State.SUCCEEDED
+
+
+async def test_a_sign_in_resumes_what_waits_for_it_at_once(tmp_path: Path) -> None:
+    path = make_file(tmp_path / "f", 10)
+    async with bench(tmp_path) as b:
+        b.clock._speed = 1.0  # the probe would take an hour
+        b.hub.faults.add("create_upload", FerryError("NOT_SIGNED_IN", "no token"), times=3)
+        ids = [await upload(b, path) for _ in range(3)]
+        for one in ids:
+            await b.until(one, lambda it: it.state is State.PAUSED)
+        assert await b.engine.signed_in(EMBEDDED) == 3
+        for one in ids:
+            assert (await b.settled(one)).state is State.SUCCEEDED
+
+
+async def test_a_sign_in_just_before_a_transfer_pauses_for_it_is_not_missed(tmp_path: Path) -> None:
+    path = make_file(tmp_path / "f", 10)
+    async with bench(tmp_path) as b:
+        b.clock._speed = 1.0
+
+        def sign_in_and_refuse() -> None:
+            b.hubs.signed_in += 1
+            raise FerryError("NOT_SIGNED_IN", "refused before the sign-in")
+
+        b.hub.faults.add("create_upload", sign_in_and_refuse)
+        assert (await b.settled(await upload(b, path))).state is State.SUCCEEDED
 
 
 async def test_a_swept_session_starts_over_without_hashing_again(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ferryd.core.model import Limits, Part, SourceFile, Span, Transfer, UploadSpec
+from ferryd.core.model import Context, Limits, Part, SourceFile, Span, Transfer, UploadSpec
 from ferryd.core.ports import (
     Content,
     FileLocation,
@@ -287,6 +287,20 @@ def _read(path: str, span: Span) -> bytes:
         return os.pread(file.fileno(), span.length, span.offset)
 
 
+class OneHub:
+    """The port `Hubs` where every transfer belongs to one hub. `signed_in` counts what a test calls a sign-in."""
+
+    def __init__(self, hub: MemoryHub) -> None:
+        self.hub = hub
+        self.signed_in = 0
+
+    def get(self, context: Context) -> MemoryHub:
+        return self.hub
+
+    def sign_ins(self, context: Context) -> int:
+        return self.signed_in
+
+
 class Bench:
     """An engine with its surroundings; `restart` is a crash and a new daemon on the same store."""
 
@@ -294,6 +308,7 @@ class Bench:
         self.directory = directory
         self.clock = QuickClock()
         self.hub = MemoryHub(file_lane=file_lane)
+        self.hubs = OneHub(self.hub)
         self.lanes = MemoryLanes(self.hub)
         self.files = LocalFiles(0o022)
         self.limits = limits or Limits()
@@ -305,7 +320,7 @@ class Bench:
         self.store = await SqliteStore.open(self.directory / "state" / "queue.db", self.clock.now)
         self.engine = Engine(
             store=self.store,
-            hub=self.hub,
+            hubs=self.hubs,
             lanes=self.lanes,
             files=self.files,
             clock=self.clock,

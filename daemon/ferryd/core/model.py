@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 from ferryd.core.states import State
 from ferrywire.reasons import FerryError, Wait
@@ -36,6 +36,18 @@ class IfExists(StrEnum):
     SKIP = "skip"
     REPLACE = "replace"
     RENAME = "rename"
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """A hub, by the name it has here and by its address: where a transfer belongs, for good."""
+
+    name: str
+    hub: str
+
+
+#: The hub inside the daemon.
+EMBEDDED: Final = Context("embedded", "embedded")
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +113,7 @@ class Transfer:
     local_path: str
     created_at: float
     updated_at: float
+    context: Context = EMBEDDED
     priority: int = 0
     phase: Phase | None = None
     waiting_for: Wait | None = None
@@ -179,6 +192,7 @@ class Candidate:
     client: str
     priority: int
     seq: int
+    context: Context = EMBEDDED
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from ferryd.core.model import (
     Candidate,
+    Context,
     IfExists,
     Limits,
     Part,
@@ -122,6 +123,17 @@ class Hub(Protocol):
 
     async def get_manifest(self, asset_id: str, content_id: str) -> tuple[Manifest, list[RemoteFile]]:
         """The whole manifest with fresh locations."""
+
+
+class Hubs(Protocol):
+    """The hubs that transfers belong to."""
+
+    def get(self, context: Context) -> Hub:
+        """The hub of a transfer. NOT_SIGNED_IN for one that this daemon does not know (any more)."""
+
+    def sign_ins(self, context: Context) -> int:
+        """How often somebody has signed in there since the start of the process: a run that was refused, but began
+        before the last time, begins again."""
 
 
 class Meter(Protocol):
@@ -257,9 +269,12 @@ class Store(Protocol):
         """Make ready what has waited long enough: queued transfers lose their `next_attempt_at`, paused ones that wait
         for something other than the user are resumed. Returns those that were resumed."""
 
+    async def release_signed_out(self, context: Context) -> list[Transfer]:
+        """Resume what is paused for want of a sign-in to this hub, with a fresh retry budget. Returns those."""
+
     async def candidates(self, per_client: int) -> list[Candidate]:
-        """Of every client the first `per_client` ready transfers, by priority, then age. Its cost does not grow with
-        the length of the queue."""
+        """Of every client and hub the first `per_client` ready transfers, by priority, then age. Its cost does not grow
+        with the length of the queue."""
 
     async def next_due(self) -> float | None:
         """When the next waiting transfer becomes due."""

@@ -40,7 +40,7 @@ class Cleanup:
     async def _abort(self, transfer: Transfer) -> None:
         if transfer.session_id:
             try:
-                await self._tools.hub.abort_upload(transfer.session_id)
+                await self._tools.hubs.get(transfer.context).abort_upload(transfer.session_id)
             except FerryError as error:
                 if error.reason == "SESSION_COMMITTED":  # cancelled too late: the content is there and stays
                     await self._tools.ledger.update(transfer.id, debris=False)

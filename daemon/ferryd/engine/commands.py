@@ -10,13 +10,13 @@ import hashlib
 import json
 import uuid
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from os.path import commonpath
 from pathlib import PurePosixPath
 from typing import Final
 
 from ferryd.core.crashpoint import crashpoint
-from ferryd.core.model import DownloadSpec, Kind, SourceFile, Transfer, TransferFile, UploadSpec
+from ferryd.core.model import Context, DownloadSpec, Kind, SourceFile, Transfer, TransferFile, UploadSpec
 from ferryd.core.ports import Clock, Files
 from ferryd.core.states import SETTLED, Event, State
 from ferryd.engine import validate
@@ -28,6 +28,16 @@ from ferrywire.reasons import FerryError, Wait
 _FRESH: Final = {"attempts": 0, "next_attempt_at": None, "waiting_for": Wait.SLOT, "error": None, "debris": False}
 
 
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What comes with every new transfer, whatever it is: who asks, how urgently, and which hub it belongs to."""
+
+    client: str
+    priority: int
+    request_id: str
+    context: Context
+
+
 class Commands:
     """`wake` is called when the scheduler may have something to do."""
 
@@ -37,11 +47,11 @@ class Commands:
         self._clock = clock
         self._wake = wake
 
-    async def create_upload(self, spec: UploadSpec, *, client: str, priority: int, request_id: str) -> Transfer:
+    async def create_upload(self, spec: UploadSpec, ask: Request) -> Transfer:
         validate.check_upload(spec)
-        validate.check_request(client=client, priority=priority, request_id=request_id)
-        fingerprint = _fingerprint(Kind.UPLOAD, spec, priority)
-        if known := await self._repeated(request_id, fingerprint):
+        validate.check_request(client=ask.client, priority=ask.priority, request_id=ask.request_id)
+        fingerprint = _fingerprint(Kind.UPLOAD, spec, ask.priority)
+        if known := await self._repeated(ask, fingerprint):
             return known
         sources = await asyncio.to_thread(self._files.scan, spec.paths)
         if not sources:
@@ -49,7 +59,7 @@ class Commands:
         files = _plan(sources, spec.part_bytes)
         path = spec.paths[0] if len(spec.paths) == 1 else commonpath(spec.paths)
         transfer = replace(
-            self._new(Kind.UPLOAD, spec, client=client, priority=priority, request_id=request_id),
+            self._new(Kind.UPLOAD, spec, ask),
             title=spec.title or PurePosixPath(spec.paths[0]).name,
             local_path=path,
             size_bytes=sum(file.size_bytes for file in files),
@@ -59,14 +69,14 @@ class Commands:
         )
         return await self._insert(transfer, files, fingerprint)
 
-    async def create_download(self, spec: DownloadSpec, *, client: str, priority: int, request_id: str) -> Transfer:
+    async def create_download(self, spec: DownloadSpec, ask: Request) -> Transfer:
         validate.check_download(spec)
-        validate.check_request(client=client, priority=priority, request_id=request_id)
-        fingerprint = _fingerprint(Kind.DOWNLOAD, spec, priority)
-        if known := await self._repeated(request_id, fingerprint):
+        validate.check_request(client=ask.client, priority=ask.priority, request_id=ask.request_id)
+        fingerprint = _fingerprint(Kind.DOWNLOAD, spec, ask.priority)
+        if known := await self._repeated(ask, fingerprint):
             return known
         await asyncio.to_thread(self._files.check_destination, spec.dest_dir)
-        transfer = self._new(Kind.DOWNLOAD, spec, client=client, priority=priority, request_id=request_id)
+        transfer = self._new(Kind.DOWNLOAD, spec, ask)
         return await self._insert(replace(transfer, local_path=spec.dest_dir), [], fingerprint)
 
     async def pause(self, transfer_id: str) -> Transfer:
@@ -107,13 +117,14 @@ class Commands:
         self._wake()
         return transfer
 
-    async def _repeated(self, request_id: str, fingerprint: str) -> Transfer | None:
+    async def _repeated(self, ask: Request, fingerprint: str) -> Transfer | None:
         """A repeat gives the first transfer, even when its source is gone by now."""
+        request_id = ask.request_id
         found = await self._ledger.store.find_request(request_id) if request_id else None
         if found is None:
             return None
         transfer, known = found
-        if known != fingerprint:
+        if known != fingerprint or transfer.context != ask.context:
             message = f"request id {request_id!r} was used for transfer {transfer.id} with other arguments"
             raise FerryError("REQUEST_ID_REUSED", message, requestId=request_id)
         return transfer
@@ -124,22 +135,21 @@ class Commands:
         self._wake()
         return queued
 
-    def _new(
-        self, kind: Kind, spec: UploadSpec | DownloadSpec, *, client: str, priority: int, request_id: str
-    ) -> Transfer:
+    def _new(self, kind: Kind, spec: UploadSpec | DownloadSpec, ask: Request) -> Transfer:
         now = self._clock.now()
         return Transfer(
             id=new_id("trf"),
             kind=kind,
             state=State.QUEUED,
             spec=spec,
-            client=client,
-            request_id=request_id or str(uuid.uuid4()),
+            client=ask.client,
+            request_id=ask.request_id or str(uuid.uuid4()),
             title="",
             local_path="",
             created_at=now,
             updated_at=now,
-            priority=priority,
+            context=ask.context,
+            priority=ask.priority,
             waiting_for=Wait.SLOT,
         )
 

@@ -62,7 +62,7 @@ class Delivery:
         self, parts: list[Part], sources: Sequence[SourceFile], files: Sequence[TransferFile]
     ) -> tuple[list[Part], FerryError | None]:
         """What is durably at the hub now, and the last error that concerned the others."""
-        locations = await self._tools.hub.sign_parts(self._run.transfer.session_id, parts)
+        locations = await self._run.hub.sign_parts(self._run.transfer.session_id, parts)
         self._run.answered.set()
         done: list[Part] = []
         copied: list[Part] = []
@@ -100,7 +100,7 @@ class Delivery:
     async def _report(self, copied: list[Part]) -> FerryError | None:
         """Tell the hub of parts that were copied into its files; CHUNK_CORRUPT is for the caller to send them again."""
         try:
-            await self._tools.hub.record_parts(self._run.transfer.session_id, copied)
+            await self._run.hub.record_parts(self._run.transfer.session_id, copied)
         except FerryError as error:
             if error.reason != "CHUNK_CORRUPT":
                 raise

@@ -9,12 +9,12 @@ import asyncio
 import logging
 from typing import Final
 
-from ferryd.core.model import Limits, Transfer
+from ferryd.core.model import Context, Limits, Transfer
 from ferryd.core.states import State
 from ferryd.engine.limits import Bandwidth
 from ferryd.engine.run import Tools
 from ferryd.engine.runner import Runner
-from ferryd.engine.scheduler import Gate, Turns, plan
+from ferryd.engine.scheduler import Gates, Turns, plan
 from ferryd.engine.waiting import wait_for_event
 from ferrywire.reasons import FerryError
 
@@ -29,7 +29,7 @@ class Dispatcher:
         self._tools = tools
         self._bandwidth = bandwidth
         self._limit = Limits().running_transfers
-        self._gate = Gate()
+        self._gates = Gates()
         self._turns = Turns()
         self._runner: Runner | None = None
         self._woken = asyncio.Event()
@@ -44,15 +44,22 @@ class Dispatcher:
         self._limit = running_transfers
         self.wake()
 
-    def open_gate(self) -> None:
+    def open_gates(self) -> None:
         """Somebody knows better than the backoff."""
-        self._gate.open()
+        self._gates.open_all()
         self.wake()
+
+    async def signed_in(self, context: Context) -> int:
+        """Go on with what waits for a sign-in to this hub; returns how many."""
+        count = await self._tools.ledger.release_signed_out(context)
+        self._gates.open(context)
+        self.wake()
+        return count
 
     async def run(self) -> None:
         """Until cancelled."""
         async with asyncio.TaskGroup() as tasks:
-            runner = Runner(self._tools, self._bandwidth, self._gate, tasks, self.wake)
+            runner = Runner(self._tools, self._bandwidth, self._gates, tasks, self.wake)
             self._runner = runner
             await self._start(runner)
             while True:
@@ -105,17 +112,17 @@ class Dispatcher:
         due = await ledger.store.next_due()
         if due is not None and due <= now:
             await ledger.release_due(now)
-        limit = self._gate.limit(self._limit, now)
         async with self._claiming:
-            if self._draining or len(runner.running) >= limit:
+            running, limit = runner.running, self._limit
+            if self._draining or len(running) >= limit:
                 return
-            candidates = await ledger.store.candidates(limit)
-            chosen = plan(candidates, running=runner.running, limit=limit, served=self._turns.served)
+            candidates = self._gates.passing(await ledger.store.candidates(limit), running, now)
+            chosen = plan(candidates, running=running.keys(), limit=limit, served=self._turns.served)
             if chosen:
                 self._turns.note(chosen)
                 for transfer in await ledger.claim([candidate.id for candidate in chosen]):
                     runner.start(transfer)
 
     async def _wait_s(self, now: float) -> float | None:
-        times = [await self._tools.ledger.store.next_due(), self._gate.due()]
+        times = [await self._tools.ledger.store.next_due(), self._gates.due(now)]
         return min((at - now for at in times if at is not None and at > now), default=None)

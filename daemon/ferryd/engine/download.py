@@ -64,7 +64,7 @@ class Download:
     async def _manifest(self) -> Manifest:
         """Also fresh locations, whenever it is asked again."""
         content_id = self._run.transfer.pinned_content_id or self._spec.content_id
-        manifest, files = await self._tools.hub.get_manifest(self._spec.asset_id, content_id)
+        manifest, files = await self._run.hub.get_manifest(self._spec.asset_id, content_id)
         self._run.answered.set()
         self._remote = [file for file in files if self._wanted(file)]
         if files and not self._remote:

@@ -12,11 +12,11 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from ferryd.core.model import DownloadSpec, Limits, Transfer, TransferFile, UploadSpec
-from ferryd.core.ports import Clock, Files, Hub, Lanes, Store
+from ferryd.core.model import EMBEDDED, Context, DownloadSpec, Limits, Transfer, TransferFile, UploadSpec
+from ferryd.core.ports import Clock, Files, Hubs, Lanes, Store
 from ferryd.core.states import State
 from ferryd.engine import validate
-from ferryd.engine.commands import Commands
+from ferryd.engine.commands import Commands, Request
 from ferryd.engine.dispatcher import Dispatcher
 from ferryd.engine.ledger import Ledger
 from ferryd.engine.limits import Bandwidth, Slots
@@ -47,7 +47,7 @@ class Engine:
     """The transfers of this daemon. All methods are for the event loop; errors are `FerryError`."""
 
     def __init__(
-        self, *, store: Store, hub: Hub, lanes: Lanes, files: Files, clock: Clock, limits: Limits | None = None
+        self, *, store: Store, hubs: Hubs, lanes: Lanes, files: Files, clock: Clock, limits: Limits | None = None
     ) -> None:
         self._store = store
         self._limits = limits or Limits()  # until the store says what was set at run time
@@ -58,7 +58,7 @@ class Engine:
         self._counters = Counters()
         self._draining = False
         ledger = Ledger(store, self._fanout, clock)
-        tools = Tools(ledger, hub, lanes, files, clock, Slots(self._limits.parts_in_flight), self._counters)
+        tools = Tools(ledger, hubs, lanes, files, clock, Slots(self._limits.parts_in_flight), self._counters)
         self._slots = tools.slots
         self._dispatcher = Dispatcher(tools, self._bandwidth)
         self._commands = Commands(ledger, files, clock, self._dispatcher.wake)
@@ -99,20 +99,38 @@ class Engine:
         )
 
     async def create_upload(
-        self, spec: UploadSpec, *, client: str = "", priority: int = 0, request_id: str = ""
+        self,
+        spec: UploadSpec,
+        *,
+        client: str = "",
+        priority: int = 0,
+        request_id: str = "",
+        context: Context = EMBEDDED,
     ) -> Transfer:
-        """Queue an upload; returns after it is durable. INVALID_ARGUMENT, SOURCE_*, REQUEST_ID_REUSED, DISK_FULL,
-        SHUTTING_DOWN."""
-        self._refuse_while_draining()
-        return await self._commands.create_upload(spec, client=client, priority=priority, request_id=request_id)
-
-    async def create_download(
-        self, spec: DownloadSpec, *, client: str = "", priority: int = 0, request_id: str = ""
-    ) -> Transfer:
-        """Queue a download; returns after it is durable. INVALID_ARGUMENT, DESTINATION_UNWRITABLE, REQUEST_ID_REUSED,
+        """Queue an upload to a hub; returns after it is durable. INVALID_ARGUMENT, SOURCE_*, REQUEST_ID_REUSED,
         DISK_FULL, SHUTTING_DOWN."""
         self._refuse_while_draining()
-        return await self._commands.create_download(spec, client=client, priority=priority, request_id=request_id)
+        ask = Request(client, priority, request_id, context)
+        return await self._commands.create_upload(spec, ask)
+
+    async def create_download(
+        self,
+        spec: DownloadSpec,
+        *,
+        client: str = "",
+        priority: int = 0,
+        request_id: str = "",
+        context: Context = EMBEDDED,
+    ) -> Transfer:
+        """Queue a download from a hub; returns after it is durable. INVALID_ARGUMENT, DESTINATION_UNWRITABLE,
+        REQUEST_ID_REUSED, DISK_FULL, SHUTTING_DOWN."""
+        self._refuse_while_draining()
+        ask = Request(client, priority, request_id, context)
+        return await self._commands.create_download(spec, ask)
+
+    async def signed_in(self, context: Context) -> int:
+        """Somebody has signed in to this hub: what waits for that goes on. Returns how many."""
+        return await self._dispatcher.signed_in(context)
 
     async def get(self, transfer_id: str) -> Transfer:
         """The transfer as it is now. TRANSFER_NOT_FOUND."""
@@ -146,7 +164,7 @@ class Engine:
 
     async def retry(self, transfer_id: str) -> Transfer:
         """FAILED or waiting to QUEUED and due at once, with a fresh retry budget. ILLEGAL_TRANSITION."""
-        self._dispatcher.open_gate()
+        self._dispatcher.open_gates()
         return await self._commands.retry(transfer_id)
 
     async def set_priority(self, transfer_id: str, priority: int) -> Transfer:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from ferryd.core.model import Phase, StoredPart, Transfer, TransferFile
+from ferryd.core.model import Context, Phase, StoredPart, Transfer, TransferFile
 from ferryd.core.ports import Clock, Store
 from ferryd.core.states import Event, State
 from ferryd.engine.progress import Fanout
@@ -64,6 +64,9 @@ class Ledger:
     async def release_due(self, now: float) -> None:
         for transfer in await self.store.release_due(now):
             self._tell(transfer)
+
+    async def release_signed_out(self, context: Context) -> int:
+        return len([self._tell(transfer) for transfer in await self.store.release_signed_out(context)])
 
     async def claim(self, transfer_ids: Sequence[str]) -> list[Transfer]:
         return [self._tell(transfer) for transfer in await self.store.claim(transfer_ids)]

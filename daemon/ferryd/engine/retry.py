@@ -14,7 +14,9 @@ _BASE_S: Final = 1.0
 _CAP_S: Final = 300.0
 #: What waits for something outside never exhausts its budget, and looks again at least this often.
 _CAPS_S: Final = {Wait.NETWORK: 30.0, Wait.HUB: 30.0, Wait.RATE_LIMIT: 300.0, Wait.SPACE: 15.0}
+#: A token that the hub refuses may work again; without one only a sign-in helps, which does not wait for this.
 _AUTH_PROBE_S: Final = 60.0
+_SIGNED_OUT_PROBE_S: Final = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +32,8 @@ def judge(error: FerryError, attempts: int, *, chance: float) -> Verdict:
     """Decide about attempt number `attempts` (from 1) in a row without progress. `chance` is uniform in [0, 1)."""
     waits_for = error.row.waits_for
     if waits_for is Wait.AUTH:
-        return Verdict(Event.PAUSE, Wait.AUTH, _AUTH_PROBE_S)
+        probe_s = _SIGNED_OUT_PROBE_S if error.reason == "NOT_SIGNED_IN" else _AUTH_PROBE_S
+        return Verdict(Event.PAUSE, Wait.AUTH, probe_s)
     if waits_for is not None:
         delay_s = backoff_s(attempts, chance=chance, cap_s=_CAPS_S[waits_for], at_least_s=error.retry_after_s)
         return Verdict(Event.RETRY, waits_for, delay_s)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from ferryd.core.model import Part, Phase, Span, StoredPart, Transfer, TransferFile
-from ferryd.core.ports import Clock, Files, Hub, Interrupted, Lanes
+from ferryd.core.ports import Clock, Files, Hub, Hubs, Interrupted, Lanes
 from ferryd.engine.ledger import Ledger
 from ferryd.engine.limits import Slots, TransferMeter
 from ferryd.engine.progress import RateGauge, Tally
@@ -41,7 +41,7 @@ class Tools:
     """What a run works with."""
 
     ledger: Ledger
-    hub: Hub
+    hubs: Hubs
     lanes: Lanes
     files: Files
     clock: Clock
@@ -61,12 +61,19 @@ class Run:
         self.interrupted = False
         self.ended = False  #: only its outcome has to be written yet
         self.answered = asyncio.Event()  #: the hub has answered in this run
+        #: Sign-ins to the hub before this run.
+        self.sign_ins = tools.hubs.sign_ins(transfer.context)
         self._tools = tools
         self._resent_bytes = transfer.resent_bytes
 
     @property
     def id(self) -> str:
         return self.transfer.id
+
+    @property
+    def hub(self) -> Hub:
+        """The hub the transfer belongs to. NOT_SIGNED_IN."""
+        return self._tools.hubs.get(self.transfer.context)
 
     def interrupt(self) -> None:
         """Pause, cancel or drain: every lane ends at its next window."""

@@ -6,12 +6,13 @@ The only place of the engine that may catch everything: whatever happens to a ru
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import random
-from collections.abc import Awaitable, Callable, Set
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
-from ferryd.core.model import Kind, Phase, Transfer
+from ferryd.core.model import Context, Kind, Phase, Transfer
 from ferryd.core.ports import Interrupted
 from ferryd.core.states import Event
 from ferryd.engine.cleanup import Cleanup
@@ -19,7 +20,7 @@ from ferryd.engine.download import Download
 from ferryd.engine.limits import Bandwidth, TransferMeter
 from ferryd.engine.retry import Verdict, judge
 from ferryd.engine.run import Run, Tools
-from ferryd.engine.scheduler import Gate
+from ferryd.engine.scheduler import Gates
 from ferryd.engine.upload import Upload
 from ferrywire.ids import new_id
 from ferrywire.reasons import FerryError, Wait
@@ -34,11 +35,11 @@ class Runner:
     """The running transfers. `tasks` is the engine's task group; `wake` is called when a slot is free again."""
 
     def __init__(
-        self, tools: Tools, bandwidth: Bandwidth, gate: Gate, tasks: asyncio.TaskGroup, wake: Callable[[], None]
+        self, tools: Tools, bandwidth: Bandwidth, gates: Gates, tasks: asyncio.TaskGroup, wake: Callable[[], None]
     ) -> None:
         self._tools = tools
         self._bandwidth = bandwidth
-        self._gate = gate
+        self._gates = gates
         self._tasks = tasks
         self._wake = wake
         self._cleanup = Cleanup(tools)
@@ -46,9 +47,9 @@ class Runner:
         self._running: dict[str, asyncio.Task[None]] = {}
 
     @property
-    def running(self) -> Set[str]:
-        """The ids that hold a slot, those included that are just ending."""
-        return self._runs.keys()
+    def running(self) -> Mapping[str, Context]:
+        """The ids that hold a slot, those included that are just ending, each with its hub."""
+        return {transfer_id: run.transfer.context for transfer_id, run in self._runs.items()}
 
     def start(self, transfer: Transfer) -> None:
         """Run a claimed transfer."""
@@ -120,7 +121,7 @@ class Runner:
             await self._failed(run, error)
         else:
             run.ended = True
-            self._answered()
+            self._answered(run)
             size = {"persisted_bytes": run.transfer.size_bytes, "chunk_index": run.transfer.chunk_count}
             await self._end(run, Event.COMPLETE, error=None, **size, **fields)
 
@@ -136,10 +137,10 @@ class Runner:
 
     async def _watch_answer(self, run: Run) -> None:
         await run.answered.wait()
-        self._answered()
+        self._answered(run)
 
-    def _answered(self) -> None:
-        if self._gate.open():
+    def _answered(self, run: Run) -> None:
+        if self._gates.open(run.transfer.context):
             self._wake()
 
     async def _failed(self, run: Run, failure: BaseException) -> None:
@@ -158,7 +159,7 @@ class Runner:
         now = self._tools.clock.now()
         due = None if verdict.delay_s is None else now + verdict.delay_s
         if verdict.waiting_for in _GATED and due is not None:
-            self._gate.close(now, due)
+            self._gates.close(run.transfer.context, now, due)
         hopeless = verdict.event is Event.GIVE_UP and not error.retryable
         debris = hopeless and bool(run.transfer.session_id or run.transfer.pinned_content_id)
         await self._end(
@@ -170,6 +171,12 @@ class Runner:
             next_attempt_at=due,
             debris=debris,
         )
+        if verdict.waiting_for is Wait.AUTH and run.sign_ins != self._tools.hubs.sign_ins(run.transfer.context):
+            await self._resume(run)  # whoever signed in meanwhile looked for paused transfers before this was one
+
+    async def _resume(self, run: Run) -> None:
+        with contextlib.suppress(FerryError):  # it has been resumed already, or cancelled
+            await self._tools.ledger.change(run.id, Event.RESUME, waiting_for=Wait.SLOT, attempts=0, error=None)
 
     async def _stopped(self, run: Run) -> None:
         """Paused or cancelled: the state has changed already. Drained: back to the queue."""

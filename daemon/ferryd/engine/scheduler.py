@@ -10,7 +10,7 @@ from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Set
 from typing import Final
 
-from ferryd.core.model import Candidate
+from ferryd.core.model import Candidate, Context
 
 _CLIENTS_REMEMBERED: Final = 1024
 _PROBE_CAP_S: Final = 15.0
@@ -82,3 +82,41 @@ class Gate:
     def due(self) -> float | None:
         """When the limit changes by itself."""
         return self._until
+
+
+class Gates:
+    """A gate for each hub, so that one that cannot be reached holds up nobody else."""
+
+    def __init__(self) -> None:
+        self._gates: dict[Context, Gate] = {}
+
+    def close(self, context: Context, now: float, until: float) -> None:
+        """This hub did not answer; see `Gate.close`."""
+        self._gates.setdefault(context, Gate()).close(now, until)
+
+    def open(self, context: Context) -> bool:
+        """This hub answered. True when that is news."""
+        return self._gates.pop(context, None) is not None
+
+    def open_all(self) -> None:
+        """Somebody knows better."""
+        self._gates.clear()
+
+    def passing(self, candidates: Iterable[Candidate], running: Mapping[str, Context], now: float) -> list[Candidate]:
+        """The candidates that may run: all of a hub that answers, at most one of another, when its time has come.
+        `running` are the transfers that hold a slot."""
+        free: list[Candidate] = []
+        probes: dict[Context, Candidate] = {}
+        for candidate in candidates:
+            gate = self._gates.get(candidate.context)
+            if gate is None:
+                free.append(candidate)
+            elif candidate.id not in running and gate.limit(1, now) and candidate.context not in running.values():
+                probe = probes.setdefault(candidate.context, candidate)
+                probes[candidate.context] = min(probe, candidate, key=lambda one: (-one.priority, one.seq))
+        return [*free, *probes.values()]
+
+    def due(self, now: float) -> float | None:
+        """When the next of them changes by itself."""
+        times = [gate.due() for gate in self._gates.values()]
+        return min((at for at in times if at is not None and at > now), default=None)

@@ -76,7 +76,7 @@ class Upload:
         assert isinstance(spec, UploadSpec)
         manifest = [UploadFile(file.path, file.size_bytes, file.part_bytes) for file in self._files]
         request_id = f"{transfer.id}-{transfer.session_number}"
-        session = await self._tools.hub.create_upload(spec, manifest, request_id)
+        session = await self._run.hub.create_upload(spec, manifest, request_id)
         self._run.answered.set()
         await self._run.update(session_id=session.session_id, asset_id=session.asset_id)
         crashpoint("after-session")
@@ -90,7 +90,7 @@ class Upload:
         """Ask the hub what it has; keep the block digests it knows and we have not."""
         adopted: list[Part] = []
         self._stored.clear()
-        async for part in self._tools.hub.list_parts(self._run.transfer.session_id):
+        async for part in self._run.hub.list_parts(self._run.transfer.session_id):
             self._run.check()
             key = (part.file_index, part.number)
             if not self._is_ours(part) or self._blocks.setdefault(key, part.block_digests) != part.block_digests:
@@ -172,7 +172,7 @@ class Upload:
         self._run.check()
         crashpoint("before-commit")
         try:
-            content = await self._tools.hub.commit_upload(self._run.transfer.session_id, digests)
+            content = await self._run.hub.commit_upload(self._run.transfer.session_id, digests)
         except FerryError as error:
             if error.reason != "PARTS_MISSING":
                 raise

@@ -93,6 +93,7 @@ def transfer_message(transfer: Transfer) -> pb.Transfer:
         digest=transfer.digest,
         local_path=transfer.local_path,
         title=transfer.title,
+        context=transfer.context.name,
         resent_bytes=transfer.resent_bytes,
         create_time=timestamp(transfer.created_at),
         update_time=timestamp(transfer.updated_at),

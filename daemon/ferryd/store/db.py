@@ -15,6 +15,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
+from ferryd.core.model import EMBEDDED, Context
 from ferryd.store.errors import translate
 from ferryd.store.opening import connect, open_queue
 from ferrywire.reasons import FerryError
@@ -40,9 +41,10 @@ class Database:
         self._thread.start()
 
     @classmethod
-    def open(cls, path: Path) -> Database:
-        """Blocking. A damaged file is moved aside. READ_ONLY, DISK_FULL, IO_ERROR."""
-        return cls(path, open_queue(path))
+    def open(cls, path: Path, home: Context = EMBEDDED) -> Database:
+        """Blocking. A damaged file is moved aside; rows that name no hub are `home`'s. READ_ONLY, DISK_FULL,
+        IO_ERROR."""
+        return cls(path, open_queue(path, home))
 
     async def write(self, action: Callable[[sqlite3.Connection], T]) -> T:
         """Run the closure in a transaction; return its result after the commit. A cancelled caller does not undo it."""

@@ -13,6 +13,7 @@ import sqlite3
 import time
 from pathlib import Path
 
+from ferryd.core.model import Context
 from ferryd.store.errors import translate
 from ferryd.store.sql import schemas
 from ferrywire.reasons import FerryError
@@ -33,26 +34,29 @@ def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
     return connection
 
 
-def open_queue(path: Path) -> sqlite3.Connection:
-    """The writer's connection to a sound database of the newest version. Blocking. READ_ONLY, DISK_FULL, IO_ERROR."""
+def open_queue(path: Path, home: Context) -> sqlite3.Connection:
+    """The writer's connection to a sound database of the newest version. Blocking. READ_ONLY, DISK_FULL, IO_ERROR.
+
+    `home` is the hub of transfers from before there were many.
+    """
     try:
-        return _open_sound(path)
+        return _open_sound(path, home)
     except sqlite3.DatabaseError as error:
         if not _is_corrupt(error):
             raise translate(error, path) from error
     _move_aside(path)
     try:
-        return _open_sound(path)
+        return _open_sound(path, home)
     except sqlite3.DatabaseError as error:
         raise translate(error, path) from error
 
 
-def _open_sound(path: Path) -> sqlite3.Connection:
+def _open_sound(path: Path, home: Context) -> sqlite3.Connection:
     _create_private(path)
     connection = connect(path)
     try:
         _check(connection)
-        _migrate(connection, path)
+        _migrate(connection, path, home)
     except BaseException:
         connection.close()
         raise
@@ -92,7 +96,9 @@ def _move_aside(path: Path) -> None:
     log.error("queue database was damaged; kept as %s, started with an empty queue", kept)
 
 
-def _migrate(connection: sqlite3.Connection, path: Path) -> None:
+def _migrate(connection: sqlite3.Connection, path: Path, home: Context) -> None:
+    configured = {"context": home.name, "hub": home.hub}
+    connection.create_function("configured", 1, configured.__getitem__)
     scripts = schemas()
     [version] = connection.execute("PRAGMA user_version").fetchone()
     if version > len(scripts):

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 from ferryd.core.model import (
+    Context,
     DownloadSpec,
     Identity,
     IfExists,
@@ -64,8 +65,14 @@ def from_transfer(transfer: Transfer) -> dict[str, Any]:
 
 def from_new_transfer(transfer: Transfer, fingerprint: str) -> dict[str, Any]:
     """All columns."""
-    spec = json.dumps(asdict(transfer.spec), ensure_ascii=False)
-    return from_transfer(transfer) | {"kind": transfer.kind.value, "spec": spec, "fingerprint": fingerprint}
+    fixed = {
+        "kind": transfer.kind.value,
+        "spec": json.dumps(asdict(transfer.spec), ensure_ascii=False),
+        "fingerprint": fingerprint,
+        "context": transfer.context.name,
+        "hub": transfer.context.hub,
+    }
+    return from_transfer(transfer) | fixed
 
 
 def to_transfer(row: sqlite3.Row) -> Transfer:
@@ -75,6 +82,7 @@ def to_transfer(row: sqlite3.Row) -> Transfer:
         kind=kind,
         state=State(row["state"]),
         spec=_to_spec(kind, json.loads(row["spec"])),
+        context=Context(row["context"], row["hub"]),
         phase=Phase(row["phase"]) if row["phase"] else None,
         waiting_for=Wait(row["waiting_for"]) if row["waiting_for"] else None,
         error=_to_error(row["error"]) if row["error"] else None,

@@ -15,7 +15,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Final
 
-from ferryd.core.model import Candidate, Limits, StoredPart, Transfer, TransferFile
+from ferryd.core.model import EMBEDDED, Candidate, Context, Limits, StoredPart, Transfer, TransferFile
 from ferryd.core.states import SETTLED, TRANSITIONS, Event, IllegalTransition, State, advance
 from ferryd.store import rows
 from ferryd.store.db import Database
@@ -34,9 +34,10 @@ class SqliteStore:
         self._now = now
 
     @classmethod
-    async def open(cls, path: Path, now: Callable[[], float] = time.time) -> SqliteStore:
-        """Open or create the queue at `path`, mode 0600; a damaged one is kept under another name."""
-        return cls(await asyncio.to_thread(Database.open, path), now)
+    async def open(cls, path: Path, now: Callable[[], float] = time.time, home: Context = EMBEDDED) -> SqliteStore:
+        """Open or create the queue at `path`, mode 0600; a damaged one is kept under another name. Transfers from
+        before there were many hubs are `home`'s."""
+        return cls(await asyncio.to_thread(Database.open, path, home), now)
 
     async def close(self) -> None:
         """Finish the queued writes and close. Idempotent."""
@@ -151,14 +152,30 @@ class SqliteStore:
 
         return await self._db.write(action)
 
+    async def release_signed_out(self, context: Context) -> list[Transfer]:
+        values = {"context": context.name, "hub": context.hub}
+        fresh = {"waiting_for": Wait.SLOT, "attempts": 0, "error": None}
+
+        def action(db: sqlite3.Connection) -> list[Transfer]:
+            paused = [row["id"] for row in db.execute(QUERIES["signed_out_of"], values)]
+            return [_change(db, one, Event.RESUME, self._now(), fresh) for one in paused]
+
+        return await self._db.write(action)
+
     async def candidates(self, per_client: int) -> list[Candidate]:
-        values = {"per_client": per_client}
-        return await self._db.read(
-            lambda db: [
-                Candidate(row["id"], row["client"], row["priority"], row["seq"])
-                for row in db.execute(QUERIES["candidates"], values)
-            ]
-        )
+        def action(db: sqlite3.Connection) -> list[Candidate]:
+            found: list[Candidate] = []
+            context = _next_ready(db, Context("", ""))
+            while context is not None:
+                values = {"per_client": per_client, "context": context.name, "hub": context.hub}
+                found += [
+                    Candidate(row["id"], row["client"], row["priority"], row["seq"], context)
+                    for row in db.execute(QUERIES["candidates"], values)
+                ]
+                context = _next_ready(db, context)
+            return found
+
+        return await self._db.read(action)
 
     async def next_due(self) -> float | None:
         def action(db: sqlite3.Connection) -> float | None:
@@ -201,6 +218,11 @@ def _get(db: sqlite3.Connection, transfer_id: str) -> Transfer:
     if row is None:
         raise FerryError("TRANSFER_NOT_FOUND", f"there is no transfer {transfer_id!r}", transferId=transfer_id)
     return rows.to_transfer(row)
+
+
+def _next_ready(db: sqlite3.Connection, after: Context) -> Context | None:
+    row = db.execute(QUERIES["next_ready_context"], {"context": after.name, "hub": after.hub}).fetchone()
+    return Context(row["context"], row["hub"]) if row else None
 
 
 def _same_request(row: sqlite3.Row, fingerprint: str) -> Transfer:

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from ferryd.core.model import Candidate, DownloadSpec, Limits, UploadSpec
+from ferryd.core.model import Candidate, Context, DownloadSpec, Limits, UploadSpec
 from ferryd.core.ports import Interrupted
 from ferryd.core.states import Event, State, mermaid
 from ferryd.engine import validate
 from ferryd.engine.limits import Bandwidth, Slots, TransferMeter
 from ferryd.engine.progress import Fanout, RateGauge, Tally
 from ferryd.engine.retry import BUDGET, judge
-from ferryd.engine.scheduler import Gate, Turns, plan
+from ferryd.engine.scheduler import Gate, Gates, Turns, plan
 from ferrywire.parts import MIB
 from ferrywire.reasons import REASONS, FerryError, Wait
 from tests.support.engine import QuickClock
@@ -103,6 +103,21 @@ def test_the_gate_lets_one_probe_through() -> None:
     for _ in range(20):
         gate.close(0.0, 0.1)
     assert gate.due() == 15.0
+
+
+def test_a_hub_that_is_away_holds_up_no_other() -> None:
+    gates, away, here = Gates(), Context("a", "http://a"), Context("b", "http://b")
+    rows = [Candidate(f"a{at}", "c", at, at, away) for at in range(3)] + [Candidate("b1", "c", 0, 9, here)]
+    assert gates.passing(rows, {}, 0.0) == rows
+    gates.close(away, 0.0, 10.0)
+    assert [one.id for one in gates.passing(rows, {}, 5.0)] == ["b1"] and gates.due(5.0) == 10.0
+    assert [one.id for one in gates.passing(rows, {}, 10.0)] == ["b1", "a2"] and gates.due(10.0) is None
+    assert [one.id for one in gates.passing(rows, {"a2": away}, 10.0)] == ["b1"]
+    assert not gates.open(here) and gates.open(away) and not gates.open(away)
+    assert gates.passing(rows, {}, 0.0) == rows
+    gates.close(here, 0.0, 10.0)
+    gates.open_all()
+    assert gates.passing(rows, {}, 0.0) == rows
 
 
 @pytest.mark.parametrize("reason", sorted(REASONS))

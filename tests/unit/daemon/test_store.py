@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from ferryd.core.model import (
+    Context,
     DownloadSpec,
     Identity,
     IfExists,
@@ -26,6 +27,7 @@ from ferryd.core.model import (
     UploadSpec,
 )
 from ferryd.core.states import Event, State
+from ferryd.store.rows import from_new_transfer
 from ferryd.store.sql import QUERIES, schemas
 from ferryd.store.store import SqliteStore
 from ferrywire.ids import new_id
@@ -198,9 +200,67 @@ async def test_candidates_are_few_and_the_best_of_each_client(store: SqliteStore
         assert [one.priority for one in found if one.client == client] == [2, 2, 2, 2]
 
 
-@pytest.mark.parametrize("name", ["candidates", "release_queued", "due_paused", "next_due", "page_states", "debris"])
+async def test_candidates_are_of_every_hub(store: SqliteStore) -> None:
+    rows = [new(context=Context("a", "http://a")), new(context=Context("a", "http://b")), new()]
+    await asyncio.gather(*(store.insert(one, [], "f") for one in rows for one in [one, replace(one, **_other())]))
+    found = await store.candidates(1)
+    assert sorted((one.context.name, one.context.hub) for one in found) == [
+        ("a", "http://a"),
+        ("a", "http://b"),
+        ("embedded", "embedded"),
+    ]
+    assert (await store.get(rows[1].id)).context == rows[1].context
+
+
+def _other() -> dict[str, str]:
+    return {"id": new_id("trf"), "request_id": new_id("req")}
+
+
+async def test_a_sign_in_releases_what_waits_for_it_at_that_hub_alone(store: SqliteStore) -> None:
+    here, there = Context("a", "http://a"), Context("a", "http://b")
+    rows = [await store.insert(new(context=one, attempts=3), [], "f") for one in (here, here, there)]
+    for row in rows:
+        error = FerryError("NOT_SIGNED_IN", "m")
+        await store.change(row.id, Event.PAUSE, waiting_for=Wait.AUTH, next_attempt_at=9e9, error=error)
+    await store.update(rows[1].id, waiting_for=Wait.USER)
+    [released] = await store.release_signed_out(here)
+    assert (released.id, released.state, released.waiting_for) == (rows[0].id, State.QUEUED, Wait.SLOT)
+    assert released.attempts == 0 and released.error is None and released.next_attempt_at is None
+    assert (await store.get(rows[2].id)).waiting_for is Wait.AUTH
+
+
+async def test_a_queue_of_version_1_is_upgraded_with_its_rows(tmp_path: Path) -> None:
+    path, rows = tmp_path / "queue.db", [new(), new(next_attempt_at=5.0)]
+    with closing(sqlite3.connect(path)) as db:
+        db.executescript(f"{schemas()[0]}; PRAGMA user_version = 1")
+        for one in rows:
+            values = rows_of(one)
+            db.execute(
+                f"INSERT INTO transfers ({','.join(values)}) VALUES ({','.join(':' + n for n in values)})", values
+            )
+        db.commit()
+    home = Context("env", "https://hub.example")
+    for configured in (home, Context("embedded", "embedded")):  # what is configured later changes nothing
+        store = await SqliteStore.open(path, home=configured)
+        assert [await store.get(one.id) for one in rows] == [replace(one, context=home) for one in rows]
+        assert [one.context for one in await store.candidates(4)] == [home]
+        await store.close()
+
+
+def rows_of(one: Transfer) -> dict[str, object]:
+    """The columns of version 1."""
+    values = from_new_transfer(one, "f")
+    return {name: value for name, value in values.items() if name not in ("context", "hub")}
+
+
+_EVERY_TURN = ["candidates", "next_ready_context", "signed_out_of", "release_queued"]
+
+
+@pytest.mark.parametrize("name", [*_EVERY_TURN, "due_paused", "next_due", "page_states", "debris"])
 async def test_statements_of_every_turn_never_scan_the_queue(store: SqliteStore, name: str) -> None:
-    values = {"per_client": 4, "now": 1, "before": 1, "limit": 1} | {f"s{at}": "" for at in range(6)}
+    values = {"context": "a", "hub": "b", "per_client": 4, "now": 1, "before": 1, "limit": 1} | {
+        f"s{at}": "" for at in range(6)
+    }
     plan = await store._db.read(lambda db: db.execute(f"EXPLAIN QUERY PLAN {QUERIES[name]}", values).fetchall())
     scans = [row["detail"] for row in plan if row["detail"].startswith("SCAN transfers")]
     assert scans in ([], ["SCAN transfers USING INDEX transfers_debris"])

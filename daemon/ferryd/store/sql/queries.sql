@@ -5,12 +5,12 @@ INSERT INTO transfers (
     id, kind, state, spec, client, request_id, fingerprint, local_path, created_at, updated_at, title, priority, phase,
     waiting_for, next_attempt_at, error, attempts, size_bytes, persisted_bytes, resent_bytes, chunk_count, chunk_index,
     file_count, file_index, file_name, session_id, asset_id, content_id, digest, ended_at, session_number,
-    pinned_content_id, debris
+    pinned_content_id, debris, context, hub
 ) VALUES (
     :id, :kind, :state, :spec, :client, :request_id, :fingerprint, :local_path, :created_at, :updated_at, :title,
     :priority, :phase, :waiting_for, :next_attempt_at, :error, :attempts, :size_bytes, :persisted_bytes, :resent_bytes,
     :chunk_count, :chunk_index, :file_count, :file_index, :file_name, :session_id, :asset_id, :content_id, :digest,
-    :ended_at, :session_number, :pinned_content_id, :debris
+    :ended_at, :session_number, :pinned_content_id, :debris, :context, :hub
 )
 
 -- name: write_transfer  everything that can change, guarded by the state it was read in
@@ -104,25 +104,37 @@ WHERE next_attempt_at <= :now AND state = 'paused' AND waiting_for <> 'user'
 -- name: next_due
 SELECT min(next_attempt_at) AS at FROM transfers WHERE next_attempt_at IS NOT NULL
 
--- name: candidates  jumps from client to client along the index, then takes the best few of each
+-- name: next_ready_context  the next one along the index
+SELECT context, hub FROM transfers INDEXED BY transfers_ready
+WHERE state = 'queued' AND next_attempt_at IS NULL AND (context, hub) > (:context, :hub)
+ORDER BY context, hub LIMIT 1
+
+-- name: candidates  of one context: jumps from client to client along the index, then takes the best few of each
 WITH RECURSIVE clients (client) AS (
-    SELECT min(client) FROM transfers INDEXED BY transfers_ready WHERE state = 'queued' AND next_attempt_at IS NULL
+    SELECT min(client) FROM transfers INDEXED BY transfers_ready
+    WHERE state = 'queued' AND next_attempt_at IS NULL AND context = :context AND hub = :hub
     UNION ALL
     SELECT (
         SELECT min(t.client) FROM transfers t INDEXED BY transfers_ready
-        WHERE t.state = 'queued' AND t.next_attempt_at IS NULL AND t.client > clients.client
+        WHERE t.state = 'queued' AND t.next_attempt_at IS NULL AND t.context = :context AND t.hub = :hub
+            AND t.client > clients.client
     )
     FROM clients WHERE clients.client IS NOT NULL
 )
 SELECT t.seq, t.id, t.client, t.priority FROM clients JOIN transfers t ON t.seq IN (
     SELECT r.seq FROM transfers r INDEXED BY transfers_ready
-    WHERE r.state = 'queued' AND r.next_attempt_at IS NULL AND r.client = clients.client
+    WHERE r.state = 'queued' AND r.next_attempt_at IS NULL AND r.context = :context AND r.hub = :hub
+        AND r.client = clients.client
     ORDER BY r.priority DESC, r.seq LIMIT :per_client
 )
 WHERE clients.client IS NOT NULL
 
 -- name: interrupted  what was running when the daemon died
 SELECT id FROM transfers WHERE state = 'running'
+
+-- name: signed_out_of  what waits for a sign-in to one hub
+SELECT id FROM transfers INDEXED BY transfers_signed_out
+WHERE state = 'paused' AND waiting_for = 'auth' AND context = :context AND hub = :hub
 
 -- name: signed_out  what waits for a token: a new daemon may have one
 SELECT id FROM transfers WHERE state = 'paused' AND waiting_for = 'auth'
