@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from ferryman import Client
-from ferryman.cli import checks
+from ferryman.cli import checks, remotechecks
 from ferryman.cli.checks import Verdict
 from tests.support.home import Home
 from tests.support.hubs import HubServer
@@ -26,15 +26,11 @@ CANARY = "fat_canarycanarycanarycanarycanarycanarycana"
 
 
 def doctor(*words: str, code: int) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", "ferryman.cli", "doctor", *words],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
+    command = [sys.executable, "-m", "ferryman.cli", "doctor", *words]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == code, done.stdout + done.stderr
     assert "Traceback" not in done.stderr
+    assert CANARY not in done.stderr
     return done.stdout
 
 
@@ -81,14 +77,8 @@ def test_a_hub_is_asked_for_its_version_and_its_time(
     monkeypatch.setenv("FERRYMAN_TOKEN", hub_server.token("ada@example.org"))
     found = examine(code=0)
     assert found["hub"]["details"]["version"] == found["sdk"]["details"]["version"]
-    assert abs(found["hub's clock"]["details"]["skew_s"]) < checks_skew()
+    assert abs(found["hub's clock"]["details"]["skew_s"]) < remotechecks.SKEW_WARNING_S
     assert found["sign-in"]["details"]["user_email"] == "ada@example.org"
-
-
-def checks_skew() -> float:
-    from ferryman.cli.remotechecks import SKEW_WARNING_S
-
-    return SKEW_WARNING_S
 
 
 def test_nothing_secret_is_shown(home: Home, hub_server: HubServer, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -142,9 +132,7 @@ def _hub_with(headers: dict[str, str], status: int = 200) -> Iterator[str]:
 @pytest.mark.parametrize(
     ("ahead_s", "verdict"), [(0, "ok"), (100, "warning"), (-100, "warning"), (3600, "problem"), (-3600, "problem")]
 )
-def test_a_clock_that_is_wrong(home: Home, monkeypatch: pytest.MonkeyPatch, ahead_s: int, verdict: str) -> None:
-    from ferryman.cli import remotechecks
-
+def test_a_clock_that_is_wrong(ahead_s: int, verdict: str) -> None:
     date = format_datetime(datetime.now(UTC) - timedelta(seconds=ahead_s), usegmt=True)
     with _hub_with({"date": date, "ferryman-version": "0.1.0"}) as url:
         found = {check.name: check for check in remotechecks._hub_itself(url, "0.1.0", None)}
@@ -156,8 +144,6 @@ def test_a_clock_that_is_wrong(home: Home, monkeypatch: pytest.MonkeyPatch, ahea
 
 
 def test_versions_that_differ() -> None:
-    from ferryman.cli import remotechecks
-
     with _hub_with({"ferryman-version": "9.9.1"}) as url:
         [hub] = remotechecks._hub_itself(url, "0.1.0", None)
     assert hub.verdict is Verdict.WARNING

@@ -106,7 +106,7 @@ def test_the_units_are_in_the_wheel_and_found_there(tmp_path: Path) -> None:
         archive.extractall(tmp_path / "installed")
         names = archive.namelist()
     assert {"ferryman/systemd/ferryd.service", "ferryman/systemd/ferryhub.service"} <= set(names)
-    show = "import ferryman, json; from ferryman.cli import systemd; print(json.dumps([ferryman.__file__, systemd.template()]))"
+    show = "import ferryman, json, ferryman.cli.systemd as s; print(json.dumps([ferryman.__file__, s.template()]))"
     env = {**os.environ, "PYTHONPATH": str(tmp_path / "installed")}
     done = subprocess.run([sys.executable, "-c", show], cwd="/", env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
