@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from ferryd.core import states
+from ferryman.cli.exits import BY_CODE, BY_REASON
 from ferrywire import digest
 from ferrywire.reasons import REASONS, Reason
 
@@ -53,13 +54,14 @@ def content_vector() -> str:
 
 def reasons() -> str:
     """The error table for people."""
-    head = ["| reason | code | tried again by itself | what to do |", "|---|---|---|---|"]
+    head = ["| reason | code | exit code | tried again by itself | what to do |", "|---|---|---|---|---|"]
     return "\n".join([*head, *(_reason(row) for row in REASONS.values())])
 
 
 def _reason(row: Reason) -> str:
     again = f"waits for {row.waits_for.replace('_', ' ')}" if row.waits_for else "yes" if row.retryable else "no"
-    return f"| `{row.name}` | `{row.code}` | {again} | {row.next_step} |"
+    exit_code = BY_REASON.get(row.name) or BY_CODE[row.code]
+    return f"| `{row.name}` | `{row.code}` | {exit_code:d} | {again} | {row.next_step} |"
 
 
 PARTS: dict[str, Callable[[], str]] = {
