@@ -19,14 +19,18 @@ if TYPE_CHECKING:
 app = new_app("List and show assets and their versions.")
 
 Asset = Annotated[str, typer.Argument(metavar="ASSET", help="Its id or alias.")]
-Limit = Annotated[int, typer.Option("--limit", "-n", min=1, help="At most so many, newest first.")]
+Limit = Annotated[int, typer.Option("--limit", "-n", metavar="N", min=1, help="At most so many, newest first.")]
 
 
 @app.command("list")
 def list_assets(
     context: typer.Context,
-    project: Annotated[str | None, typer.Option("--project", "-p", help="Of this project: id, alias or name.")] = None,
-    collection: Annotated[str | None, typer.Option("--collection", "-c", help="In this collection: id, alias.")] = None,
+    project: Annotated[
+        str | None, typer.Option("--project", "-p", metavar="PROJECT", help="Of this project: id, alias or name.")
+    ] = None,
+    collection: Annotated[
+        str | None, typer.Option("--collection", "-c", metavar="COLLECTION", help="In this collection: id, alias.")
+    ] = None,
     limit: Limit = 50,
 ) -> None:
     """List the assets you can see, newest first."""

@@ -6,13 +6,13 @@ import sys
 import time
 from typing import TYPE_CHECKING, Final, Self
 
-from rich.console import Console, Group
+from rich.console import Console, ConsoleDimensions, Group
 from rich.live import Live
 from rich.text import Text
 
 from ferryman.cli import describe, units
 from ferryman.cli.feed import Forecast
-from ferryman.cli.output import plain_letters
+from ferryman.cli.output import plain_letters, screen_size
 
 if TYPE_CHECKING:
     from ferryman.progress import TransferInfo
@@ -55,6 +55,7 @@ class Bars:
         if now_s - self._drawn_s < _DRAW_EVERY_S:
             return
         self._drawn_s = now_s
+        self._console.size = ConsoleDimensions(*screen_size(sys.__stderr__))  # type: ignore[arg-type] # it is a terminal
         columns = max(10, self._console.width - 1)
         lines: list[describe.Line] = []
         for info in self._latest.values():

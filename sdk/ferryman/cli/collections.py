@@ -27,8 +27,8 @@ def create(
     context: typer.Context,
     parent: Parent,
     name: Annotated[str, typer.Argument(metavar="NAME", help="Unique below its parent, without a /.")],
-    alias: Annotated[str | None, typer.Option("--alias", help="A unique short name.")] = None,
-    description: Annotated[str, typer.Option("--description", help="What it is for.")] = "",
+    alias: Annotated[str | None, typer.Option("--alias", metavar="ALIAS", help="A unique short name.")] = None,
+    description: Annotated[str, typer.Option("--description", metavar="TEXT", help="What it is for.")] = "",
 ) -> None:
     """Create a collection below another, or below a project's root."""
     session = session_of(context)
@@ -41,7 +41,7 @@ def create(
 def list_collections(
     context: typer.Context,
     parent: Parent,
-    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="At most so many, by name.")] = 100,
+    limit: Annotated[int, typer.Option("--limit", "-n", metavar="N", min=1, help="At most so many, by name.")] = 100,
 ) -> None:
     """List the collections directly below a parent."""
     session = session_of(context)

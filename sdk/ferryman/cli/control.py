@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 app = new_app("Watch and control transfers.")
 
-Ids = Annotated[list[str] | None, typer.Argument(metavar="TRANSFER…", help="Ids of transfers; see ferry ls.")]
+Ids = Annotated[list[str] | None, typer.Argument(metavar="TRANSFER", help="Ids of transfers; see ferry ls.")]
 All = Annotated[bool, typer.Option("--all", help="All transfers that this can be done to.")]
 
 

@@ -16,7 +16,7 @@ app = new_app("Download an asset.")
 def download(
     context: typer.Context,
     asset: Annotated[str, typer.Argument(metavar="ASSET", help="Its id or alias.")],
-    directory: Annotated[str, typer.Argument(metavar="[DEST]", help="Where to; made when missing.")] = ".",
+    directory: Annotated[str, typer.Argument(metavar="DEST", help="Where to; made when missing.")] = ".",
     content: Annotated[
         str | None, typer.Option("--content", metavar="VERSION", help="A certain version (ferry asset versions).")
     ] = None,
@@ -26,7 +26,7 @@ def download(
     include: Annotated[
         list[str] | None, typer.Option("--include", metavar="PATTERN", help="Only these paths; repeatable.")
     ] = None,
-    priority: Annotated[int, typer.Option("--priority", min=-100, max=100, help="Higher goes first.")] = 0,
+    priority: Annotated[int, typer.Option("--priority", metavar="N", min=-100, max=100, help="Higher goes first.")] = 0,
 ) -> None:
     """Download an asset's files, and wait until they are written and verified.
 

@@ -24,7 +24,9 @@ def lineage(
     direction: Annotated[
         str, typer.Option("--direction", metavar="origins|derived|both", help="Which way to look.")
     ] = "origins",
-    depth: Annotated[int, typer.Option("--depth", min=0, max=100, help="How many links away; 0: the hub's limit.")] = 0,
+    depth: Annotated[
+        int, typer.Option("--depth", metavar="N", min=0, max=100, help="How many links away; 0: the hub's limit.")
+    ] = 0,
 ) -> None:
     """Show the assets an asset is linked to, nearest first, indented by how many links away they are."""
     session = session_of(context)

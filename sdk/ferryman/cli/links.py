@@ -21,11 +21,11 @@ def create(
     context: typer.Context,
     asset: Asset,
     origin: Annotated[str, typer.Argument(metavar="ORIGIN", help="What it was made from: id or alias.")],
-    verb: Annotated[str, typer.Argument(metavar="[TYPE]", help="How.")] = "derived_from",
+    verb: Annotated[str, typer.Argument(metavar="TYPE", help="How.")] = "derived_from",
     mode: Annotated[
         str | None, typer.Option("--analysis-mode", metavar="MODE", help="non_destructive, altering, destructive, …")
     ] = None,
-    note: Annotated[str | None, typer.Option("--note", help="A remark.")] = None,
+    note: Annotated[str | None, typer.Option("--note", metavar="TEXT", help="A remark.")] = None,
     time: Annotated[str | None, typer.Option("--time", metavar="TIME", help="When, as 2026-03-01T12:00:00Z.")] = None,
     qualifiers: Annotated[
         list[str] | None, typer.Option("--qualifier", metavar="KEY=VALUE", help="More about it; repeatable.")
@@ -78,7 +78,7 @@ def _other(asset: dict[str, object] | None) -> str:
 @app.command()
 def delete(
     context: typer.Context,
-    links: Annotated[list[str], typer.Argument(metavar="LINK…", help="Ids; see ferry link list.")],
+    links: Annotated[list[str], typer.Argument(metavar="LINK", help="Ids; see ferry link list.")],
 ) -> None:
     """Delete links. The assets stay."""
     session = session_of(context)

@@ -32,13 +32,15 @@ def set_fields(
     context: typer.Context,
     asset: Asset,
     pairs: Annotated[
-        list[str] | None, typer.Argument(metavar="[KEY=VALUE…]", help="Numbers, true, null, lists as JSON; else text.")
+        list[str] | None, typer.Argument(metavar="KEY=VALUE", help="Numbers, true, null, lists as JSON; else text.")
     ] = None,
     file: Annotated[str | None, typer.Option("--meta-file", metavar="FILE", help="A JSON object.")] = None,
     remove: Annotated[list[str] | None, typer.Option("--remove", metavar="KEY", help="Drop a key.")] = None,
-    title: Annotated[str | None, typer.Option("--title", help="A new title.")] = None,
-    alias: Annotated[str | None, typer.Option("--alias", help="A new alias; empty for none.")] = None,
-    tags: Annotated[list[str] | None, typer.Option("--tag", help="These tags instead; repeatable.")] = None,
+    title: Annotated[str | None, typer.Option("--title", metavar="TITLE", help="A new title.")] = None,
+    alias: Annotated[str | None, typer.Option("--alias", metavar="ALIAS", help="A new alias; empty for none.")] = None,
+    tags: Annotated[
+        list[str] | None, typer.Option("--tag", metavar="TAG", help="These tags instead; repeatable.")
+    ] = None,
 ) -> None:
     """Change metadata: the keys given, and no others. Refused when somebody else changed the asset meanwhile."""
     session = session_of(context)

@@ -96,6 +96,12 @@ def width(stream: TextIO) -> int | None:
     return shutil.get_terminal_size().columns if stream.isatty() else None
 
 
+def screen_size(stream: TextIO) -> tuple[int, int]:
+    """Columns and rows of a terminal as they are now, whatever the environment says they once were."""
+    columns, rows = os.get_terminal_size(stream.fileno())
+    return columns or 80, rows or 24  # a terminal that nobody told its size says 0
+
+
 def plain_letters(stream: TextIO) -> bool:
     """Whether only ASCII can be shown there."""
     return "utf" not in (stream.encoding or "").lower()

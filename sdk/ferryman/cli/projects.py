@@ -22,8 +22,8 @@ app = new_app("Create, list and show projects.")
 def create(
     context: typer.Context,
     name: Annotated[str, typer.Argument(metavar="NAME", help="What people call it; need not be unique.")],
-    alias: Annotated[str | None, typer.Option("--alias", help="A unique short name.")] = None,
-    description: Annotated[str, typer.Option("--description", help="What it is about.")] = "",
+    alias: Annotated[str | None, typer.Option("--alias", metavar="ALIAS", help="A unique short name.")] = None,
+    description: Annotated[str, typer.Option("--description", metavar="TEXT", help="What it is about.")] = "",
 ) -> None:
     """Create a project; you become its owner."""
     session = session_of(context)
@@ -35,7 +35,9 @@ def create(
 @app.command("list")
 def list_projects(
     context: typer.Context,
-    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="At most so many, newest first.")] = 50,
+    limit: Annotated[
+        int, typer.Option("--limit", "-n", metavar="N", min=1, help="At most so many, newest first.")
+    ] = 50,
 ) -> None:
     """List the projects you can see, newest first."""
     session = session_of(context)

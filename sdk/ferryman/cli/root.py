@@ -113,6 +113,9 @@ def load(name: str) -> Any:
 def _with_common_options(command: Any, name: str) -> Any:
     command.rich_markup_mode = None
     children = getattr(command, "commands", None)
+    for param in command.params:
+        if param.param_type_name == "argument":
+            param.display_type_rich = lambda ctx: ""  # its name says what it is; a Python type does not
     if children is None:
         taken = {option for param in command.params for option in param.opts}
         command.params += [option for option in options_for(name) if not taken & set(option.opts)]
@@ -147,7 +150,7 @@ def run(arguments: list[str]) -> int:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal that knows no █ is no reason to fail
     if "_FERRY_COMPLETE" in os.environ:  # a shell asks what may come next
-        from typer.completion import completion_init
+        from typer._completion_classes import completion_init
 
         completion_init()
     settings = Settings(context=os.environ.get("FERRYMAN_CONTEXT", ""))

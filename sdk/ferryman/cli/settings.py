@@ -46,7 +46,10 @@ def _everywhere(
 
 def _waiting(
     timeout: Annotated[
-        float, typer.Option("--timeout", metavar="SECONDS", help="Stop waiting after so long; the transfer goes on.")
+        float,
+        typer.Option(
+            "--timeout", metavar="SECONDS", show_default=False, help="Stop waiting then; the transfer goes on."
+        ),
     ] = 0.0,
 ) -> None: ...
 

@@ -24,12 +24,16 @@ _TIMEOUT_S = 600.0
 def login(
     context: typer.Context,
     hub: Annotated[
-        str | None, typer.Argument(metavar="[HUB]", help="Its address, as https://hub.example.org [default: in use].")
+        str | None, typer.Argument(metavar="HUB", help="Its address, as https://hub.example.org [default: in use].")
     ] = None,
-    name: Annotated[str | None, typer.Option("--name", help="What to call this hub (ferry hub list).")] = None,
+    name: Annotated[
+        str | None, typer.Option("--name", metavar="NAME", help="What to call this hub (ferry hub list).")
+    ] = None,
     device: Annotated[bool, typer.Option("--device", help="Open no browser here: approve on any device.")] = False,
     with_token: Annotated[bool, typer.Option("--with-token", help="Read a token from standard input.")] = False,
-    scopes: Annotated[list[str] | None, typer.Option("--scope", help="read, write; repeatable.")] = None,
+    scopes: Annotated[
+        list[str] | None, typer.Option("--scope", metavar="SCOPE", help="read, write; repeatable.")
+    ] = None,
 ) -> None:
     """Sign in to a hub. Shows a code to approve in a browser, on this machine or any other.
 
@@ -118,7 +122,7 @@ def _open(address: str) -> None:
 @app.command()
 def logout(
     context: typer.Context,
-    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="The hub's name [default: in use].")] = None,
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="The hub's name [default: in use].")] = None,
 ) -> None:
     """Sign out: the hub revokes the token, the daemon forgets it. Transfers wait until you sign in again."""
     session = session_of(context)

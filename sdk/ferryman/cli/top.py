@@ -14,7 +14,7 @@ import typer
 from ferryman.cli import describe, events, units
 from ferryman.cli.faults import Problem
 from ferryman.cli.feed import Feed, Forecast
-from ferryman.cli.output import Output, live, plain_letters
+from ferryman.cli.output import Output, live, plain_letters, screen_size
 from ferryman.cli.session import new_app, session_of
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def _stream(out: Output, client: Client) -> NoReturn:
 
 
 def _screen(client: Client) -> None:
-    from rich.console import Console, Group
+    from rich.console import Console, ConsoleDimensions, Group
     from rich.live import Live
 
     from ferryman.cli.bars import text
@@ -68,10 +68,12 @@ def _screen(client: Client) -> None:
                 transfers[info.transfer_id] = info
             now_s = time.monotonic()
             if now_s - drawn_s >= _DRAW_EVERY_S:
-                drawn_s, (columns, rows) = now_s, console.size
+                drawn_s, console.size = now_s, ConsoleDimensions(*screen_size(sys.stdin))
                 left = {one.transfer_id: forecast.left_s(one, now_s) for one in transfers.values()}
-                size = {"columns": columns, "rows": rows}
-                shown = page(transfers.values(), left, **size, now=units.utc_now(), ascii_only=ascii_only)
+                columns, rows = console.size
+                shown = page(
+                    transfers.values(), left, columns=columns, rows=rows, now=units.utc_now(), ascii_only=ascii_only
+                )
                 screen.update(Group(*map(text, shown)), refresh=True)
 
 

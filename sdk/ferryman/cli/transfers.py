@@ -31,7 +31,9 @@ def list_transfers(
         list[str] | None,
         typer.Option("--state", metavar="STATE", help="queued, running, paused, succeeded, failed or cancelled."),
     ] = None,
-    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="At most so many, newest first.")] = 20,
+    limit: Annotated[
+        int, typer.Option("--limit", "-n", metavar="N", min=1, help="At most so many, newest first.")
+    ] = 20,
 ) -> None:
     """List transfers, newest first: how far they are and what they wait for."""
     session = session_of(context)
@@ -90,12 +92,14 @@ def _painted(line: str) -> str:
 def limit(
     context: typer.Context,
     bandwidth: Annotated[
-        str | None, typer.Argument(metavar="[RATE]", help="20M, 1.5G, 800k (a second, binary), or off.")
+        str | None, typer.Argument(metavar="RATE", help="20M, 1.5G, 800k (a second, binary), or off.")
     ] = None,
     running: Annotated[
-        int | None, typer.Option("--transfers", min=1, max=64, help="How many transfers run at once.")
+        int | None, typer.Option("--transfers", metavar="N", min=1, max=64, help="How many transfers run at once.")
     ] = None,
-    parts: Annotated[int | None, typer.Option("--parts", min=1, max=64, help="How many parts move at once.")] = None,
+    parts: Annotated[
+        int | None, typer.Option("--parts", metavar="N", min=1, max=64, help="How many parts move at once.")
+    ] = None,
 ) -> None:
     """Show the limits that all transfers share, or set them: at once, and remembered."""
     session = session_of(context)

@@ -26,7 +26,7 @@ _EXISTING = ("fail", "version", "skip")
 
 
 def _option(*names: str, help: str, metavar: str | None = None) -> Any:  # noqa: A002 - typer's word
-    return typer.Option(*names, help=help, metavar=metavar)
+    return typer.Option(*names, help=help, metavar=metavar or names[0].strip("-").upper())
 
 
 @dataclass
@@ -45,7 +45,7 @@ class _Wish:
 @app.command()
 def upload(
     context: typer.Context,
-    paths: Annotated[list[str], typer.Argument(metavar="PATH…", help="Files, directories, quoted globs.")],
+    paths: Annotated[list[str], typer.Argument(metavar="PATH", help="Files, directories, quoted globs.")],
     title: Annotated[
         str | None, _option("--title", "-t", help="What people call it [default: the path's name].")
     ] = None,
@@ -72,8 +72,10 @@ def upload(
     ] = None,
     exclude: Annotated[list[str] | None, _option("--exclude", metavar="PATTERN", help="All but these.")] = None,
     dry_run: Annotated[bool, _option("--dry-run", help="Show what would be sent, and send nothing.")] = False,
-    priority: Annotated[int, typer.Option("--priority", min=-100, max=100, help="Higher goes first.")] = 0,
-    chunk_size_mb: Annotated[int | None, typer.Option("--chunk-size-mb", min=1, max=5_120, help="MiB a part.")] = None,
+    priority: Annotated[int, typer.Option("--priority", metavar="N", min=-100, max=100, help="Higher goes first.")] = 0,
+    chunk_size_mb: Annotated[
+        int | None, typer.Option("--chunk-size-mb", metavar="MIB", min=1, max=5_120, help="Size of a part.")
+    ] = None,
 ) -> None:
     """Upload files and directories as one asset, and wait until it is stored and verified.
 

@@ -23,7 +23,7 @@ def test_help_imports_no_command_and_nothing_heavy() -> None:
     assert not [name for name in imported if name in HEAVY]
 
 
-@pytest.mark.parametrize("name", [name for name in root.COMMANDS if name not in ("service", "doctor")])
+@pytest.mark.parametrize("name", root.COMMANDS)
 def test_every_command_has_the_common_options_and_a_help(name: str) -> None:
     command = root.load(name)
     leaves = list(getattr(command, "commands", {}).values()) or [command]
