@@ -9,13 +9,17 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection
+from sqlalchemy import Connection, insert, inspect
+from sqlalchemy.exc import OperationalError
 
-from ferryhub.catalogue import schema
+from ferryhub.catalogue import schema, tokens
+from ferryhub.catalogue import tables as t
 from ferryhub.catalogue.database import Database, sqlite_url
 from ferryhub.catalogue.settings import PAGE_SECRET, URL_SECRET
 from ferryhub.catalogue.tables import metadata
@@ -33,7 +37,10 @@ def _ddl(path: Path) -> dict[str, list[str]]:
 def _pieces(sql: str) -> list[str]:
     head, _, body = " ".join(sql.split()).partition("(")
     # A table that a revision copied has its name in quotes.
-    return [head.replace('"', ""), *sorted(piece.strip() for piece in re.split(r",(?![^(]*\))", body.rpartition(")")[0]))]
+    return [
+        head.replace('"', ""),
+        *sorted(piece.strip() for piece in re.split(r",(?![^(]*\))", body.rpartition(")")[0])),
+    ]
 
 
 def _migrate(conn: Connection) -> None:
@@ -68,6 +75,62 @@ def test_head_is_the_newest_revision() -> None:
     assert ScriptDirectory.from_config(config).get_heads() == [schema.HEAD]
 
 
+def _first_version(conn: Connection) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(schema.MIGRATIONS))
+    config.attributes["connection"] = conn
+    command.upgrade(config, "0001")
+
+
+async def test_catalogue_of_the_first_version_keeps_its_data(tmp_path: Path) -> None:
+    database = Database(sqlite_url(tmp_path / "c.db"))
+    secrets = {name: "fat_" + name * 43 for name in "abc"}
+
+    def fill(conn: Connection) -> None:
+        _first_version(conn)
+        person = {"id": "usr_1", "kind": "user", "email": "a@x.org", "display_name": "", "disabled": False}
+        conn.execute(insert(t.principals), {**person, "created_at": 1})
+        for number, (name, secret) in enumerate(secrets.items()):
+            words = "id, principal_id, sha256, scopes, expires_at, revoked_at, created_at"
+            row = (
+                f"tok_{name}",
+                "usr_1",
+                tokens.digest(secret),
+                "read write",
+                None,
+                7 if name == "c" else None,
+                number,
+            )
+            conn.exec_driver_sql(f"INSERT INTO tokens ({words}) VALUES (?, ?, ?, ?, ?, ?, ?)", row)
+
+    await database.write(fill)
+    assert await database.read(schema.secrets_if_current) is None
+    await database.write(schema.bring_up)
+    for name in "ab":
+        actor = await database.read(tokens.authenticate, tokens.digest(secrets[name]))
+        assert (actor.email, actor.scopes) == ("a@x.org", {"read", "write"})
+    with fails("TOKEN_INVALID"):
+        await database.read(tokens.authenticate, tokens.digest(secrets["c"]))
+    assert [row.id for row in await database.read(tokens.listing)] == ["tok_a", "tok_b", "tok_c"]
+    assert await database.read(lambda conn: conn.exec_driver_sql("PRAGMA foreign_key_check").all()) == []
+    await database.close()
+
+
+async def test_upgrade_that_fails_leaves_the_old_version(tmp_path: Path) -> None:
+    path = tmp_path / "c.db"
+    await _make(path, _first_version)
+    with sqlite3.connect(path) as conn:
+        conn.execute("CREATE TABLE attempts (in_the_way INTEGER)")
+    conn.close()
+    with pytest.raises(OperationalError):
+        await _make(path, schema.bring_up)
+    database = Database(sqlite_url(path))
+    assert await database.read(schema.revision) == "0001"
+    tables = await database.read(lambda conn: set(inspect(conn).get_table_names()))
+    assert not {"passwords", "sign_ins", "refresh_tokens"} & tables
+    await database.close()
+
+
 async def test_second_start_changes_nothing(tmp_path: Path) -> None:
     database = Database(sqlite_url(tmp_path / "c.db"))
     assert await database.read(schema.secrets_if_current) is None
@@ -96,7 +159,7 @@ async def test_catalogue_of_a_newer_hub_is_refused(tmp_path: Path) -> None:
         await _make(path, schema.bring_up)
 
 
-def test_start_without_a_migration_does_not_import_alembic(tmp_path: Path) -> None:
+def test_start_imports_neither_alembic_nor_what_serving_needs(tmp_path: Path) -> None:
     script = (
         "import asyncio, sys, pathlib\n"
         "from ferryhub.app import create_hub\n"
@@ -105,7 +168,8 @@ def test_start_without_a_migration_does_not_import_alembic(tmp_path: Path) -> No
         f"    hub = create_hub(HubSettings(state_dir=pathlib.Path({str(tmp_path / 'hub')!r})))\n"
         "    await hub.start(); await hub.close()\n"
         "asyncio.run(main())\n"
-        "print(sorted({'alembic', 'uvicorn', 'httpx', 'starlette'} & set(sys.modules)))\n"
+        "serving = {'uvicorn', 'starlette', 'authlib', 'jinja2', 'pwdlib', 'argon2', 'ferryhub.auth', 'ferryhub.web'}\n"
+        "print(sorted(({'alembic', 'httpx'} | serving) & set(sys.modules)))\n"
     )
     for _ in range(2):
         done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
