@@ -7,7 +7,7 @@ import re
 import httpx
 import pytest
 
-from tests.integration.hub_auth.conftest import PASSWORD, Tokens, change, identity
+from tests.integration.hub_auth.conftest import PASSWORD, change, identity
 from tests.support.hubs import HubServer
 from tests.support.signin import Browser, Device, approve
 
@@ -31,7 +31,7 @@ def test_whole_flow(hub: HubServer, device: Device, client: httpx.Client) -> Non
     approve(hub.url, device.user_code, "ann@x.org", PASSWORD)
     given = device.poll()
     assert (given.status_code, given.headers["cache-control"]) == (200, "no-store")
-    tokens: Tokens = given.json()
+    tokens = given.json()
     assert re.fullmatch(r"fat_[\w-]{43}", tokens["access_token"])
     assert re.fullmatch(r"frt_[\w-]{43}", tokens["refresh_token"])
     assert (tokens["token_type"], tokens["expires_in"], tokens["scope"]) == ("Bearer", 3600, "read write")

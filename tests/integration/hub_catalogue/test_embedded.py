@@ -16,7 +16,9 @@ from ferryhub.catalogue import projects
 from ferryhub.config import HubSettings
 
 
-async def call(hub: Hub, method: str, request: bytes, principal: str | None = "usr_me") -> tuple[int, bytes]:
+async def call(
+    hub: Hub, method: str, request: bytes, principal: str | None = "usr_me", *, path: str = ""
+) -> tuple[int, bytes]:
     """One call as the daemon makes it: a hand-made scope, the body in one piece, then silence."""
     sent: list[Any] = []
     bodies = iter([{"type": "http.request", "body": request, "more_body": False}])
@@ -32,7 +34,7 @@ async def call(hub: Hub, method: str, request: bytes, principal: str | None = "u
     scope = {
         "type": "http",
         "method": "POST",
-        "path": f"/ferryapi.hub.v1.{method}",
+        "path": path or f"/ferryapi.hub.v1.{method}",
         "root_path": "",
         "query_string": b"",
         "headers": [(b"content-type", b"application/proto")],
@@ -47,6 +49,12 @@ async def test_vouched_principal_needs_no_token(embedded: Hub) -> None:
     assert (status, identity.email, list(identity.scopes)) == (200, "me@here", ["read", "write", "admin"])
     assert (await call(embedded, "AccessService/GetIdentity", b"", principal=None))[0] == 401
     assert (await call(embedded, "AccessService/GetIdentity", b"", principal="usr_other"))[0] == 401
+
+
+@pytest.mark.parametrize("path", ["/device", "/device.css", "/oauth/token", "/oauth/device_authorization"])
+async def test_no_sign_in_where_the_user_is_signed_in(embedded: Hub, path: str) -> None:
+    for principal in ("usr_me", None):
+        assert (await call(embedded, "", b"", principal, path=path))[0] == 404
 
 
 async def test_callers_do_not_mix(embedded: Hub) -> None:

@@ -36,11 +36,9 @@ def _ddl(path: Path) -> dict[str, list[str]]:
 
 def _pieces(sql: str) -> list[str]:
     head, _, body = " ".join(sql.split()).partition("(")
+    pieces = re.split(r",(?![^(]*\))", body.rpartition(")")[0])
     # A table that a revision copied has its name in quotes.
-    return [
-        head.replace('"', ""),
-        *sorted(piece.strip() for piece in re.split(r",(?![^(]*\))", body.rpartition(")")[0])),
-    ]
+    return [head.replace('"', ""), *sorted(piece.strip() for piece in pieces)]
 
 
 def _migrate(conn: Connection) -> None:
@@ -108,7 +106,7 @@ async def test_catalogue_of_the_first_version_keeps_its_data(tmp_path: Path) -> 
     await database.write(schema.bring_up)
     for name in "ab":
         actor = await database.read(tokens.authenticate, tokens.digest(secrets[name]))
-        assert (actor.email, actor.scopes) == ("a@x.org", {"read", "write"})
+        assert (actor.email, actor.scopes) == ("a@x.org", frozenset({"read", "write"}))
     with fails("TOKEN_INVALID"):
         await database.read(tokens.authenticate, tokens.digest(secrets["c"]))
     assert [row.id for row in await database.read(tokens.listing)] == ["tok_a", "tok_b", "tok_c"]

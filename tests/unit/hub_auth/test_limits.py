@@ -33,10 +33,14 @@ async def test_given_back_forgotten_and_over(catalogue: Catalogue) -> None:
     for _ in range(9):
         assert await catalogue.do(limits.take, [(THREE, "a")]) is None
         await catalogue.do(limits.give_back, [(THREE, "a")])
-    for restart in (
-        lambda: catalogue.do(limits.forget, [(THREE, "a")]),
-        lambda: catalogue.do(lambda conn: conn.execute(attempts.update().values(ends_at=1)) and None),
-    ):
+
+    async def end_window() -> None:
+        await catalogue.do(lambda conn: conn.execute(attempts.update().values(ends_at=1)) and None)
+
+    async def forget() -> None:
+        await catalogue.do(limits.forget, [(THREE, "a")])
+
+    for restart in (forget, end_window):
         for _ in range(3):
             assert await catalogue.do(limits.take, [(THREE, "a")]) is None
         assert await catalogue.do(limits.take, [(THREE, "a")]) is not None

@@ -54,9 +54,8 @@ async def test_nothing_secret_is_logged_or_kept(
     given = await client.signed_in(ann)
     more = (await client.refresh(given["refresh_token"])).body
     await client.ask(oauth.revoke, token=more["refresh_token"])
-    kept = ""
-    for table in (t.tokens, device_codes, refresh_tokens, sign_ins):
-        kept += await catalogue.do(lambda conn, table=table: str(conn.execute(table.select()).all()))
+    tables = (t.tokens, device_codes, refresh_tokens, sign_ins)
+    kept = await catalogue.do(lambda conn: str([conn.execute(table.select()).all() for table in tables]))
     secrets = [given[name] for name in ("device_code", "user_code", "access_token", "refresh_token")]
     for secret in [*secrets, more["access_token"], more["refresh_token"]]:
         assert secret not in caplog.text + kept
