@@ -46,9 +46,10 @@ def serves(environ: Mapping[str, str] = os.environ) -> bool:
         return False
     try:
         text = unit_path(environ).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError):
+    except (OSError, UnicodeDecodeError, RuntimeError):  # RuntimeError: a user without a home
         return False
-    lines = [line for line in text.splitlines() if line.startswith("Environment=")]
+    starts = tuple(f'Environment="{name}=' for name in PLACES)
+    lines = [line for line in text.splitlines() if line.startswith(starts)]
     return sorted(lines) == sorted(environment_lines(environ))
 
 

@@ -131,6 +131,20 @@ def test_a_service_that_hangs_does_not_hang_the_caller(systemctl: Path, runtime:
         assert [int(client.auth_status().user_id)] == _started(runtime)
 
 
+def test_other_lines_of_a_persons_own_change_nothing(systemctl: Path) -> None:
+    _install(lines=['Environment="SSL_CERT_FILE=/etc/ca.pem"', *unit.environment_lines()])
+    assert unit.serves()
+
+
+def test_a_user_without_a_home_has_no_unit(monkeypatch: pytest.MonkeyPatch) -> None:
+    def homeless() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
+    monkeypatch.setattr(Path, "home", homeless)
+    assert not unit.serves()
+
+
 def test_lines_survive_systemds_quoting() -> None:
     lines = unit.environment_lines({"FERRYMAN_STATE_DIR": '/a "b"/100%', "XDG_STATE_HOME": "", "HOME": "/root"})
     assert lines == ['Environment="FERRYMAN_STATE_DIR=/a \\"b\\"/100%%"']
