@@ -47,7 +47,7 @@ def test_a_fresh_machine_is_well(home: Home) -> None:
     assert {"problem", "warning"}.isdisjoint(check["verdict"] for check in found.values())
     assert set(found) == {
         *("state directory", "runtime directory", "config directory", "socket", "space", "clock", "service"),
-        *("proxy", "variables", "sdk", "daemon", "sign-in", "hub calls"),
+        *("proxy", "variables", "sdk", "daemon", "hubs", "sign-in", "hub calls"),
     }
     with Client(auto_start=False) as client:
         info = client.daemon.info()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 from collections.abc import Iterator
 from importlib.metadata import version
@@ -15,7 +16,7 @@ from ferryman.errors import DaemonError
 
 if TYPE_CHECKING:
     from ferryman.client import Client
-    from ferryman.types import DaemonInfo
+    from ferryman.types import Context, DaemonInfo
 
 EMBEDDED: Final = "embedded"
 #: A difference between the clocks from which tokens and signed URLs begin to fail.
@@ -34,9 +35,11 @@ def of_daemon_and_hub(client: Client) -> Iterator[Check]:
         yield Check("daemon", Verdict.PROBLEM, error.message, next_step(error), _details(error))
         return
     yield _daemon(info, mine, was_running=was_running)
+    known = _known(client)
+    yield from _hubs(known)
     signed_in = _signed_in(client)
     yield signed_in
-    hub = signed_in.details.get("hub") or info.hub
+    hub = signed_in.details.get("hub") or _in_use(known) or info.hub
     reached = _through_the_daemon(client) if signed_in.verdict is Verdict.OK else None
     if reached is not None:
         yield reached
@@ -74,6 +77,26 @@ def _daemon(info: DaemonInfo, mine: str, *, was_running: bool) -> Check:
     return Check("daemon", Verdict.OK, message, "", details)
 
 
+def _known(client: Client) -> list[Context]:
+    try:
+        return client.contexts.list()
+    except DaemonError:  # of an older daemon, which the version tells
+        return []
+
+
+def _in_use(known: list[Context]) -> str:
+    named = os.environ.get("FERRYMAN_CONTEXT", "")
+    return next((one.hub for one in known if (one.name == named if named else one.current)), "")
+
+
+def _hubs(known: list[Context]) -> Iterator[Check]:
+    """All that the daemon knows; a person who wonders where a file went looks at this first."""
+    if known:
+        names = [f"{one.name}{' (in use)' if one.current else ''}" for one in known]
+        rows = [{"name": one.name, "hub": one.hub, "in_use": one.current, "signed_in": one.signed_in} for one in known]
+        yield Check("hubs", Verdict.OK, ", ".join(names), "", {"contexts": rows})
+
+
 def _signed_in(client: Client) -> Check:
     try:
         status = client.auth_status()
@@ -84,9 +107,9 @@ def _signed_in(client: Client) -> Check:
         "user_id": status.user_id,
         "hub": status.hub,
         "expires_at": status.expires_at,
-        "context": getattr(status, "context", ""),
-        "scopes": getattr(status, "scopes", []),
-        "storage": getattr(status, "storage", ""),
+        "context": status.context,
+        "scopes": status.scopes,
+        "storage": status.storage,
     }
     until = f", until {units.moment(status.expires_at)}" if status.expires_at else ""
     return Check("sign-in", Verdict.OK, f"{status.user_email} at {status.hub}{until}", "", details)
