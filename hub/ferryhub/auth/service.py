@@ -5,6 +5,7 @@ Every method is a few transactions and at most one password check between them.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +22,8 @@ from ferryhub.catalogue.database import Database
 from ferrywire.reasons import FerryError
 
 _BROWSER_PREFIX = "fbr_"
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +89,7 @@ class Accounts:
         known = await self._database.read(_account, account)
         right, better = await self._passwords.check(password, known.argon2 if known else None)
         if known is None or not right:
+            _log.info("browser_sign_in_refused address=%s", address)
             return None
         secret = tokens.new_secret(_BROWSER_PREFIX)
         expires_at = now_us() + int(self.options.browser_ttl_s * SECOND_US)
@@ -128,7 +132,9 @@ class Accounts:
         """Approve or deny the device that shows this code; False when none waits. Error: `RATE_LIMITED`."""
         if await self.find_device(person, user_code, address) is None:
             return False
-        return await self._database.write(devices.decide, user_code, person.principal_id, approve=approve)
+        decided = await self._database.write(devices.decide, user_code, person.principal_id, approve=approve)
+        _log.info("device_answered principal_id=%s approved=%s address=%s", person.principal_id, approve, address)
+        return decided
 
     async def _take(self, subjects: list[Subject]) -> None:
         wait_s = await self._database.write(limits.take, subjects)

@@ -6,6 +6,7 @@ pair that never arrived dies then. Any other reuse means that two hold the token
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -20,6 +21,8 @@ from ferrywire.ids import new_id
 
 REFRESH_PREFIX: Final = "frt_"
 
+_log = logging.getLogger(__name__)
+
 _r, _s = refresh_tokens.c, sign_ins.c
 _BEGIN = insert(sign_ins)
 _BY_ID = select(sign_ins).where(_s.id == bindparam("key"))
@@ -29,6 +32,8 @@ _BY_SECRET = (
     .join_from(refresh_tokens, sign_ins)
     .join(t.principals)
     .where(_r.sha256 == bindparam("sha256"))
+    # Two replicas must not exchange one token at once; SQLite has one writer anyway.
+    .with_for_update(of=refresh_tokens)
 )
 _INSERT = insert(refresh_tokens)
 _USED = (
@@ -92,6 +97,7 @@ def present(conn: Connection, secret: str, *, grace_s: float) -> Row[Any] | None
     if row is None or row.sign_in_revoked_at is not None or row.disabled:
         return None
     if row.replaced_at is not None or not _usable(conn, row, grace_s):
+        _log.warning("refresh_token_reused sign_in_id=%s principal_id=%s", row.sign_in_id, row.principal_id)
         end(conn, row.sign_in_id)
         return None
     return row if row.expires_at > now_us() else None
