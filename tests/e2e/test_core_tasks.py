@@ -96,8 +96,9 @@ class Newcomer:
     def leave(self) -> None:
         """End what still runs."""
         for process in self.running:
-            process.kill()
-            process.communicate()
+            if process.poll() is None:
+                process.kill()
+                process.communicate()
 
 
 @pytest.fixture(scope="module")
@@ -208,7 +209,7 @@ def test_six_tasks_one_command_each(newcomer: Newcomer, hub: str) -> None:
     [ended] = [one for one in _transfers(newcomer) if one["kind"] == "upload"]
     assert ended["state"] == "succeeded"
     assert ended["transfer_id"] == moving["transfer_id"]
-    assert ended["resent_bytes"] < FOLDER_BYTES, "it began from nothing"
+    assert ended["resent_bytes"] <= FOLDER_BYTES - before, "what was stored is not sent again"
 
     # Download.
     newcomer.type(DOWNLOAD.replace("ASSET", ended["asset_id"]))
