@@ -18,6 +18,7 @@ from ferryhub.config import DEFAULT_LISTEN, HubSettings, default_state_dir
 from ferrywire.reasons import FerryError
 
 _DAY_US: Final = 24 * 3600 * 1_000_000
+_MAX_DAYS: Final = 36_500
 _DEFAULT_SCOPES: Final = ("read", "write")
 _ALL_SCOPES: Final = ("read", "write", "admin")
 
@@ -90,8 +91,8 @@ def _serve(args: argparse.Namespace) -> int:
 def _create_token(args: argparse.Namespace) -> int:
     from ferryhub.catalogue import principals, tokens
 
-    if args.expires_days is not None and not args.expires_days > 0:
-        raise RuntimeError(f"--expires-days {args.expires_days:g}: must be more than 0")
+    if args.expires_days is not None and not 0 < args.expires_days <= _MAX_DAYS:
+        raise RuntimeError(f"--expires-days {args.expires_days:g}: must be more than 0 and at most {_MAX_DAYS}")
     expires_at = None if args.expires_days is None else time.time_ns() // 1000 + int(args.expires_days * _DAY_US)
 
     def create(conn: Any) -> str:

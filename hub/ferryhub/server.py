@@ -96,7 +96,10 @@ def unix_socket(path: Path) -> Iterator[socket.socket]:
     """A listening Unix socket that only this user can open; a dead one left by a crash is replaced, a live one not."""
     _remove_dead(path)
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
-        listener.bind(str(path))  # the umask makes it 0600
+        try:
+            listener.bind(str(path))  # the umask makes it 0600
+        except OSError as error:
+            raise RuntimeError(f"cannot listen on {path}: {error.strerror or error}") from error
         path.chmod(stat.S_IRUSR | stat.S_IWUSR)
         listener.listen(_BACKLOG)
         try:

@@ -20,7 +20,7 @@ import grpc.aio
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.message_factory import GetMessageClass
 
-from ferrywire.reasons import CODE_NUMBERS, FerryError
+from ferrywire.reasons import FerryError
 from ferrywire.status import TRAILER, to_status
 
 log = logging.getLogger(__name__)
@@ -111,8 +111,9 @@ def guard_stream(behaviour: Callable[[Any], AsyncIterator[Any]], activity: Activ
 
 async def _abort(context: grpc.aio.ServicerContext[Any, Any], error: Exception) -> None:
     known = error if isinstance(error, FerryError) else _unexpected(error)
-    trailer = (TRAILER, to_status(known).SerializeToString())
-    await context.abort(_CODES[CODE_NUMBERS[known.code]], known.message, trailing_metadata=(trailer,))
+    status = to_status(known)
+    trailer = (TRAILER, status.SerializeToString())
+    await context.abort(_CODES[status.code], status.message, trailing_metadata=(trailer,))
 
 
 def _unexpected(error: Exception) -> FerryError:
