@@ -162,7 +162,7 @@ class _Daemon:
             remote = HttpTransport(config.hub, config.token)
             stack.push_async_callback(remote.close)
             return remote, remote.address
-        settings = EmbeddedSettings(config.state_dir / "hub", config.file_lane, config.session_ttl_s)
+        settings = EmbeddedSettings(config.state_dir / "hub", config.session_ttl_s)
         hub = EmbeddedHub(settings, identity)
         stack.push_async_callback(hub.close)
         self._beside.append(hub.load)
@@ -175,7 +175,7 @@ class _Daemon:
         lanes = ByteLanes()
         stack.callback(lanes.close)
         # Outermost first: a repeated call is logged each time it is tried.
-        client = HubClient(transport, address, accept_files=config.embedded and config.file_lane)
+        client = HubClient(transport, address, accept_files=config.embedded)
         hub = RetryingHub(LoggedHub(client, clock), clock)
         limits = Limits(
             bandwidth_bps=config.bandwidth_bps,

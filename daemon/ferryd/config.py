@@ -42,8 +42,6 @@ class Config:
     parts_in_flight: int = 8
     #: `bandwidth_bps`: bytes per second, both ways together, until set at run time. Default 0, unlimited.
     bandwidth_bps: int = 0
-    #: `file_lane`: copy files straight into the embedded hub's store. Default true.
-    file_lane: bool = True
     #: `session_ttl_s`: how long the embedded hub keeps an upload nobody continues. Default 7 days.
     session_ttl_s: float = 7 * 86_400.0
     #: `log_level`: debug, info, warning or error. Default info.
@@ -62,7 +60,6 @@ _CHECKS: dict[str, tuple[type | tuple[type, ...], Callable[[Any], bool], str]] =
     "running_transfers": (int, lambda v: 1 <= v <= 64, "a whole number from 1 to 64"),
     "parts_in_flight": (int, lambda v: 1 <= v <= 64, "a whole number from 1 to 64"),
     "bandwidth_bps": (int, lambda v: v == 0 or v >= 1024, "bytes per second, at least 1024, or 0 for unlimited"),
-    "file_lane": (bool, lambda v: True, "true or false"),
     "session_ttl_s": ((int, float), lambda v: v > 0, "a number of seconds"),
     "log_level": (str, lambda v: v in ("debug", "info", "warning", "error"), "debug, info, warning or error"),
 }
