@@ -155,9 +155,9 @@ def abort(conn: Connection, actor: Actor, session_id: str) -> None:
 
 
 def abort_expired(conn: Connection, session_id: str, now_us: int) -> bool:
-    """Close a session that nobody has used for too long. Returns whether it is settled now."""
+    """Close a session that nobody has used for too long. False when it was used meanwhile and is still of use."""
     session = conn.execute(_BY_ID, {"session": session_id}).first()
-    if session is None or session.state != "open":
+    if session is None:
         return True
     if session.expires_at >= now_us:
         return False

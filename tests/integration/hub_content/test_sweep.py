@@ -85,3 +85,14 @@ async def test_blobs_of_a_commit_cut_short_are_left_to_their_session(rig: Rig, a
     made = await alice.commit(session, [DATA])
     rig.clock.ahead_s = 0
     assert await alice.download(made.asset_id) == {"f": DATA}
+
+
+async def test_a_commit_at_the_last_moment_can_be_repeated_after_a_sweep(rig: Rig, alice: Person) -> None:
+    data = content(PART)
+    session = (await alice.create([file_of("f", data)])).session_id
+    await alice.send(session, {0: data})
+    rig.clock.ahead_s += 7 * 24 * 3600 - 60
+    made = await alice.commit(session, [data])
+    rig.clock.ahead_s += 3600
+    await rig.blobs.sweeper.sweep_once()
+    assert await alice.commit(session, [data]) == made
