@@ -15,6 +15,7 @@ from typing import Any, Final
 from ferrywire.reasons import FerryError
 
 MAX_NAME: Final = 255
+MAX_PATH: Final = 4096
 MAX_TITLE: Final = 500
 MAX_TEXT: Final = 10_000
 MAX_ALIAS: Final = 255

@@ -73,8 +73,8 @@ class ContentService(Protocol):
         """
         Tells the hub that parts were written to their file locations and are durable; the hub checks and records them. Parts
         that went to a URL are recorded by the store itself. Errors: `NOT_FOUND` / `SESSION_NOT_FOUND`,
-        `FAILED_PRECONDITION` / `SESSION_COMMITTED`, `ABORTED` / `CHUNK_CORRUPT`, `INVALID_ARGUMENT` / `INVALID_ARGUMENT` where the hub gives out no
-        file locations.
+        `FAILED_PRECONDITION` / `SESSION_COMMITTED`, `ABORTED` / `CHUNK_CORRUPT`, `INVALID_ARGUMENT` / `INVALID_ARGUMENT`
+        where the hub gives out no file locations.
         """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
@@ -376,8 +376,8 @@ class ContentServiceClient(ConnectClient):
         """
         Tells the hub that parts were written to their file locations and are durable; the hub checks and records them. Parts
         that went to a URL are recorded by the store itself. Errors: `NOT_FOUND` / `SESSION_NOT_FOUND`,
-        `FAILED_PRECONDITION` / `SESSION_COMMITTED`, `ABORTED` / `CHUNK_CORRUPT`, `INVALID_ARGUMENT` / `INVALID_ARGUMENT` where the hub gives out no
-        file locations.
+        `FAILED_PRECONDITION` / `SESSION_COMMITTED`, `ABORTED` / `CHUNK_CORRUPT`, `INVALID_ARGUMENT` / `INVALID_ARGUMENT`
+        where the hub gives out no file locations.
         """
         return await self.execute_unary(
             request=request,
@@ -575,8 +575,8 @@ class ContentServiceSync(Protocol):
         """
         Tells the hub that parts were written to their file locations and are durable; the hub checks and records them. Parts
         that went to a URL are recorded by the store itself. Errors: `NOT_FOUND` / `SESSION_NOT_FOUND`,
-        `FAILED_PRECONDITION` / `SESSION_COMMITTED`, `ABORTED` / `CHUNK_CORRUPT`, `INVALID_ARGUMENT` / `INVALID_ARGUMENT` where the hub gives out no
-        file locations.
+        `FAILED_PRECONDITION` / `SESSION_COMMITTED`, `ABORTED` / `CHUNK_CORRUPT`, `INVALID_ARGUMENT` / `INVALID_ARGUMENT`
+        where the hub gives out no file locations.
         """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
@@ -876,8 +876,8 @@ class ContentServiceClientSync(ConnectClientSync):
         """
         Tells the hub that parts were written to their file locations and are durable; the hub checks and records them. Parts
         that went to a URL are recorded by the store itself. Errors: `NOT_FOUND` / `SESSION_NOT_FOUND`,
-        `FAILED_PRECONDITION` / `SESSION_COMMITTED`, `ABORTED` / `CHUNK_CORRUPT`, `INVALID_ARGUMENT` / `INVALID_ARGUMENT` where the hub gives out no
-        file locations.
+        `FAILED_PRECONDITION` / `SESSION_COMMITTED`, `ABORTED` / `CHUNK_CORRUPT`, `INVALID_ARGUMENT` / `INVALID_ARGUMENT`
+        where the hub gives out no file locations.
         """
         return self.execute_unary(
             request=request,
