@@ -67,7 +67,7 @@ def ensure(endpoint: Endpoint, *, meanwhile: Callable[[], object] = lambda: None
         while not address.answers(path):
             if not _try_lock(lock):
                 _check(deadline, f"another process holds {paths.SPAWN_LOCK_NAME} beside {path}, and no daemon came")
-                time.sleep(pause_s * random.uniform(0.5, 1.0))  # noqa: S311 - a crowd must not poll in step
+                time.sleep(pause_s * random.uniform(0.5, 1.0))  # a crowd must not poll in step
                 pause_s = min(1.5 * pause_s, _POLL_MAX_S)
             elif not address.answers(path):  # the lock's last holder may have started one meanwhile
                 _start(endpoint, path, deadline, meanwhile)
