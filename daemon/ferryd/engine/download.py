@@ -123,15 +123,15 @@ class Download:
 
         async def do(batch: list[Key]) -> None:
             await self._prepare({index for index, _ in batch})
-            parts = []
+            parts, fresh = [], []
             for key in batch:
                 blocks = await self._found_again(key)
                 if blocks is None:
                     index, number = key
                     blocks = await fetching.fetch(self._files[index], partial(self._remote_file, index), number)
-                    self._run.progressed = True
+                    fresh.append(Part(*key, blocks))
                 parts.append(Part(*key, blocks))
-            await self._confirm(parts)
+            await self._confirm(parts, fresh)
 
         await work_off(self._run, self._tools.slots, batches(missing, self._files), do)
 
@@ -177,8 +177,9 @@ class Download:
                 self._put(done)
                 await self._run.record(parts=(), persisted=True, files=done)
 
-    async def _confirm(self, parts: Sequence[Part]) -> None:
-        """These are durably in their part files and right: write rows, then show it; publish the files they end."""
+    async def _confirm(self, parts: Sequence[Part], fresh: Sequence[Part]) -> None:
+        """These are durably in their part files and right: write rows for those that have none, then show it; publish
+        the files they end."""
         crashpoint("after-part-file-write")
         for part in parts:
             key = (part.file_index, part.number)
@@ -193,7 +194,9 @@ class Download:
         self._ending.update(ended)  # before any await: another batch may hold the last part but one
         files = [self._files[index] for index in indexes]
         last = files[-1]
-        await self._run.record(parts=parts, persisted=True, files=files, file_index=last.index, file_name=last.path)
+        if fresh:
+            self._run.progressed = True
+            await self._run.record(parts=fresh, persisted=True, files=files, file_index=last.index, file_name=last.path)
         self._run.show(self._run.phase, last)
         crashpoint("after-part-row")
         await self._end_files(ended)

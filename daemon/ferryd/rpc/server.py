@@ -31,6 +31,7 @@ Handler: TypeAlias = "grpc.GenericRpcHandler[Any, Any]"
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
 _OPTIONS = [("grpc.so_reuseport", 0), ("grpc.max_receive_message_length", 8 << 20)]
 _GRACE_S = 0.5
+_KNOCK_S = 0.1
 
 
 class Activity:
@@ -132,6 +133,10 @@ async def serve(socket_path: Path, handlers: Sequence[Handler]) -> AsyncIterator
     try:
         yield
     finally:
+        # grpc cancels calls that it has accepted and not yet given us. So first nobody new finds the socket (they wait
+        # for the next daemon), and who is just knocking is answered.
+        socket_path.unlink(missing_ok=True)  # noqa: ASYNC240 — one entry of a directory in memory
+        await asyncio.sleep(_KNOCK_S)
         await server.stop(_GRACE_S)
 
 
