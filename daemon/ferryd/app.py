@@ -46,6 +46,7 @@ from ferryd.rpc.server import Activity, Handler, serve, service_handler
 from ferryd.rpc.transfers import TransferRpc
 from ferryd.store.store import SqliteStore
 from ferrywire import paths
+from ferrywire.reasons import FerryError
 
 log = logging.getLogger(__name__)
 
@@ -115,7 +116,7 @@ class _Daemon:
             try:
                 await self._start(stack)
             except Exception as error:  # whatever it was, the starter waits for a line
-                log.exception("start_failed")
+                log.error("start_failed %s", error, exc_info=None if isinstance(error, FerryError) else error)
                 self._readiness.error(str(error))
                 return _FAILED
             await self._stop.wait()
