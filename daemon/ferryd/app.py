@@ -83,8 +83,8 @@ def _take_locks(config: Config) -> list[int]:
     socket_path = config.socket_path
     if len(os.fsencode(socket_path)) > paths.MAX_SOCKET_PATH_BYTES:
         raise locks.Unsafe(f"the socket path {socket_path} is too long; set FERRYMAN_RUNTIME_DIR to a shorter one")
-    locks.private_dir(socket_path.parent)
-    locks.private_dir(config.state_dir)
+    locks.private_dir(socket_path.parent, "FERRYMAN_RUNTIME_DIR")
+    locks.private_dir(config.state_dir, "FERRYMAN_STATE_DIR")
     return [
         locks.take_runtime_lock(socket_path, _LOCK_TIMEOUT_S),
         locks.take_state_lock(config.state_dir, _LOCK_TIMEOUT_S),

@@ -181,7 +181,9 @@ def _open_log(socket: Path) -> int:
         log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         return os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        raise unreachable(socket, f"cannot open the daemon's log {log}: {error.strerror}") from error
+        raise unreachable(
+            socket, f"cannot open the daemon's log {log}: {error.strerror}; make it writable, or set FERRYMAN_STATE_DIR"
+        ) from error
 
 
 def _read_line(ready: int, deadline: float, late: str) -> str:
