@@ -172,8 +172,10 @@ def test_a_hub_that_is_killed_and_comes_back(bench: Bench) -> None:
         has_moved(download, MIB)
         bench.hub.kill()
         waiting = wait_for(
-            lambda: (info := upload.info()).waiting_for == "network" and info, what="the upload to wait for the hub"
+            lambda: info if (info := upload.info()).waiting_for == "network" else None,
+            what="the upload to wait for the hub",
         )
+        assert waiting is not None
         assert waiting.state == "queued" and waiting.next_attempt_at is not None and waiting.error is not None
         client.transfers.set_limits(bandwidth_bps=0)
         bench.hub.start()
