@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-BENCHMARKS = ("startup", "forwarding", "memory")
+BENCHMARKS = ("startup", "crowd", "forwarding", "memory")
 
 
 def main() -> int:

@@ -6,11 +6,13 @@ exit status says whether the documents are current.
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from ferryd import config
 from ferryd.core import states
 from ferryman.cli.exits import BY_CODE, BY_REASON
 from ferrywire import digest
@@ -31,6 +33,16 @@ INPUTS: dict[str, Callable[[], bytes]] = {
 }
 #: A content of three files for the content digest.
 MANIFEST = (("a.csv", b"a,b\n1,2\n"), ("empty", b""), ("ä/z.bin", bytes(MIB + 1)))
+#: What each key of config.toml is for; a key without words here stops the generator.
+MEANINGS = {
+    "hub": "where the hub is; `FERRYMAN_HUB` wins",
+    "idle_timeout_s": "the daemon ends after this long without work or calls; under systemd it never does",
+    "running_transfers": "transfers that run at once; the others wait in the queue",
+    "parts_in_flight": "parts that move at once, over all transfers",
+    "bandwidth_bps": "bytes per second, uploads and downloads together",
+    "session_ttl_s": "how long the embedded hub keeps what has arrived of an upload that nobody continues",
+    "log_level": "how much goes into `daemon.log`",
+}
 
 
 def mermaid() -> str:
@@ -64,11 +76,24 @@ def _reason(row: Reason) -> str:
     return f"| `{row.name}` | `{row.code}` | {exit_code:d} | {again} | {row.next_step} |"
 
 
+def settings() -> str:
+    """The keys of config.toml, as `ferryd.config` checks them."""
+    head = ["| key | default | must be | what it sets |", "|---|---|---|---|"]
+    return "\n".join([*head, *(_setting(key, wanted) for key, (_, _, wanted) in config.CHECKS.items())])
+
+
+def _setting(key: str, wanted: str) -> str:
+    default = next(field.default for field in dataclasses.fields(config.Config) if field.name == key)
+    shown = f"{default:.0f}" if isinstance(default, float) else f'"{default}"' if isinstance(default, str) else default
+    return f"| `{key}` | `{shown}` | {wanted} | {MEANINGS[key]} |"
+
+
 PARTS: dict[str, Callable[[], str]] = {
     "states": mermaid,
     "digest-vectors": vectors,
     "content-vector": content_vector,
     "reasons": reasons,
+    "settings": settings,
 }
 
 

@@ -49,6 +49,7 @@ from ferryd.rpc.server import Activity, Handler, serve, service_handler
 from ferryd.rpc.transfers import TransferRpc
 from ferryd.store.store import SqliteStore
 from ferrywire import paths
+from ferrywire.reasons import FerryError
 
 log = logging.getLogger(__name__)
 
@@ -88,8 +89,8 @@ def _take_locks(config: Config) -> list[int]:
     socket_path = config.socket_path
     if len(os.fsencode(socket_path)) > paths.MAX_SOCKET_PATH_BYTES:
         raise locks.Unsafe(f"the socket path {socket_path} is too long; set FERRYMAN_RUNTIME_DIR to a shorter one")
-    locks.private_dir(socket_path.parent)
-    locks.private_dir(config.state_dir)
+    locks.private_dir(socket_path.parent, "FERRYMAN_RUNTIME_DIR")
+    locks.private_dir(config.state_dir, "FERRYMAN_STATE_DIR")
     return [
         locks.take_runtime_lock(socket_path, _LOCK_TIMEOUT_S),
         locks.take_state_lock(config.state_dir, _LOCK_TIMEOUT_S),
@@ -133,7 +134,7 @@ class _Daemon:
             try:
                 await self._start(stack)
             except Exception as error:  # whatever it was, the starter waits for a line
-                log.exception("start_failed")
+                log.error("start_failed %s", error, exc_info=None if isinstance(error, FerryError) else error)
                 self._readiness.error(str(error))
                 self._manager.status(f"cannot start: {error}")
                 return _FAILED
@@ -190,7 +191,7 @@ class _Daemon:
             remote = HttpTransport(config.hub, config.token)
             stack.push_async_callback(remote.close)
             return remote, remote.address
-        settings = EmbeddedSettings(config.state_dir / "hub", config.file_lane, config.session_ttl_s)
+        settings = EmbeddedSettings(config.state_dir / "hub", config.session_ttl_s)
         hub = EmbeddedHub(settings, identity)
         stack.push_async_callback(hub.close)
         self._beside.append(hub.load)
@@ -203,7 +204,7 @@ class _Daemon:
         lanes = ByteLanes()
         stack.callback(lanes.close)
         # Outermost first: a repeated call is logged each time it is tried.
-        client = HubClient(transport, address, accept_files=config.embedded and config.file_lane)
+        client = HubClient(transport, address, accept_files=config.embedded)
         hub = RetryingHub(LoggedHub(client, clock), clock)
         limits = Limits(
             bandwidth_bps=config.bandwidth_bps,

@@ -26,7 +26,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         readiness.error(str(error))
         print(f"ferryd: {error}", file=sys.stderr)  # noqa: T201 — a command's own words
         return _USAGE
-    from ferryd.app import run  # after parsing, so that --help and --version are quick
+    try:
+        from ferryd.app import run  # after parsing, so that --help and --version are quick
+    except ModuleNotFoundError as missing:  # only the SDK was installed; it has this command too
+        problem = f'the package {missing.name} is not installed: run pip install "ferryman[daemon]"'
+        readiness.error(problem)
+        print(f"ferryd: {problem}", file=sys.stderr)  # noqa: T201
+        return _FAILED
 
     return run(config, readiness, umask)
 

@@ -42,8 +42,6 @@ class Config:
     parts_in_flight: int = 8
     #: `bandwidth_bps`: bytes per second, both ways together, until set at run time. Default 0, unlimited.
     bandwidth_bps: int = 0
-    #: `file_lane`: copy files straight into the embedded hub's store. Default true.
-    file_lane: bool = True
     #: `session_ttl_s`: how long the embedded hub keeps an upload nobody continues. Default 7 days.
     session_ttl_s: float = 7 * 86_400.0
     #: `log_level`: debug, info, warning or error. Default info.
@@ -55,14 +53,13 @@ class Config:
         return self.hub == EMBEDDED
 
 
-#: What config.toml may hold, and what each value must satisfy.
-_CHECKS: dict[str, tuple[type | tuple[type, ...], Callable[[Any], bool], str]] = {
+#: What config.toml may hold, what each value must satisfy, and that in words.
+CHECKS: dict[str, tuple[type | tuple[type, ...], Callable[[Any], bool], str]] = {
     "hub": (str, lambda v: _is_hub(v), "http://host:port, https://host, unix:/path or embedded"),
     "idle_timeout_s": ((int, float), lambda v: v >= 0, "a number of seconds, 0 for never"),
     "running_transfers": (int, lambda v: 1 <= v <= 64, "a whole number from 1 to 64"),
     "parts_in_flight": (int, lambda v: 1 <= v <= 64, "a whole number from 1 to 64"),
     "bandwidth_bps": (int, lambda v: v == 0 or v >= 1024, "bytes per second, at least 1024, or 0 for unlimited"),
-    "file_lane": (bool, lambda v: True, "true or false"),
     "session_ttl_s": ((int, float), lambda v: v > 0, "a number of seconds"),
     "log_level": (str, lambda v: v in ("debug", "info", "warning", "error"), "debug, info, warning or error"),
 }
@@ -80,7 +77,7 @@ def load(environ: Mapping[str, str] = os.environ) -> Config:
         socket_path=paths.socket_path().absolute(),
         state_dir=paths.state_dir().absolute(),
         hub=hub if hub == EMBEDDED else hub.rstrip("/"),
-        token=environ.get("FERRYMAN_TOKEN", ""),
+        token=_token(environ.get("FERRYMAN_TOKEN", "")),
         **values,
     )
 
@@ -95,12 +92,20 @@ def _read_file(path: Path) -> dict[str, Any]:
 
 
 def _check(key: str, value: object) -> None:
-    if key not in _CHECKS:
-        raise ConfigError(f"config.toml: unknown key {key!r}; known are {', '.join(sorted(_CHECKS))}")
-    kind, valid, wanted = _CHECKS[key]
+    if key not in CHECKS:
+        raise ConfigError(f"config.toml: unknown key {key!r}; known are {', '.join(sorted(CHECKS))}")
+    kind, valid, wanted = CHECKS[key]
     is_bool_by_mistake = isinstance(value, bool) and kind is not bool
     if is_bool_by_mistake or not isinstance(value, kind) or not valid(value):
         raise ConfigError(f"{key} = {value!r}: must be {wanted}")
+
+
+def _token(value: str) -> str:
+    """The token without the blanks that copying adds. Anything else odd would come back in an error about a header."""
+    token = value.strip()
+    if not (token.isascii() and token.isprintable()) or " " in token:
+        raise ConfigError("FERRYMAN_TOKEN holds a character that no token has; copy the token again")
+    return token
 
 
 def _is_hub(value: str) -> bool:

@@ -29,7 +29,6 @@ class EmbeddedSettings:
     """What the daemon decides for the hub inside it."""
 
     state_dir: Path
-    local_files: bool
     session_ttl_s: float
 
 
@@ -72,7 +71,7 @@ class EmbeddedHub:
         config = importlib.import_module("ferryhub.config")
         settings = config.HubSettings(
             state_dir=self._settings.state_dir,
-            local_files=self._settings.local_files,
+            local_files=True,
             session_ttl_s=self._settings.session_ttl_s,
         )
         hub: Hub = app.create_hub(settings)

@@ -7,6 +7,8 @@ nobody's own daemon or data is touched.
 from __future__ import annotations
 
 import argparse
+import csv
+import fcntl
 import hashlib
 import io
 import os
@@ -20,6 +22,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from ferryman import Client, DaemonError, DownloadResult, ProgressEvent, UploadResult
 
@@ -32,6 +35,8 @@ PENGUINS = "palmerpenguins==0.1.6"
 LONGEST_RUNTIME_DIR = 103 - len("/daemon.sock")
 #: How often a progress line is written where none can be drawn over.
 LINE_EVERY_S = 2.0
+#: How long a daemon may take to write down where it is and end.
+STOP_TIMEOUT_S = 60.0
 
 
 class Problem(Exception):
@@ -100,8 +105,8 @@ def generated() -> Item:
 def given(text: str) -> list[Item]:
     """What the user named, and a listing of it: a small result that was derived from it."""
     path = Path(text).expanduser().resolve()
-    if not path.exists():
-        raise Problem(f"there is no file or directory {path}")
+    if not text or not path.exists():
+        raise Problem(f"there is no file or directory {path if text else repr(text)}")
     files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
     if not files:
         raise Problem(f"{path} holds no files")
@@ -109,8 +114,10 @@ def given(text: str) -> list[Item]:
         raise Problem(f"{unreadable[0]} is not readable for you")
     listing = WORK / "data" / "listing.csv"
     listing.parent.mkdir(parents=True, exist_ok=True)
-    names = [(str(p.relative_to(path)) if path.is_dir() else p.name, p.stat().st_size) for p in files]
-    listing.write_text("path,size_bytes\n" + "".join(f'"{name}",{size}\n' for name, size in names))
+    with listing.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
+        rows = csv.writer(file)
+        rows.writerow(("path", "size_bytes"))
+        rows.writerows((p.relative_to(path) if path.is_dir() else p.name, p.stat().st_size) for p in files)
     return [
         Item(path, path.name or str(path), f"Uploaded by ./quickstart from {path}."),
         Item(listing, f"Listing of {path.name}", "Names and sizes."),
@@ -143,7 +150,7 @@ def own_daemon() -> Iterator[Client]:
         runtime = Path(scratch.name)
     homes = {"STATE": state, "CONFIG": WORK / "config", "RUNTIME": runtime}
     os.environ.update({f"FERRYMAN_{kind}_DIR": str(path) for kind, path in homes.items()})
-    stop_daemon()  # one that an interrupted run left
+    stop_daemon(state)  # one that an interrupted run left
     shutil.rmtree(state, ignore_errors=True)
     for path in homes.values():
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -151,15 +158,29 @@ def own_daemon() -> Iterator[Client]:
         with Client(binary_path=Path(sys.executable).with_name("ferryd"), start_timeout_s=60) as client:
             yield client
     finally:
-        stop_daemon()
+        stop_daemon(state)
         if scratch:
             scratch.cleanup()
 
 
-def stop_daemon() -> None:
-    """Stop the daemon of this home, if one runs; it first writes down where it is."""
+def stop_daemon(state: Path) -> None:
+    """Stop the daemon of this home, if one runs, and wait until it has let go of its lock."""
     with suppress(DaemonError), Client(auto_start=False) as client:
         client.daemon.shutdown()
+    with suppress(FileNotFoundError), (state / "daemon.lock").open() as lock:
+        hold(lock, STOP_TIMEOUT_S, f"the daemon of an earlier run does not end; see {state / 'daemon.log'}")
+
+
+def hold(lock: IO[str], timeout_s: float, problem: str) -> None:
+    """Take a file's lock, which is let go when it is closed."""
+    deadline = time.monotonic() + timeout_s
+    while True:
+        try:
+            return fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                raise Problem(problem) from None
+            time.sleep(0.05)
 
 
 # ── Showing progress ─────────────────────────────────────────────────────────────────────────────────────────────────
@@ -296,9 +317,16 @@ def summary(client: Client, everything: list[Moved], into: Path, project_id: str
 
 
 def run(path: str | None) -> None:
-    """The whole story."""
+    """The whole story, once at a time in this folder."""
     WORK.mkdir(exist_ok=True)
-    items = given(path) if path else [*penguins(), generated()]
+    with (WORK / "lock").open("w") as lock:
+        hold(lock, 0, "another ./quickstart runs in this folder; wait until it has ended")
+        tell(path)
+
+
+def tell(path: str | None) -> None:
+    """Move everything, describe it, and sum up."""
+    items = [*penguins(), generated()] if path is None else given(path)
     require_space(items)
     into = WORK / "downloads"
     shutil.rmtree(into, ignore_errors=True)

@@ -28,6 +28,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     run: Run = args.run
     try:
         return run(args)
+    except ModuleNotFoundError as missing:  # only the SDK was installed; it has this command too
+        print(f'ferryhub: {missing.name} is not installed: run pip install "ferryman[hub]"', file=sys.stderr)  # noqa: T201
+        return 1
     except (FerryError, OSError, RuntimeError) as error:
         print(f"ferryhub: {error}", file=sys.stderr)  # noqa: T201
         return 1

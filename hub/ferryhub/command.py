@@ -13,6 +13,7 @@ from typing import Any, Final
 from ferryhub.config import HubSettings, default_state_dir
 
 _DAY_US: Final = 24 * 3600 * 1_000_000
+_MAX_DAYS: Final = 36_500
 _DEFAULT_SCOPES: Final = ("read", "write")
 _ALL_SCOPES: Final = ("read", "write", "admin")
 
@@ -56,8 +57,8 @@ def print_new_token(args: argparse.Namespace, principal: Callable[[Any], str]) -
     """Make a token for the principal that the function finds, and print it, once."""
     from ferryhub.catalogue import tokens
 
-    if args.expires_days is not None and not args.expires_days > 0:
-        raise RuntimeError(f"--expires-days {args.expires_days:g}: must be more than 0")
+    if args.expires_days is not None and not 0 < args.expires_days <= _MAX_DAYS:
+        raise RuntimeError(f"--expires-days {args.expires_days:g}: must be more than 0 and at most {_MAX_DAYS}")
     expires_at = None if args.expires_days is None else time.time_ns() // 1000 + int(args.expires_days * _DAY_US)
 
     def create(conn: Any) -> str:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final
 
 import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from ferryhub.app import create_hub
 from ferryhub.config import HubSettings
@@ -25,6 +26,9 @@ _BACKLOG: Final = 2048
 _GRACE_S: Final = 10
 #: A lane keeps its connection while it reads and hashes the next part, in seconds.
 _KEEP_ALIVE_S: Final = 75
+#: What comes before the body must come within this time, in seconds, and be no larger than this.
+_HEAD_S: Final = 60.0
+_MAX_HEAD_BYTES: Final = 512 << 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +64,7 @@ async def _serve(settings: HubSettings, listener: socket.socket, tls: TlsFiles |
     try:
         config = uvicorn.Config(
             hub.asgi,
-            http="httptools",
+            http=_Protocol,
             ws="none",
             lifespan="off",
             interface="asgi3",
@@ -75,6 +79,46 @@ async def _serve(settings: HubSettings, listener: socket.socket, tls: TlsFiles |
         await _Server(config, _address(listener, "https" if tls else "http")).serve(sockets=[listener])
     finally:
         await hub.close()
+
+
+class _Protocol(HttpToolsProtocol):
+    """uvicorn's, with an end to heads that never end: nobody has shown a token by then, so nothing else bounds them."""
+
+    _head_timer: asyncio.TimerHandle | None = None
+    _head_bytes = 0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
+        super().connection_made(transport)
+        self._await_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_waiting()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self._head_timer is not None:
+            self._head_bytes += len(data)
+            if self._head_bytes > _MAX_HEAD_BYTES:
+                self.transport.abort()
+
+    def on_message_begin(self) -> None:
+        self._await_head()
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        self._stop_waiting()
+        super().on_headers_complete()
+
+    def _await_head(self) -> None:
+        self._stop_waiting()
+        self._head_bytes = 0
+        self._head_timer = self.loop.call_later(_HEAD_S, self.transport.abort)
+
+    def _stop_waiting(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
 
 
 class _Server(uvicorn.Server):
@@ -139,7 +183,10 @@ def unix_socket(path: Path) -> Iterator[socket.socket]:
     """A listening Unix socket that only this user can open; a dead one left by a crash is replaced, a live one not."""
     _remove_dead(path)
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
-        listener.bind(str(path))  # the umask makes it 0600
+        try:
+            listener.bind(str(path))  # the umask makes it 0600
+        except OSError as error:
+            raise RuntimeError(f"cannot listen on {path}: {error.strerror or error}") from error
         path.chmod(stat.S_IRUSR | stat.S_IWUSR)
         listener.listen(_BACKLOG)
         try:

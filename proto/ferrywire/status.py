@@ -14,6 +14,9 @@ from ferrywire.reasons import CODE_NUMBERS, REASONS, Code, FerryError
 DOMAIN = "ferryman"
 #: The gRPC trailer that carries the serialized status.
 TRAILER = "grpc-status-details-bin"
+#: The longest a text may be on the wire, in bytes: gRPC takes 8 KiB for all trailers, and ours hold the message twice.
+_MAX_TEXT_BYTES = 1024
+
 _CODES = {number: code for code, number in CODE_NUMBERS.items()}
 #: What to call an error that came without our reason, by its code.
 _FALLBACK = {
@@ -30,16 +33,22 @@ _FALLBACK = {
 
 
 def to_status(error: FerryError) -> status_pb2.Status:
-    """Encode an error with its reason, metadata and retry delay."""
-    status = status_pb2.Status(code=CODE_NUMBERS[error.code], message=error.message)
-    status.details.append(
-        pack(error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN, metadata=error.metadata))
-    )
+    """Encode an error with its reason, metadata and retry delay. Texts too long for a trailer end in `…`."""
+    status = status_pb2.Status(code=CODE_NUMBERS[error.code], message=_short(error.message))
+    metadata = {key: _short(value) for key, value in error.metadata.items()}
+    status.details.append(pack(error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN, metadata=metadata)))
     if error.retry_after_s is not None:
         delay = duration_pb2.Duration()
         delay.FromNanoseconds(int(error.retry_after_s * 1e9))
         status.details.append(pack(error_details_pb2.RetryInfo(retry_delay=delay)))
     return status
+
+
+def _short(text: str) -> str:
+    encoded = text.encode(errors="replace")
+    if len(encoded) <= _MAX_TEXT_BYTES:
+        return encoded.decode()
+    return encoded[: _MAX_TEXT_BYTES - 3].decode(errors="ignore") + "…"
 
 
 def from_status(status: status_pb2.Status) -> FerryError:

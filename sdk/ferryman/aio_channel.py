@@ -11,7 +11,7 @@ from collections.abc import AsyncGenerator
 from typing import TYPE_CHECKING, TypeVar
 
 from ferryman import address
-from ferryman.channel import GONE_S, POLL_S, Link, import_wire, repeatable
+from ferryman.channel import GONE_S, POLL_S, Link, import_wire, lost, repeatable
 from ferryman.errors import DaemonError
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class AsyncConnection(Link):
         try:
             return await self._run(call)
         except DaemonError as error:
-            if not repeatable(error):
+            if not (repeatable(error) or lost(error, call)):
                 raise
             await self.await_gone(error)
         return await self._run(call)
@@ -83,8 +83,9 @@ class AsyncConnection(Link):
             wire = None
         if wire is None:
             path = await asyncio.to_thread(self.prepare)  # neither a start nor an import may hold up the loop
-            wire = self._wire  # another task may have been quicker
-            if wire is None:
+            wire = self._wire  # another task may have been quicker, or another thread's loop
+            if wire is None or wire.loop is not loop:
+                self.drop(wire)
                 wire = self._wire = import_wire().open_wire(path, aio=True)
         return wire
 

@@ -28,6 +28,12 @@ class Call(Generic[T]):
     #: Raises the client's request timeout where the daemon has much to look at, in seconds.
     at_least_s: float = 0.0
 
+    @property
+    def harmless(self) -> bool:
+        """Whether asking twice is asking once: a read, or a creation that its `request_id` makes idempotent."""
+        name = self.method.rpartition("/")[2]
+        return name.startswith(("Get", "List")) or "request_id" in self.request.DESCRIPTOR.fields_by_name
+
 
 class Batch(NamedTuple, Generic[T]):
     """One page of a listing as the server sent it."""

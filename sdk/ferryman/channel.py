@@ -121,6 +121,11 @@ def repeatable(error: DaemonError) -> bool:
     return error.reason == "SHUTTING_DOWN" or (isinstance(error, errors.ConnectionError) and not error.sent)
 
 
+def lost(error: DaemonError, call: Call[Any]) -> bool:
+    """Whether the daemon went away, perhaps with the request, and asking its successor again does no harm."""
+    return isinstance(error, errors.ConnectionError) and call.harmless
+
+
 class Connection(Link):
     """Runs calls and waits for their replies."""
 
@@ -140,7 +145,7 @@ class Connection(Link):
         try:
             return self._run(call)
         except DaemonError as error:
-            if not repeatable(error):
+            if not (repeatable(error) or lost(error, call)):
                 raise
             self.await_gone(error)
         return self._run(call)

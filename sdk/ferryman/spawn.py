@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import random
 import select
 import shutil
 import subprocess
@@ -25,7 +26,9 @@ from ferryman import address, errors, unit
 from ferryman.errors import timed_out, unreachable
 from ferrywire import paths
 
+#: Those who wait for another's daemon look more and more rarely: a crowd of them must leave it the processor.
 _POLL_S: Final = 0.02
+_POLL_MAX_S: Final = 0.1
 _BUSY_PAUSE_S: Final = 0.1
 _LOG_TAIL_BYTES: Final = 2_000
 _ENVIRONMENT_PATHS: Final = (
@@ -59,11 +62,19 @@ def ensure(endpoint: Endpoint, *, meanwhile: Callable[[], object] = lambda: None
         raise unreachable(path, f"no daemon answers at {path} and auto_start is off; start one with `ferryd run`")
     address.make_directory(path.parent)
     deadline = time.monotonic() + endpoint.start_timeout_s
-    with _lock(path.parent / paths.SPAWN_LOCK_NAME, deadline):
-        if not address.answers(path) and _is_service(endpoint):
-            unit.start(endpoint.start_timeout_s / 2)  # if it does not, we start one
-        while not address.answers(path):  # another process may have started it while we waited for the lock
-            _start(endpoint, path, deadline, meanwhile)
+    with _open_lock(path) as lock:
+        pause_s = _POLL_S
+        service = _is_service(endpoint)
+        while not address.answers(path):
+            if not _try_lock(lock):
+                _check(deadline, f"another process holds {paths.SPAWN_LOCK_NAME} beside {path}, and no daemon came")
+                time.sleep(pause_s * random.uniform(0.5, 1.0))  # a crowd must not poll in step
+                pause_s = min(1.5 * pause_s, _POLL_MAX_S)
+            elif service:
+                service = False  # if systemd does not start it, we start one
+                unit.start(endpoint.start_timeout_s / 2)
+            elif not address.answers(path):  # the lock's last holder may have started one meanwhile
+                _start(endpoint, path, deadline, meanwhile)
     return path
 
 
@@ -72,19 +83,24 @@ def _is_service(endpoint: Endpoint) -> bool:
 
 
 @contextlib.contextmanager
-def _lock(path: Path, deadline: float) -> Iterator[None]:
-    lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+def _open_lock(socket: Path) -> Iterator[int]:
+    path = socket.parent / paths.SPAWN_LOCK_NAME
     try:
-        while True:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                _check(deadline, f"another process holds {path}, and its daemon did not start")
-                time.sleep(_POLL_S)
-        yield
+        lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise unreachable(socket, f"cannot open the lock file {path}: {error.strerror}; remove it") from error
+    try:
+        yield lock
     finally:
         os.close(lock)
+
+
+def _try_lock(lock: int) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _start(endpoint: Endpoint, path: Path, deadline: float, meanwhile: Callable[[], object]) -> None:
@@ -173,7 +189,9 @@ def _open_log(socket: Path) -> int:
         log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         return os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        raise unreachable(socket, f"cannot open the daemon's log {log}: {error.strerror}") from error
+        raise unreachable(
+            socket, f"cannot open the daemon's log {log}: {error.strerror}; make it writable, or set FERRYMAN_STATE_DIR"
+        ) from error
 
 
 def _read_line(ready: int, deadline: float, late: str) -> str:

@@ -126,6 +126,18 @@ def test_every_reason_is_documented() -> None:
     assert [name for name in REASONS if f"| `{name}` |" not in page] == []
 
 
+def variables(text: str) -> set[str]:
+    """The environment variables of ours that a text names."""
+    return set(re.findall(r"\bFERRYMAN_[A-Z]+(?:_[A-Z]+)*\b", text))
+
+
+def test_the_configuration_page_names_every_variable() -> None:
+    used = {name for module in sources.programs() for name in variables(module.text)}
+    for_tests = {"FERRYMAN_CRASHPOINT"}
+    assert variables(_text("docs/configuration.md")) == used - for_tests
+    assert variables("FERRYMAN_A_B, FERRYMAN_C") == {"FERRYMAN_A_B", "FERRYMAN_C"}
+
+
 def unused(reasons: list[str], texts: list[str]) -> list[str]:
     """Reasons that none of the texts names as a literal."""
     return [name for name in reasons if not any(f'"{name}"' in text for text in texts)]

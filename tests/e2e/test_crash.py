@@ -5,6 +5,7 @@ Bytes are counted between daemon and hub, by a proxy that belongs to neither.
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 import pytest
@@ -112,9 +113,12 @@ def test_an_upload_survives_a_crash_at(point: str, home: Home, monkeypatch: pyte
         project_id = client.create_project("P").project_id
     home.stop_daemons()
     monkeypatch.setenv("FERRYMAN_CRASHPOINT", point)
-    with Client() as client, pytest.raises(ConnectionError):
+    # Where only the reply to the request was lost, the client asks the next daemon, which knows the request.
+    with Client() as client, contextlib.suppress(ConnectionError):
         client.upload(path, title="t", owner_type="project", owner_id=project_id, chunk_size_mb=1)
-    wait_for(lambda: not home.daemons(), what="the daemon to crash")
+    home.stop_daemons()
+    log = home.log_text()
+    assert log.count("ferryd.app stopped") < log.count("ferryd.app serving"), "no daemon crashed"
     monkeypatch.delenv("FERRYMAN_CRASHPOINT")
     with Client() as client:
         [transfer] = client.transfers.list()

@@ -20,20 +20,17 @@ from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.serial
 
-#: Imports first, so that the race is about the daemon and not about who imports fastest; then all go at once.
+#: Imports first, so that the race is about the daemon and not about who imports fastest; then all go at once, and
+#: nobody ends before all have answered.
 RACER = """
-import sys, time
-import grpc
+import sys
 from ferryman import Client
-import ferryman.channel, ferryman.spawn
-from ferryapi.daemon.v1 import auth_service_pb2
+import ferryman.wire, ferryman.daemon
 print("ready", flush=True)
 sys.stdin.readline()
-start = time.monotonic()
 with Client() as client:
-    email = client.auth_status().user_email
-    pid = client.daemon.info().pid
-print(email, pid, time.monotonic() - start, flush=True)
+    print(client.auth_status().user_email, client.daemon.info().pid, flush=True)
+sys.stdin.readline()
 """
 
 SUBMITTER = """
@@ -68,11 +65,15 @@ def test_fifty_processes_start_one_daemon(home: Home) -> None:
         assert racer.stdin is not None
         racer.stdin.write("go\n")
         racer.stdin.flush()
-    answers = [racer.communicate(timeout=60)[0].split() for racer in racers]
+    answers = [racer.stdout.readline() for racer in racers if racer.stdout]
     took = time.monotonic() - began
-    assert len({(email, pid) for email, pid, _ in answers}) == 1
-    assert len(home.daemons()) == 1
-    print(f"50 clients answered in {took:.2f} s, slowest {max(float(s) for _, _, s in answers):.2f} s")
+    for racer in racers:
+        racer.communicate(timeout=60)
+    assert len(answers) == 50
+    assert len(set(answers)) == 1
+    [daemon] = home.daemons()
+    assert answers[0].split()[1] == str(daemon.pid)
+    print(f"50 clients answered in {took:.2f} s")  # bench/crowd.py holds it to its bar
 
 
 @pytest.mark.slow

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -354,6 +356,40 @@ async def test_part_rows_without_their_part_file_are_not_believed(tmp_path: Path
         assert done.state is State.SUCCEEDED
         assert (tmp_path / "dest" / "f").read_bytes() == b"f" * (3 * MIB)
         assert sorted(b.lanes.received) == [0, 0, MIB, MIB, 2 * MIB]
+        assert done.resent_bytes == 2 * MIB
+
+
+@pytest.mark.parametrize("harm", [lambda part: part.write_bytes(b""), lambda part: os.truncate(part, MIB + 1)])
+async def test_part_files_that_were_touched_meanwhile_are_not_believed(
+    tmp_path: Path, harm: Callable[[Path], object]
+) -> None:
+    async with bench(tmp_path, limits=Limits(parts_in_flight=1)) as b:
+        content = b.hub.add_content({"f": b"f" * (3 * MIB)})
+
+        def stop() -> None:
+            for part_file in (tmp_path / "dest").iterdir():
+                harm(part_file)
+            raise FerryError("DISK_FULL", "no space", path=tmp_path, freeBytes=0)
+
+        b.lanes.faults.add("receive", lambda: None, times=2)
+        b.lanes.faults.add("receive", stop)
+        done = await b.settled(await download(b, content, tmp_path / "dest"))
+        assert (tmp_path / "dest" / "f").read_bytes() == b"f" * (3 * MIB)
+        assert b.lanes.looked_at == [0, MIB]
+        assert done.resent_bytes in (MIB, 2 * MIB)
+
+
+async def test_parts_that_are_here_already_do_not_count_as_progress(tmp_path: Path) -> None:
+    async with bench(tmp_path, limits=Limits(parts_in_flight=1)) as b:
+        content = b.hub.add_content({"f": b"f" * (3 * MIB)})
+
+        def fail() -> None:
+            raise FerryError("IO_ERROR", "the disk fails", path=tmp_path)
+
+        b.lanes.faults.add("receive", lambda: None)
+        b.lanes.faults.add("receive", fail, times=100)
+        done = await b.settled(await download(b, content, tmp_path / "dest"))
+        assert done.state is State.FAILED and done.persisted_bytes == MIB
 
 
 async def test_a_full_disk_under_the_queue_loses_no_outcome(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

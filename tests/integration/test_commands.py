@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -40,6 +41,31 @@ def test_quickstart_names_a_wrong_path(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert done.stderr.splitlines()[-1] == f"quickstart: there is no file or directory {tmp_path / 'nothing'}"
     assert "Traceback" not in done.stderr
+
+
+def test_quickstart_says_that_a_name_cannot_be_sent(tmp_path: Path) -> None:
+    """A name of bytes that are no text: the daemon's own error, not a traceback of ours."""
+    Path(os.fsdecode(os.fsencode(tmp_path) + b"/lat\xe9in")).write_text("x")
+    done = _run(ROOT / "quickstart", tmp_path)
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "lat" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_quickstart_starts_afresh_after_one_that_was_killed(tmp_path: Path) -> None:
+    """Its daemon lives on, with work to do; the next run waits until that has ended. Two at once are refused."""
+    big, small = make_sparse(tmp_path / "big", 2 << 30), make_file(tmp_path / "small", MIB)
+    with subprocess.Popen([ROOT / "quickstart", big], stdout=subprocess.PIPE, text=True) as run:
+        assert run.stdout is not None
+        while "signed in as" not in run.stdout.readline():
+            assert run.poll() is None
+        second = _run(ROOT / "quickstart", small)
+        run.kill()
+    assert second.returncode == 2, second.stdout
+    assert "another ./quickstart runs in this folder" in second.stderr
+    done = _run(ROOT / "quickstart", small)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "All bytes came back equal" in done.stdout
 
 
 def test_quickstart_ends_cleanly_when_interrupted(tmp_path: Path) -> None:

@@ -16,6 +16,8 @@ from typing import Self
 
 _SHUTDOWN = 0x8004587D  # EXT4_IOC_SHUTDOWN
 _NOLOGFLUSH = 2
+#: Where the tools for file systems are, whatever the caller's PATH leaves out.
+_PATH = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"])
 #: Nothing reaches the disk by itself within a test, and a rename does not flush the file it publishes.
 _OPTIONS = "loop,commit=300,noauto_da_alloc"
 
@@ -24,7 +26,7 @@ def unavailable() -> str:
     """Why this machine cannot do it; empty when it can."""
     if os.geteuid() != 0:
         return "mounting needs root"
-    if not shutil.which("mkfs.ext4"):
+    if not shutil.which("mkfs.ext4", path=_PATH):
         return "mkfs.ext4 is not installed"
     try:
         with LoopFS(size="16M"):
@@ -72,4 +74,5 @@ class LoopFS:
 
 
 def _run(*command: str | Path) -> None:
-    subprocess.run([str(word) for word in command], check=True, capture_output=True)
+    env = {**os.environ, "PATH": _PATH}
+    subprocess.run([str(word) for word in command], check=True, capture_output=True, env=env)

@@ -159,6 +159,9 @@ class Lanes(Protocol):
     async def receive(self, origin: Location, span: Span, dest: Path, meter: Meter) -> bytes:
         """Fetch a span into the same span of `dest`, fdatasync, and return the block digests of what was written."""
 
+    async def hash_received(self, dest: Path, span: Span, meter: Meter) -> bytes:
+        """Block digests of what `dest` holds there now; empty when it cannot be read. Counts nothing."""
+
 
 class Files(Protocol):
     """Local files, safely: what to upload, and where a download goes. Blocking; the engine calls it in threads."""
@@ -258,9 +261,6 @@ class Store(Protocol):
         **fields: Any,
     ) -> Transfer:
         """In one transaction: put part rows (a new row replaces an old one), put file rows, set fields."""
-
-    async def drop_parts(self, transfer_id: str, file_index: int) -> None:
-        """Forget the part rows of one file."""
 
     async def forget_session(self, transfer_id: str) -> Transfer:
         """The hub has lost the session: no part is persisted any more; block digests stay, to save hashing."""

@@ -91,9 +91,15 @@ class Dispatcher:
     async def _start(self, runner: Runner) -> None:
         """What the last daemon left: interrupted transfers go back to the queue, leftovers are removed."""
         ledger = self._tools.ledger
-        if count := await ledger.recover():
-            log.info("transfers recovered count=%d", count)
-        for transfer in await ledger.store.debris():
+        while True:
+            try:
+                if count := await ledger.recover():
+                    log.info("transfers recovered count=%d", count)
+                debris = await ledger.store.debris()
+                break
+            except FerryError as error:
+                await self._tools.clock.sleep(_refused(error))
+        for transfer in debris:
             runner.clean(transfer)
 
     async def _turn(self, runner: Runner) -> float | None:
@@ -103,9 +109,8 @@ class Dispatcher:
             if not self._draining:
                 await self._claim(runner, now)
             return await self._wait_s(now)
-        except FerryError as error:  # the disk of the queue: the transfers wait with it
-            log.error("queue could not be used reason=%s message=%s", error.reason, error.message)
-            return _STORE_PAUSE_S
+        except FerryError as error:
+            return _refused(error)
 
     async def _claim(self, runner: Runner, now: float) -> None:
         ledger = self._tools.ledger
@@ -126,3 +131,9 @@ class Dispatcher:
     async def _wait_s(self, now: float) -> float | None:
         times = [await self._tools.ledger.store.next_due(), self._gates.due(now)]
         return min((at - now for at in times if at is not None and at > now), default=None)
+
+
+def _refused(error: FerryError) -> float:
+    """The disk of the queue: the transfers wait with it. Returns for how long."""
+    log.error("queue could not be used reason=%s message=%s", error.reason, error.message)
+    return _STORE_PAUSE_S

@@ -1,7 +1,8 @@
 """A download from manifest to published files. Download steps D7 to D10.
 
-The version is pinned at the first manifest. Part rows are the local truth: one is written only after the lane has
-fdatasynced the part and its digest agreed. Nothing half-written has a final name.
+The version is pinned at the first manifest. A part row is written only after the lane has fdatasynced the part and its
+digest agreed; a later run hashes that part once more, because anybody may have touched the part file meanwhile. Nothing
+half-written has a final name.
 """
 
 from __future__ import annotations
@@ -12,13 +13,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from ferryd.core.crashpoint import crashpoint
 from ferryd.core.model import DownloadSpec, Part, Phase, TransferFile
 from ferryd.core.ports import Manifest, RemoteFile
 from ferryd.engine.batches import Key, batches, work_off
-from ferryd.engine.destination import Destination, has_part_file
+from ferryd.engine.destination import Destination
 from ferryd.engine.fetching import Fetching
 from ferryd.engine.run import Run, Tools, span_of
 from ferryd.engine.waiting import finish_in_thread
@@ -40,6 +42,7 @@ class Download:
         self._files: list[TransferFile] = []
         self._remote: list[RemoteFile] = []
         self._blocks: dict[Key, bytes] = {}  #: of the parts that are durably here
+        self._claimed: dict[Key, bytes] = {}  #: of the parts that an earlier run left here
         self._here: Counter[int] = Counter()  #: their number, by file
         self._prepared: set[int] = set()
         self._preparing = asyncio.Lock()
@@ -53,7 +56,6 @@ class Download:
         await self._look_around()
         await self._load_parts()
         await self._end_files([file.index for file in self._files if not file.done and not _count(file)])
-        await self._end_files([index for index in self._here if self._whole(index)])
         await self._fetch()
         return {
             "asset_id": manifest.content.asset_id,
@@ -106,39 +108,45 @@ class Download:
         return [file for file in found if file is not None]
 
     async def _load_parts(self) -> None:
-        """Believe the part rows of files whose part file is still there."""
-        begun = [file for file in self._files if not file.done and file.part_path]
-        lost = await asyncio.to_thread(lambda: [file.index for file in begun if not has_part_file(file)])
-        for index in lost:
-            await self._tools.ledger.store.drop_parts(self._run.id, index)
-            self._files[index] = replace(self._files[index], part_path="", persisted_bytes=0)
-        kept = {file.index for file in begun} - set(lost)
+        """What earlier runs have received."""
+        self._put([replace(file, persisted_bytes=0) for file in self._files if not file.done])
         for row in await self._tools.ledger.store.parts(self._run.id):
             key = (row.part.file_index, row.part.number)
-            if row.persisted and key[0] in kept:
-                self._blocks[key] = row.part.block_digests
-                self._here[key[0]] += 1
-                self._run.tally.confirm(1, self._length(key))
+            if not self._files[key[0]].done:
+                self._claimed[key] = row.part.block_digests
 
     async def _fetch(self) -> None:
         missing = [
-            (file.index, number)
-            for file in self._files
-            if not file.done
-            for number in range(1, _count(file) + 1)
-            if (file.index, number) not in self._blocks
+            (file.index, number) for file in self._files if not file.done for number in range(1, _count(file) + 1)
         ]
         fetching = Fetching(self._run, self._tools, self._renew)
 
         async def do(batch: list[Key]) -> None:
             await self._prepare({index for index, _ in batch})
-            parts = []
-            for index, number in batch:
-                blocks = await fetching.fetch(self._files[index], partial(self._remote_file, index), number)
-                parts.append(Part(index, number, blocks))
-            await self._confirm(parts)
+            parts, fresh = [], []
+            for key in batch:
+                blocks = await self._found_again(key)
+                if blocks is None:
+                    index, number = key
+                    blocks = await fetching.fetch(self._files[index], partial(self._remote_file, index), number)
+                    fresh.append(Part(*key, blocks))
+                parts.append(Part(*key, blocks))
+            await self._confirm(parts, fresh)
 
         await work_off(self._run, self._tools.slots, batches(missing, self._files), do)
+
+    async def _found_again(self, key: Key) -> bytes | None:
+        """The block digests of a part that an earlier run left, when its bytes are still those."""
+        claimed = self._claimed.get(key)
+        if claimed is None:
+            return None
+        file = self._files[key[0]]
+        self._run.show(Phase.VERIFYING, file)
+        span = span_of(file, key[1])
+        if await self._tools.lanes.hash_received(Path(file.part_path), span, self._run.meter) == claimed:
+            return claimed
+        self._run.resent(span.length)
+        return None
 
     def _remote_file(self, index: int) -> RemoteFile:
         return self._remote[index]
@@ -169,8 +177,9 @@ class Download:
                 self._put(done)
                 await self._run.record(parts=(), persisted=True, files=done)
 
-    async def _confirm(self, parts: Sequence[Part]) -> None:
-        """These are durably in their part files and right: write rows, then show it; publish the files they end."""
+    async def _confirm(self, parts: Sequence[Part], fresh: Sequence[Part]) -> None:
+        """These are durably in their part files and right: write rows for those that have none, then show it; publish
+        the files they end."""
         crashpoint("after-part-file-write")
         for part in parts:
             key = (part.file_index, part.number)
@@ -180,13 +189,14 @@ class Download:
             length = self._length(key)
             self._files[file.index] = replace(file, persisted_bytes=file.persisted_bytes + length)
             self._run.tally.confirm(1, length)
-        self._run.progressed = True
         indexes = sorted({part.file_index for part in parts})
         ended = [index for index in indexes if self._whole(index)]
         self._ending.update(ended)  # before any await: another batch may hold the last part but one
         files = [self._files[index] for index in indexes]
         last = files[-1]
-        await self._run.record(parts=parts, persisted=True, files=files, file_index=last.index, file_name=last.path)
+        if fresh:
+            self._run.progressed = True
+            await self._run.record(parts=fresh, persisted=True, files=files, file_index=last.index, file_name=last.path)
         self._run.show(self._run.phase, last)
         crashpoint("after-part-row")
         await self._end_files(ended)

@@ -14,6 +14,7 @@ from ferryd.core.model import Context, Phase, StoredPart, Transfer, TransferFile
 from ferryd.core.ports import Clock, Store
 from ferryd.core.states import Event, State
 from ferryd.engine.progress import Fanout
+from ferrywire.reasons import FerryError, Wait
 
 
 class Ledger:
@@ -36,6 +37,9 @@ class Ledger:
             rate_bps=live.rate_bps,
             file_index=live.file_index,
             file_name=live.file_name,
+            waiting_for=live.waiting_for,
+            next_attempt_at=live.next_attempt_at,
+            error=live.error if live.waiting_for else transfer.error,
             updated_at=max(transfer.updated_at, live.updated_at),
         )
 
@@ -97,6 +101,20 @@ class Ledger:
         if changed != live:
             self._live[transfer_id] = changed = replace(changed, updated_at=self._clock.now())
             self._fanout.publish(changed)
+
+    def show_refusal(self, transfer_id: str, error: FerryError, next_attempt_at: float) -> None:
+        """Show what a run that has ended waits for: the queue's disk refuses its outcome, so no row can say it."""
+        live = self._live.get(transfer_id)
+        if live is not None:
+            self._live[transfer_id] = shown = replace(
+                live,
+                waiting_for=error.row.waits_for or Wait.SPACE,
+                next_attempt_at=next_attempt_at,
+                error=error,
+                rate_bps=0.0,
+                updated_at=self._clock.now(),
+            )
+            self._fanout.publish(shown)
 
     def _tell(self, transfer: Transfer) -> Transfer:
         if transfer.state is State.RUNNING:

@@ -149,7 +149,7 @@ class Runner:
             await self._stopped(run)
             return
         if error.reason == "SESSION_NOT_FOUND":
-            await self._keep_trying(lambda: self._tools.ledger.forget_session(run.id))
+            await self._keep_trying(run, lambda: self._tools.ledger.forget_session(run.id))
         attempts = 1 if run.progressed else run.transfer.attempts
         verdict = judge(error, attempts, chance=random.random())
         log.info("transfer attempt failed id=%s reason=%s then=%s", run.id, error.reason, verdict.event)
@@ -184,7 +184,7 @@ class Runner:
 
     async def _end(self, run: Run, event: Event, **fields: Any) -> None:
         try:
-            transfer = await self._keep_trying(lambda: self._tools.ledger.change(run.id, event, **fields))
+            transfer = await self._keep_trying(run, lambda: self._tools.ledger.change(run.id, event, **fields))
         except FerryError as error:
             log.info("transfer had left its state id=%s event=%s reason=%s", run.id, event, error.reason)
             transfer = await self._tools.ledger.store.get(run.id)
@@ -192,7 +192,7 @@ class Runner:
         if transfer.debris:
             await self._cleanup.clean(transfer)
 
-    async def _keep_trying(self, write: Callable[[], Awaitable[Transfer]]) -> Transfer:
+    async def _keep_trying(self, run: Run, write: Callable[[], Awaitable[Transfer]]) -> Transfer:
         """The end of a run must reach the disk, however long the disk refuses."""
         while True:
             try:
@@ -201,6 +201,7 @@ class Runner:
                 if error.reason not in ("DISK_FULL", "READ_ONLY", "IO_ERROR"):
                     raise
                 log.error("queue could not be written reason=%s message=%s", error.reason, error.message)
+                self._tools.ledger.show_refusal(run.id, error, self._tools.clock.now() + _STORE_PAUSE_S)
                 await self._tools.clock.sleep(_STORE_PAUSE_S)
 
 

@@ -28,4 +28,5 @@ async def finish_in_thread(work: Callable[[], None]) -> None:
         await asyncio.shield(running)
     except asyncio.CancelledError:
         await asyncio.wait([running])
+        running.exception()  # retrieved: what stopped the caller says more
         raise

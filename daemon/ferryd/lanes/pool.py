@@ -66,6 +66,10 @@ class ByteLanes:
         """Fetch a span into the same span of `dest`, durably; returns the block digests of what was written."""
         return await self._run(lambda halt: self._receive(origin, span, dest, halt), meter)
 
+    async def hash_received(self, dest: Path, span: Span, meter: Meter) -> bytes:
+        """Block digests of what `dest` holds there now; empty when it cannot be read. Counts nothing."""
+        return await self._run(lambda halt: self._hash_received(dest, span, halt), meter)
+
     def close(self) -> None:
         """Let the threads end and close all connections. Calls under way are not waited for: cancel them before."""
         self._threads.shutdown(wait=False, cancel_futures=True)
@@ -111,6 +115,18 @@ class ByteLanes:
             if isinstance(origin, FileLocation):
                 return receive_local(origin, span, fd, path, buffer, halt)
             return self._http.receive(origin, span, fd, path, buffer, halt)
+        finally:
+            os.close(fd)
+
+    def _hash_received(self, dest: Path, span: Span, halt: Halt) -> bytes:
+        try:
+            fd = os.open(dest, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except OSError:
+            return b""  # whatever is wrong with it, the part is fetched again, and that says so
+        try:
+            return hash_span(fd, span, self._buffers.view(), halt)
+        except (OSError, EndOfFile):
+            return b""
         finally:
             os.close(fd)
 

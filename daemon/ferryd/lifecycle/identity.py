@@ -31,7 +31,12 @@ def load_identity(state_dir: Path) -> LocalIdentity:
     try:
         return LocalIdentity(**json.loads(path.read_text()))
     except FileNotFoundError:
-        identity = LocalIdentity(new_id("usr"), f"{_user()}@{socket.gethostname() or 'localhost'}")
+        pass
+    except (ValueError, TypeError) as error:
+        raise ValueError(
+            f"{path} is damaged ({error}); restore it: without it you are a new user to the embedded hub"
+        ) from error
+    identity = LocalIdentity(new_id("usr"), f"{_user()}@{socket.gethostname() or 'localhost'}")
     _write(path, json.dumps({"principal_id": identity.principal_id, "email": identity.email}))
     return identity
 

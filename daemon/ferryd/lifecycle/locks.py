@@ -26,12 +26,15 @@ class Unsafe(Exception):
     """A directory or lock file is not ours alone; the message says which and what to do."""
 
 
-def private_dir(path: Path) -> None:
-    """Make a directory 0700, or check that the one there is ours, real and closed to others."""
+def private_dir(path: Path, variable: str) -> None:
+    """Make a directory 0700, or check that the one there is ours, real and closed to others.
+
+    `variable` is the one that names another.
+    """
     path.mkdir(parents=True, mode=0o700, exist_ok=True)
     info = path.lstat()
     if not stat.S_ISDIR(info.st_mode) or info.st_uid != os.getuid():
-        raise Unsafe(f"{path} is not a directory of yours; remove it, or set FERRYMAN_RUNTIME_DIR")
+        raise Unsafe(f"{path} is not a directory of yours; remove it, or set {variable}")
     if info.st_mode & 0o077:
         raise Unsafe(f"{path} is open to others; run: chmod 700 {path}")
 

@@ -20,7 +20,7 @@ import grpc.aio
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.message_factory import GetMessageClass
 
-from ferrywire.reasons import CODE_NUMBERS, FerryError
+from ferrywire.reasons import FerryError
 from ferrywire.status import TRAILER, to_status
 
 log = logging.getLogger(__name__)
@@ -31,6 +31,7 @@ Handler: TypeAlias = "grpc.GenericRpcHandler[Any, Any]"
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
 _OPTIONS = [("grpc.so_reuseport", 0), ("grpc.max_receive_message_length", 8 << 20)]
 _GRACE_S = 0.5
+_KNOCK_S = 0.1
 
 
 class Activity:
@@ -111,8 +112,9 @@ def guard_stream(behaviour: Callable[[Any], AsyncIterator[Any]], activity: Activ
 
 async def _abort(context: grpc.aio.ServicerContext[Any, Any], error: Exception) -> None:
     known = error if isinstance(error, FerryError) else _unexpected(error)
-    trailer = (TRAILER, to_status(known).SerializeToString())
-    await context.abort(_CODES[CODE_NUMBERS[known.code]], known.message, trailing_metadata=(trailer,))
+    status = to_status(known)
+    trailer = (TRAILER, status.SerializeToString())
+    await context.abort(_CODES[status.code], status.message, trailing_metadata=(trailer,))
 
 
 def _unexpected(error: Exception) -> FerryError:
@@ -131,6 +133,10 @@ async def serve(socket_path: Path, handlers: Sequence[Handler]) -> AsyncIterator
     try:
         yield
     finally:
+        # grpc cancels calls that it has accepted and not yet given us. So first nobody new finds the socket (they wait
+        # for the next daemon), and who is just knocking is answered.
+        socket_path.unlink(missing_ok=True)  # noqa: ASYNC240 — one entry of a directory in memory
+        await asyncio.sleep(_KNOCK_S)
         await server.stop(_GRACE_S)
 
 

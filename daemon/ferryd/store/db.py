@@ -52,7 +52,9 @@ class Database:
             raise FerryError("SHUTTING_DOWN", "the queue is closed: the daemon stops")
         done: Future[T] = Future()
         self._writes.put((action, done))
-        return await asyncio.shield(asyncio.wrap_future(done))
+        written = asyncio.wrap_future(done)
+        written.add_done_callback(lambda one: one.cancelled() or one.exception())  # retrieved, though the caller left
+        return await asyncio.shield(written)
 
     async def read(self, action: Callable[[sqlite3.Connection], T]) -> T:
         """Run the closure on a reader's connection; it sees every acknowledged write."""

@@ -11,8 +11,9 @@ from ferrywire.reasons import FerryError
 
 def translate(error: sqlite3.Error, path: Path) -> FerryError:
     """The reason for an error of the queue's database; anything that is not the disk's fault is IO_ERROR."""
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    if code == sqlite3.SQLITE_FULL:
+    extended = getattr(error, "sqlite_errorcode", 0)
+    code = extended & 0xFF
+    if code == sqlite3.SQLITE_FULL or extended == sqlite3.SQLITE_IOERR_SHMSIZE:  # no room for the shared memory file
         return FerryError("DISK_FULL", f"no space for the queue in {path}", path=path, freeBytes=_free_bytes(path))
     if code == sqlite3.SQLITE_READONLY:
         return FerryError("READ_ONLY", f"the queue in {path} cannot be written", path=path)

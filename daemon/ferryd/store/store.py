@@ -131,10 +131,6 @@ class SqliteStore:
 
         return await self._db.write(action)
 
-    async def drop_parts(self, transfer_id: str, file_index: int) -> None:
-        values = {"transfer_id": transfer_id, "file_index": file_index}
-        await self._db.write(lambda db: db.execute(QUERIES["drop_parts"], values).rowcount)
-
     async def forget_session(self, transfer_id: str) -> Transfer:
         def action(db: sqlite3.Connection) -> Transfer:
             number = _get(db, transfer_id).session_number + 1

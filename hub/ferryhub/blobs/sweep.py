@@ -18,6 +18,7 @@ from ferryhub.blobs.store import BlobStore, Stored, session_of
 from ferryhub.blobs.threads import StoreThreads
 from ferryhub.catalogue import contents, sessions
 from ferryhub.catalogue.database import Database
+from ferrywire.reasons import FerryError
 
 _SESSIONS_AT_ONCE: Final = 1000
 _NAMES_AT_ONCE: Final = 500
@@ -71,7 +72,13 @@ class Sweeper:
 
     async def _expired_sessions(self) -> int:
         rows = await self._database.read(sessions.expired, self._now_us(), _SESSIONS_AT_ONCE)
-        return sum([await self._end_session(row.id) for row in rows])
+        ended = 0
+        for row in rows:
+            try:
+                ended += await self._end_session(row.id)
+            except FerryError as error:  # one that cannot be removed must not keep the others
+                _log.error("session %s was not swept: %s", row.id, error)
+        return ended
 
     async def _end_session(self, session_id: str) -> bool:
         async with self._gate.whole(session_id):

@@ -57,7 +57,9 @@ class Uploads:
 
     async def create(self, actor: Actor, new: NewUpload) -> Row[Any]:
         """Open a session or find the one this request opened; see `sessions.open_session`."""
-        return await self._database.write(sessions.open_session, actor, new, self._terms, self._now_us())
+        return await self._renewed(
+            await self._database.write(sessions.open_session, actor, new, self._terms, self._now_us())
+        )
 
     async def add_files(
         self, actor: Actor, session_id: str, first_index: int, files: Sequence[ManifestFile]
@@ -112,6 +114,8 @@ class Uploads:
             session = await self._database.read(sessions.find, actor, session_id)
             if session.state == "committed":
                 return await self._database.read(contents.get, actor, session.content_id)
+            # Settled, it must still be known when a reply is lost and the commit repeated.
+            await self._renewed(session)
             summary = await self._database.read(summarise, session, file_digests)
             done = await self._commit(actor, session, summary)
             await self._discard(session_id, surplus=() if done.is_new else summary.files)

@@ -75,7 +75,9 @@ def _create(conn: Connection, actor: Actor, new: NewCollection, parent: Resource
     collection_id, above = new_id("col"), parent.row
     aliases.claim(conn, new.alias, collection_id)
     described = {"name": new.name, "alias": new.alias, "description": new.description}
-    place = {"parent_id": parent.id, "project_id": above.project_id, "path": f"{above.path.rstrip('/')}/{new.name}"}
+    # Bounds the depth, too: every collection has a row for each one above it.
+    path = validation.text("path", f"{above.path.rstrip('/')}/{new.name}", longest=validation.MAX_PATH)
+    place = {"parent_id": parent.id, "project_id": above.project_id, "path": path}
     owner = {"owner_type": above.owner_type, "owner_id": above.owner_id}
     made = {"created_at": now_us(), "created_by": actor.principal_id}
     try:

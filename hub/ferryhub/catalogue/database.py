@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DatabaseError
 
 from ferrywire.reasons import FerryError
 
@@ -106,11 +106,11 @@ def _run(engine: Engine, fn: Callable[Concatenate[Connection, P], T], *args: P.a
     try:
         with engine.begin() as connection:
             return fn(connection, *args, **kwargs)
-    except OperationalError as error:
+    except DatabaseError as error:
         raise _explained(error, engine) from error
 
 
-def _explained(error: OperationalError, engine: Engine) -> FerryError | OperationalError:
+def _explained(error: DatabaseError, engine: Engine) -> FerryError | DatabaseError:
     """The reason for what the disk or another process did to us; the error itself when it is our own mistake."""
     text, path = str(error.orig), engine.url.database or ""
     if "disk is full" in text:
@@ -119,6 +119,8 @@ def _explained(error: OperationalError, engine: Engine) -> FerryError | Operatio
         return FerryError("READ_ONLY", f"the hub's catalogue {path} is not writable", path=path)
     if "disk I/O error" in text:
         return FerryError("IO_ERROR", f"the hub could not read or write {path}: {text}", path=path)
+    if "not a database" in text or "malformed" in text:
+        return FerryError("IO_ERROR", f"{path} is damaged, or no catalogue of a hub: {text}", path=path)
     if "locked" in text:
         return FerryError("HUB_OVERLOADED", "the hub's catalogue is busy; try again", retry_after_s=1.0)
     return error

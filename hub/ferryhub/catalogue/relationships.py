@@ -48,7 +48,8 @@ def create(conn: Connection, actor: Actor, new: NewRelationship, *, request_id: 
     """Link an asset to its origin; an exact duplicate gives the link that is there. Seen from the dependent asset.
 
     Needs write on the source and read on the target. Errors: `INVALID_ARGUMENT` (also for a link of an asset to
-    itself), `ASSET_NOT_FOUND`, `PERMISSION_DENIED`, `REQUEST_ID_REUSED`.
+    itself), `ASSET_NOT_FOUND`, `PERMISSION_DENIED`, `REQUEST_ID_REUSED`, and `RELATIONSHIP_NOT_FOUND` for a repeat
+    whose link was deleted since.
     """
     values = _checked(new)
     source = require(conn, actor, new.from_asset_id, "write", noun="asset")
@@ -58,7 +59,10 @@ def create(conn: Connection, actor: Actor, new: NewRelationship, *, request_id: 
     values |= {"from_asset_id": source.id, "to_asset_id": target.id}
     request = Request(request_id, "CreateRelationship", values)
     link_id = once(conn, actor, request, lambda: _create(conn, actor, values))
-    return conn.execute(_seen_from(actor, "origins").where(_r.id == link_id)).one()
+    made = conn.execute(_seen_from(actor, "origins").where(_r.id == link_id)).first()
+    if made is None:
+        raise _link_not_found(link_id)
+    return made
 
 
 def listing(

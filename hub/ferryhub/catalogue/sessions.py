@@ -96,7 +96,9 @@ def add_files(
     for row, file in zip(known, files, strict=False):
         if (row.path, row.size_bytes, row.part_bytes) != (file.path, file.size_bytes, file.part_bytes):
             raise invalid(f"files[{row.file_index}]", f"is '{row.path}' already, with another size or part size")
-    _insert_files(conn, session_id, first_index + len(known), files[len(known) :])
+    more = files[len(known) :]
+    _check_new_paths(conn, session_id, more)
+    _insert_files(conn, session_id, first_index + len(known), more)
     return _checked_totals(conn, session_id)
 
 
@@ -153,9 +155,9 @@ def abort(conn: Connection, actor: Actor, session_id: str) -> None:
 
 
 def abort_expired(conn: Connection, session_id: str, now_us: int) -> bool:
-    """Close a session that nobody has used for too long. Returns whether it is settled now."""
+    """Close a session that nobody has used for too long. False when it was used meanwhile and is still of use."""
     session = conn.execute(_BY_ID, {"session": session_id}).first()
-    if session is None or session.state != "open":
+    if session is None:
         return True
     if session.expires_at >= now_us:
         return False
@@ -232,6 +234,12 @@ def _reserve(conn: Connection, asset: Row[Any], size_bytes: int) -> str:
     return allocation_id
 
 
+def _check_new_paths(conn: Connection, session_id: str, files: Sequence[ManifestFile]) -> None:
+    path = conn.execute(_KNOWN_PATH, {"session": session_id, "paths": [file.path for file in files]}).scalar()
+    if path is not None:
+        raise invalid("files", f"the path '{path}' comes twice")
+
+
 def _insert_files(conn: Connection, session_id: str, first_index: int, files: Sequence[ManifestFile]) -> None:
     if not files:
         return
@@ -301,6 +309,11 @@ _FILES_FROM = (
     .limit(bindparam("count"))
 )
 _PATHS = select(_f.path).where(_f.session_id == bindparam("session"))
+_KNOWN_PATH = (
+    select(_f.path)
+    .where(_f.session_id == bindparam("session"), _f.path.in_(bindparam("paths", expanding=True)))
+    .limit(1)
+)
 _TOTAL_SIZE = select(func.coalesce(func.sum(_f.size_bytes), 0)).where(_f.session_id == bindparam("session"))
 _NOT_EMPTY = (
     select(_f.file_index, _f.size_bytes)

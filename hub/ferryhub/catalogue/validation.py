@@ -15,12 +15,15 @@ from typing import Any, Final
 from ferrywire.reasons import FerryError
 
 MAX_NAME: Final = 255
+MAX_PATH: Final = 4096
 MAX_TITLE: Final = 500
 MAX_TEXT: Final = 10_000
 MAX_ALIAS: Final = 255
 MAX_TAGS: Final = 100
 MAX_TAG: Final = 100
 MAX_METADATA_BYTES: Final = 1 << 20
+#: A level costs a binary message three of the 100 that every protobuf reader allows; replies nest it further.
+MAX_METADATA_DEPTH: Final = 30
 MAX_REQUEST_ID: Final = 64
 MAX_EMAIL: Final = 320
 ANALYSIS_MODES: Final = (
@@ -87,8 +90,8 @@ def tags(values: Sequence[str]) -> list[str]:
 
 
 def json_object(field: str, value: Mapping[str, Any]) -> str:
-    """Free key-value data as JSON text; every number must be finite."""
-    _all_finite(field, value)
+    """Free key-value data as JSON text; every number must be finite, and any reader able to take it back."""
+    _check_values(field, value, MAX_METADATA_DEPTH)
     encoded = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     size_bytes = len(encoded.encode())
     if size_bytes > MAX_METADATA_BYTES:
@@ -96,15 +99,19 @@ def json_object(field: str, value: Mapping[str, Any]) -> str:
     return encoded
 
 
-def _all_finite(path: str, value: object) -> None:
+def _check_values(path: str, value: object, depth: int) -> None:
     if isinstance(value, float) and not math.isfinite(value):
         raise invalid(path, f"{value} is not a finite number; leave it out or write it as text")
+    if not isinstance(value, Mapping | list):
+        return
+    if not depth:
+        raise invalid(path, f"is nested deeper than {MAX_METADATA_DEPTH} levels")
     if isinstance(value, Mapping):
         for key, inner in value.items():
-            _all_finite(f"{path}.{key}", inner)
-    elif isinstance(value, list):
+            _check_values(f"{path}.{key}", inner, depth - 1)
+    else:
         for index, inner in enumerate(value):
-            _all_finite(f"{path}[{index}]", inner)
+            _check_values(f"{path}[{index}]", inner, depth - 1)
 
 
 def iso_time(field: str, value: str) -> str:

@@ -63,8 +63,9 @@ class ErrorInterceptor:
 def to_connect(error: FerryError) -> ConnectError:
     """A reason as a Connect error with `ErrorInfo` and, when it is known, `RetryInfo`."""
     # The library packs only messages of its own protobuf runtime; ours go in ready-made.
-    details = [ErrorDetail(WireAny(type_url=each.type_url, value=each.value)) for each in to_status(error).details]
-    return ConnectError(_CODES[error.code], error.message, details)
+    status = to_status(error)
+    details = [ErrorDetail(WireAny(type_url=each.type_url, value=each.value)) for each in status.details]
+    return ConnectError(_CODES[error.code], status.message, details)
 
 
 def _unexpected(error: Exception, method: str) -> FerryError:

@@ -58,15 +58,25 @@ def test_default_state_dir_is_xdg(tmp_path: Path) -> None:
     [
         ("token", "create", "--email", "nonsense"),
         ("token", "create", "--email", "a@x.org", "--expires-days", "0"),
+        ("token", "create", "--email", "a@x.org", "--expires-days", "1e300"),
         ("token", "revoke", "tok_unknown"),
         ("serve", "--listen", "nowhere"),
         ("serve", "--listen", "127.0.0.1:70000"),
+        ("serve", "--unix", "/nowhere/at/all.sock"),
     ],
 )
 def test_mistakes_are_one_line_on_stderr(tmp_path: Path, words: tuple[str, ...]) -> None:
     done = ferryhub(*words, "--state-dir", str(tmp_path / "hub"))
     assert (done.returncode, done.stdout) == (1, "")
     assert re.fullmatch(r"ferryhub: .+\n", done.stderr), done.stderr
+
+
+def test_a_file_that_is_no_catalogue_is_named(tmp_path: Path) -> None:
+    (tmp_path / "catalogue.db").write_bytes(b"something else" * 100)
+    for words in (("token", "list"), ("serve", "--listen", "127.0.0.1:0")):
+        done = ferryhub(*words, "--state-dir", str(tmp_path))
+        assert (done.returncode, done.stdout) == (1, "")
+        assert re.fullmatch(r"ferryhub: .*catalogue\.db.*\n", done.stderr), done.stderr
 
 
 @pytest.mark.slow

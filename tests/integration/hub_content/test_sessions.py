@@ -276,6 +276,8 @@ async def test_manifests_come_in_pages(alice: Person) -> None:
         )
         session = await alice.call("AddUploadFiles", request, pb.UploadSession)
     assert session.file_count == 30
+    twice = pb.AddUploadFilesRequest(session_id=session.session_id, first_index=session.file_count, files=listed[:1])
+    await _fails("INVALID_ARGUMENT", alice.call("AddUploadFiles", twice, pb.UploadSession))
     gap = pb.AddUploadFilesRequest(session_id=session.session_id, first_index=31, files=listed[:1])
     await _fails("INVALID_ARGUMENT", alice.call("AddUploadFiles", gap, pb.UploadSession))
     other = pb.AddUploadFilesRequest(session_id=session.session_id, first_index=0, files=listed[1:2])

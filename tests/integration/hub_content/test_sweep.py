@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from ferryhub.blobs.localfs import LocalBlobStore
 from ferryhub.blobs.store import StagedFile
 from ferryhub.blobs.sweep import GRACE_S, Swept
 from ferrywire.ids import new_id
@@ -32,6 +33,27 @@ async def test_an_expired_session_goes_with_its_draft_alias_and_bytes(rig: Rig, 
     made = await alice.upload({"f": DATA}, new_asset=asset)
     assert made.version == 1
     assert await rig.blobs.sweeper.sweep_once() == Swept(0, 0, 0)
+
+
+async def test_a_session_that_cannot_be_removed_does_not_keep_the_others(
+    rig: Rig, alice: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stuck = (await alice.create([file_of("f", DATA)])).session_id
+    for _ in range(2):
+        await alice.send((await alice.create([file_of("f", DATA)])).session_id, {0: DATA})
+    discard = LocalBlobStore.discard
+
+    def refuse(self: LocalBlobStore, session_id: str) -> None:
+        if session_id == stuck:
+            raise FerryError("IO_ERROR", "the disk refused", path="")
+        discard(self, session_id)
+
+    monkeypatch.setattr(LocalBlobStore, "discard", refuse)
+    rig.clock.ahead_s = WEEK_S + 60
+    assert (await rig.blobs.sweeper.sweep_once()).expired_sessions == 2
+    monkeypatch.undo()
+    await rig.blobs.sweeper.sweep_once()
+    assert rig.files == []
 
 
 @pytest.mark.parametrize("use", ["list", "sign", "put"])
@@ -85,3 +107,14 @@ async def test_blobs_of_a_commit_cut_short_are_left_to_their_session(rig: Rig, a
     made = await alice.commit(session, [DATA])
     rig.clock.ahead_s = 0
     assert await alice.download(made.asset_id) == {"f": DATA}
+
+
+async def test_a_commit_at_the_last_moment_can_be_repeated_after_a_sweep(rig: Rig, alice: Person) -> None:
+    data = content(PART)
+    session = (await alice.create([file_of("f", data)])).session_id
+    await alice.send(session, {0: data})
+    rig.clock.ahead_s += 7 * 24 * 3600 - 60
+    made = await alice.commit(session, [data])
+    rig.clock.ahead_s += 3600
+    await rig.blobs.sweeper.sweep_once()
+    assert await alice.commit(session, [data]) == made

@@ -27,6 +27,7 @@ from ferryd.core.model import (
     UploadSpec,
 )
 from ferryd.core.states import Event, State
+from ferryd.store.errors import translate
 from ferryd.store.rows import from_new_transfer
 from ferryd.store.sql import QUERIES, schemas
 from ferryd.store.store import SqliteStore
@@ -342,3 +343,11 @@ async def test_ten_thousand_files_and_transfers_take_few_transactions(tmp_path: 
     assert len(await store.candidates(4)) == 4 * 7 + 1
     await store._db.write(lambda db: db.set_trace_callback(None))
     await store.close()
+
+
+def test_no_room_for_the_shared_memory_file_is_a_full_disk(tmp_path: Path) -> None:
+    error = sqlite3.OperationalError("disk I/O error")
+    error.sqlite_errorcode = sqlite3.SQLITE_IOERR_SHMSIZE
+    assert translate(error, tmp_path / "queue.db").reason == "DISK_FULL"
+    error.sqlite_errorcode = sqlite3.SQLITE_IOERR_READ
+    assert translate(error, tmp_path / "queue.db").reason == "IO_ERROR"

@@ -31,6 +31,18 @@ def test_the_token_is_not_in_the_representation(config_dir: Path) -> None:
     assert "fat_secret" not in repr(load({"FERRYMAN_TOKEN": "fat_secret"}))
 
 
+@pytest.mark.parametrize("blank", [" ", "\n", "\r\n"])
+def test_blanks_round_the_token_are_dropped(config_dir: Path, blank: str) -> None:
+    assert load({"FERRYMAN_TOKEN": f"{blank}fat_x{blank}"}).token == "fat_x"
+
+
+@pytest.mark.parametrize("odd", [" ", "\n", "\0", "ä", "\u200b"])
+def test_a_token_that_cannot_be_sent_is_refused_unshown(config_dir: Path, odd: str) -> None:
+    with pytest.raises(ConfigError, match="FERRYMAN_TOKEN") as caught:
+        load({"FERRYMAN_TOKEN": f"fat_{odd}secret"})
+    assert "secret" not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("text", "named"),
     [

@@ -48,14 +48,14 @@ def test_a_lock_file_that_is_a_symlink_is_not_followed(tmp_path: Path) -> None:
 def test_a_directory_open_to_others_is_refused(tmp_path: Path) -> None:
     tmp_path.chmod(0o755)
     with pytest.raises(locks.Unsafe, match="chmod 700"):
-        locks.private_dir(tmp_path)
+        locks.private_dir(tmp_path, "FERRYMAN_STATE_DIR")
 
 
 def test_a_symlinked_directory_is_refused(tmp_path: Path) -> None:
     (tmp_path / "real").mkdir(mode=0o700)
     (tmp_path / "link").symlink_to(tmp_path / "real")
-    with pytest.raises(locks.Unsafe):
-        locks.private_dir(tmp_path / "link")
+    with pytest.raises(locks.Unsafe, match="FERRYMAN_STATE_DIR"):
+        locks.private_dir(tmp_path / "link", "FERRYMAN_STATE_DIR")
 
 
 @pytest.mark.parametrize(
@@ -106,3 +106,10 @@ async def test_a_removed_socket_is_noticed(tmp_path: Path) -> None:
         group.create_task(wait_socket_gone(path))
         await asyncio.sleep(0)
         path.unlink()
+
+
+@pytest.mark.parametrize("text", ["garbage", "[]", '{"email": "me"}', ""])
+def test_a_damaged_identity_is_named(tmp_path: Path, text: str) -> None:
+    (tmp_path / "identity.json").write_text(text)
+    with pytest.raises(ValueError, match=r"identity\.json is damaged"):
+        load_identity(tmp_path)

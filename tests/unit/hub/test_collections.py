@@ -87,3 +87,11 @@ async def test_request_id_gives_the_same_collection(catalogue: Catalogue, ann: A
     assert twice[0].id == twice[1].id
     with fails("REQUEST_ID_REUSED"):
         await catalogue.do(collections.create, ann, NewCollection("b", root), request_id="r")
+
+
+async def test_a_tree_grows_only_so_deep(catalogue: Catalogue, ann: Actor) -> None:
+    parent = (await catalogue.project(ann)).root_collection_id
+    for _ in range(16):
+        parent = (await _add(catalogue, ann, "d" * 255, parent)).id
+    with fails("INVALID_ARGUMENT", field="path"):
+        await _add(catalogue, ann, "e", parent)

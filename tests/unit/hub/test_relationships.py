@@ -156,6 +156,17 @@ async def test_request_id_gives_the_same_link(catalogue: Catalogue, ann: Actor) 
         await catalogue.do(relationships.create, ann, NewRelationship(b.id, a.id, "of"), request_id="r")
 
 
+async def test_a_repeat_after_the_link_was_deleted_does_not_bring_it_back(catalogue: Catalogue, ann: Actor) -> None:
+    project = await catalogue.project(ann)
+    a, b = [await catalogue.asset(ann, project) for _ in range(2)]
+    new = NewRelationship(a.id, b.id, "of")
+    link = await catalogue.do(relationships.create, ann, new, request_id="r")
+    await catalogue.do(relationships.remove, ann, link.id)
+    with fails("RELATIONSHIP_NOT_FOUND", relationshipId=link.id):
+        await catalogue.do(relationships.create, ann, new, request_id="r")
+    assert await catalogue.do(relationships.create, ann, new, request_id="other")
+
+
 async def test_deleted_draft_takes_its_links_along(catalogue: Catalogue, ann: Actor) -> None:
     from ferryhub.catalogue import assets
 

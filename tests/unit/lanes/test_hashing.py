@@ -82,3 +82,17 @@ async def test_hashing_stops_when_told(lanes: ByteLanes, tmp_path: Path) -> None
     source = make_source(tmp_path, random_bytes(MIB))
     with pytest.raises(Interrupted):
         await lanes.hash(source, Span(0, MIB), CountingMeter(stopped=True))
+
+
+async def test_a_received_part_is_hashed_as_it_is_now(lanes: ByteLanes, tmp_path: Path) -> None:
+    data = random_bytes(2 * MIB + 3)
+    part_file = tmp_path / "part"
+    part_file.write_bytes(data)
+    last = Span(MIB, MIB + 3)
+    assert await lanes.hash_received(part_file, last, CountingMeter()) == blocks(data)[16:]
+    _truncate(part_file)
+    assert await lanes.hash_received(part_file, last, CountingMeter()) == b""
+    part_file.unlink()
+    assert await lanes.hash_received(part_file, last, CountingMeter()) == b""
+    part_file.symlink_to(tmp_path / "elsewhere")
+    assert await lanes.hash_received(part_file, last, CountingMeter()) == b""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -136,3 +137,17 @@ def test_one_client_in_two_loops_and_a_restart_between_calls(daemon: FakeDaemon)
     daemon.start()
     assert asyncio.run(ask()) == "usr_1"
     asyncio.run(client.close())
+
+
+def test_loops_of_many_threads_share_a_client(daemon: FakeDaemon) -> None:
+    daemon.reply(WHO, ME)
+    client = AsyncClient(auto_start=False)
+    together = threading.Barrier(8)
+
+    async def ask() -> str:
+        together.wait()
+        return (await client.auth_status()).user_id
+
+    with ThreadPoolExecutor(8) as pool:
+        for _ in range(5):
+            assert list(pool.map(lambda _: asyncio.run(ask()), range(8))) == ["usr_1"] * 8

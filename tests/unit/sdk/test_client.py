@@ -273,3 +273,22 @@ def test_an_unusual_socket_path_works(runtime: Path) -> None:
     with Client(socket_path=fake.path, auto_start=False) as client:
         assert client.auth_status().user_id == "usr_1"
     fake.stop()
+
+
+def test_a_read_and_a_creation_are_asked_again_when_the_daemon_goes_away_with_them(
+    client: Client, daemon: FakeDaemon
+) -> None:
+    daemon.fail(WHO, grpc.StatusCode.UNAVAILABLE, then=ME)
+    assert client.auth_status().user_id == "usr_1"
+    lost = grpc.StatusCode.UNAVAILABLE
+    daemon.fail("ProjectService/CreateProject", lost, then=project_pb.Project(project_id="prj_1"))
+    assert client.create_project("P").project_id == "prj_1"
+    first, second = daemon.sent("ProjectService/CreateProject", project_pb.CreateProjectRequest)
+    assert first.request_id == second.request_id
+
+
+def test_a_change_that_may_have_been_made_is_not_asked_again(client: Client, daemon: FakeDaemon) -> None:
+    daemon.fail("AssetService/UpdateAsset", grpc.StatusCode.UNAVAILABLE, then=asset_pb.Asset(asset_id="ast_1"))
+    with pytest.raises(ferryman.ConnectionError, match="went away"):
+        client.set_metadata("ast_1", title="T")
+    assert len(daemon.sent("AssetService/UpdateAsset", asset_pb.UpdateAssetRequest)) == 1

@@ -193,6 +193,15 @@ def test_a_runtime_directory_that_cannot_be_made_is_explained(runtime: Path) -> 
     assert caught.value.code == "permission_denied"
 
 
+def test_a_state_directory_that_cannot_be_made_is_explained(
+    ferryd: Path, runtime: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runtime.parent.joinpath("file").write_text("x")
+    monkeypatch.setenv("FERRYMAN_STATE_DIR", str(runtime.parent / "file" / "state"))
+    with pytest.raises(ferryman.ConnectionError, match=r"Not a directory; .* FERRYMAN_STATE_DIR"):
+        Client(binary_path=ferryd).connect()
+
+
 def test_a_socket_path_too_long_for_the_system_is_a_clear_error() -> None:
     with pytest.raises(DaemonError, match="103") as caught:
         Client(socket_path="/tmp/" + "x" * 110).connect()

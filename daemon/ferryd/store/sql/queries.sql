@@ -74,9 +74,6 @@ ON CONFLICT (transfer_id, file_index, number) DO UPDATE SET
 -- name: parts
 SELECT * FROM parts WHERE transfer_id = :transfer_id ORDER BY file_index, number
 
--- name: drop_parts  of one file
-DELETE FROM parts WHERE transfer_id = :transfer_id AND file_index = :file_index
-
 -- name: drop_all_parts
 DELETE FROM parts WHERE transfer_id = :transfer_id
 

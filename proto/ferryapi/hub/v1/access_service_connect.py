@@ -43,27 +43,28 @@ class AccessService(Protocol):
     """
     async def get_identity(self, request: GetIdentityRequest, ctx: RequestContext[GetIdentityRequest, Identity], /) -> Identity:
         """
-        Gets the principal behind the token of the call. Error: `UNAUTHENTICATED` / `TOKEN_INVALID`.
+        Gets the principal behind the token of the call. Errors, as of every call: `UNAUTHENTICATED` / `NOT_SIGNED_IN`,
+        `UNAUTHENTICATED` / `TOKEN_INVALID`, `UNAUTHENTICATED` / `TOKEN_EXPIRED`.
         """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     async def set_grant(self, request: SetGrantRequest, ctx: RequestContext[SetGrantRequest, Grant], /) -> Grant:
         """
         Gives a principal a role on a resource, in place of the one it has there. Needs the owner role. Errors: `NOT_FOUND` /
-        `PRINCIPAL_NOT_FOUND`, `NOT_FOUND` / `RESOURCE_NOT_FOUND`, `FAILED_PRECONDITION` / `LAST_OWNER`.
+        `PRINCIPAL_NOT_FOUND`, `NOT_FOUND` / `RESOURCE_NOT_FOUND`, `PERMISSION_DENIED` / `PERMISSION_DENIED`,
+        `FAILED_PRECONDITION` / `LAST_OWNER`.
         """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     async def list_grants(self, request: ListGrantsRequest, ctx: RequestContext[ListGrantsRequest, ListGrantsResponse], /) -> ListGrantsResponse:
         """
-        Lists the grants on a resource itself. Needs read on it.
+        Lists the grants on a resource itself. Needs read on it. Error: `NOT_FOUND` / `RESOURCE_NOT_FOUND`.
         """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     async def remove_grant(self, request: RemoveGrantRequest, ctx: RequestContext[RemoveGrantRequest, RemoveGrantResponse], /) -> RemoveGrantResponse:
         """
-        Takes a principal's role on a resource away. Idempotent. Needs the owner role. Error: `FAILED_PRECONDITION` /
-        `LAST_OWNER`.
+        Takes a principal's role on a resource away. Idempotent. Needs the owner role. Errors: as of `SetGrant`.
         """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
@@ -174,7 +175,8 @@ class AccessServiceClient(ConnectClient):
         timeout_ms: int | None = None,
     ) -> Identity:
         """
-        Gets the principal behind the token of the call. Error: `UNAUTHENTICATED` / `TOKEN_INVALID`.
+        Gets the principal behind the token of the call. Errors, as of every call: `UNAUTHENTICATED` / `NOT_SIGNED_IN`,
+        `UNAUTHENTICATED` / `TOKEN_INVALID`, `UNAUTHENTICATED` / `TOKEN_EXPIRED`.
         """
         return await self.execute_unary(
             request=request,
@@ -198,7 +200,8 @@ class AccessServiceClient(ConnectClient):
     ) -> Grant:
         """
         Gives a principal a role on a resource, in place of the one it has there. Needs the owner role. Errors: `NOT_FOUND` /
-        `PRINCIPAL_NOT_FOUND`, `NOT_FOUND` / `RESOURCE_NOT_FOUND`, `FAILED_PRECONDITION` / `LAST_OWNER`.
+        `PRINCIPAL_NOT_FOUND`, `NOT_FOUND` / `RESOURCE_NOT_FOUND`, `PERMISSION_DENIED` / `PERMISSION_DENIED`,
+        `FAILED_PRECONDITION` / `LAST_OWNER`.
         """
         return await self.execute_unary(
             request=request,
@@ -221,7 +224,7 @@ class AccessServiceClient(ConnectClient):
         timeout_ms: int | None = None,
     ) -> ListGrantsResponse:
         """
-        Lists the grants on a resource itself. Needs read on it.
+        Lists the grants on a resource itself. Needs read on it. Error: `NOT_FOUND` / `RESOURCE_NOT_FOUND`.
         """
         return await self.execute_unary(
             request=request,
@@ -244,8 +247,7 @@ class AccessServiceClient(ConnectClient):
         timeout_ms: int | None = None,
     ) -> RemoveGrantResponse:
         """
-        Takes a principal's role on a resource away. Idempotent. Needs the owner role. Error: `FAILED_PRECONDITION` /
-        `LAST_OWNER`.
+        Takes a principal's role on a resource away. Idempotent. Needs the owner role. Errors: as of `SetGrant`.
         """
         return await self.execute_unary(
             request=request,
@@ -267,27 +269,28 @@ class AccessServiceSync(Protocol):
     """
     def get_identity(self, request: GetIdentityRequest, ctx: RequestContext[GetIdentityRequest, Identity], /) -> Identity:
         """
-        Gets the principal behind the token of the call. Error: `UNAUTHENTICATED` / `TOKEN_INVALID`.
+        Gets the principal behind the token of the call. Errors, as of every call: `UNAUTHENTICATED` / `NOT_SIGNED_IN`,
+        `UNAUTHENTICATED` / `TOKEN_INVALID`, `UNAUTHENTICATED` / `TOKEN_EXPIRED`.
         """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     def set_grant(self, request: SetGrantRequest, ctx: RequestContext[SetGrantRequest, Grant], /) -> Grant:
         """
         Gives a principal a role on a resource, in place of the one it has there. Needs the owner role. Errors: `NOT_FOUND` /
-        `PRINCIPAL_NOT_FOUND`, `NOT_FOUND` / `RESOURCE_NOT_FOUND`, `FAILED_PRECONDITION` / `LAST_OWNER`.
+        `PRINCIPAL_NOT_FOUND`, `NOT_FOUND` / `RESOURCE_NOT_FOUND`, `PERMISSION_DENIED` / `PERMISSION_DENIED`,
+        `FAILED_PRECONDITION` / `LAST_OWNER`.
         """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     def list_grants(self, request: ListGrantsRequest, ctx: RequestContext[ListGrantsRequest, ListGrantsResponse], /) -> ListGrantsResponse:
         """
-        Lists the grants on a resource itself. Needs read on it.
+        Lists the grants on a resource itself. Needs read on it. Error: `NOT_FOUND` / `RESOURCE_NOT_FOUND`.
         """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     def remove_grant(self, request: RemoveGrantRequest, ctx: RequestContext[RemoveGrantRequest, RemoveGrantResponse], /) -> RemoveGrantResponse:
         """
-        Takes a principal's role on a resource away. Idempotent. Needs the owner role. Error: `FAILED_PRECONDITION` /
-        `LAST_OWNER`.
+        Takes a principal's role on a resource away. Idempotent. Needs the owner role. Errors: as of `SetGrant`.
         """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
@@ -396,7 +399,8 @@ class AccessServiceClientSync(ConnectClientSync):
         timeout_ms: int | None = None,
     ) -> Identity:
         """
-        Gets the principal behind the token of the call. Error: `UNAUTHENTICATED` / `TOKEN_INVALID`.
+        Gets the principal behind the token of the call. Errors, as of every call: `UNAUTHENTICATED` / `NOT_SIGNED_IN`,
+        `UNAUTHENTICATED` / `TOKEN_INVALID`, `UNAUTHENTICATED` / `TOKEN_EXPIRED`.
         """
         return self.execute_unary(
             request=request,
@@ -420,7 +424,8 @@ class AccessServiceClientSync(ConnectClientSync):
     ) -> Grant:
         """
         Gives a principal a role on a resource, in place of the one it has there. Needs the owner role. Errors: `NOT_FOUND` /
-        `PRINCIPAL_NOT_FOUND`, `NOT_FOUND` / `RESOURCE_NOT_FOUND`, `FAILED_PRECONDITION` / `LAST_OWNER`.
+        `PRINCIPAL_NOT_FOUND`, `NOT_FOUND` / `RESOURCE_NOT_FOUND`, `PERMISSION_DENIED` / `PERMISSION_DENIED`,
+        `FAILED_PRECONDITION` / `LAST_OWNER`.
         """
         return self.execute_unary(
             request=request,
@@ -443,7 +448,7 @@ class AccessServiceClientSync(ConnectClientSync):
         timeout_ms: int | None = None,
     ) -> ListGrantsResponse:
         """
-        Lists the grants on a resource itself. Needs read on it.
+        Lists the grants on a resource itself. Needs read on it. Error: `NOT_FOUND` / `RESOURCE_NOT_FOUND`.
         """
         return self.execute_unary(
             request=request,
@@ -466,8 +471,7 @@ class AccessServiceClientSync(ConnectClientSync):
         timeout_ms: int | None = None,
     ) -> RemoveGrantResponse:
         """
-        Takes a principal's role on a resource away. Idempotent. Needs the owner role. Error: `FAILED_PRECONDITION` /
-        `LAST_OWNER`.
+        Takes a principal's role on a resource away. Idempotent. Needs the owner role. Errors: as of `SetGrant`.
         """
         return self.execute_unary(
             request=request,

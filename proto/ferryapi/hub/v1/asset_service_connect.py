@@ -50,15 +50,17 @@ class AssetService(Protocol):
 
     async def list_assets(self, request: ListAssetsRequest, ctx: RequestContext[ListAssetsRequest, ListAssetsResponse], /) -> ListAssetsResponse:
         """
-        Lists the ready assets that the caller can see, newest first.
+        Lists the ready assets that the caller can see, newest first. Errors: `NOT_FOUND` / `PROJECT_NOT_FOUND`,
+        `NOT_FOUND` / `COLLECTION_NOT_FOUND`.
         """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     async def update_asset(self, request: UpdateAssetRequest, ctx: RequestContext[UpdateAssetRequest, Asset], /) -> Asset:
         """
         Changes the metadata fields named in `update_mask` and no others; a named field that is empty is cleared. Contents
-        are untouched. Errors: `INVALID_ARGUMENT` / `UNKNOWN_FIELD`, `ABORTED` / `ETAG_MISMATCH`, `ALREADY_EXISTS` /
-        `ALIAS_TAKEN`, `PERMISSION_DENIED` / `PERMISSION_DENIED`.
+        are untouched. Errors: `INVALID_ARGUMENT` / `UNKNOWN_FIELD`, `INVALID_ARGUMENT` / `INVALID_ARGUMENT`, `NOT_FOUND` /
+        `ASSET_NOT_FOUND`, `ABORTED` / `ETAG_MISMATCH`, `ALREADY_EXISTS` / `ALIAS_TAKEN`, `PERMISSION_DENIED` /
+        `PERMISSION_DENIED`.
         """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
@@ -182,7 +184,8 @@ class AssetServiceClient(ConnectClient):
         timeout_ms: int | None = None,
     ) -> ListAssetsResponse:
         """
-        Lists the ready assets that the caller can see, newest first.
+        Lists the ready assets that the caller can see, newest first. Errors: `NOT_FOUND` / `PROJECT_NOT_FOUND`,
+        `NOT_FOUND` / `COLLECTION_NOT_FOUND`.
         """
         return await self.execute_unary(
             request=request,
@@ -206,8 +209,9 @@ class AssetServiceClient(ConnectClient):
     ) -> Asset:
         """
         Changes the metadata fields named in `update_mask` and no others; a named field that is empty is cleared. Contents
-        are untouched. Errors: `INVALID_ARGUMENT` / `UNKNOWN_FIELD`, `ABORTED` / `ETAG_MISMATCH`, `ALREADY_EXISTS` /
-        `ALIAS_TAKEN`, `PERMISSION_DENIED` / `PERMISSION_DENIED`.
+        are untouched. Errors: `INVALID_ARGUMENT` / `UNKNOWN_FIELD`, `INVALID_ARGUMENT` / `INVALID_ARGUMENT`, `NOT_FOUND` /
+        `ASSET_NOT_FOUND`, `ABORTED` / `ETAG_MISMATCH`, `ALREADY_EXISTS` / `ALIAS_TAKEN`, `PERMISSION_DENIED` /
+        `PERMISSION_DENIED`.
         """
         return await self.execute_unary(
             request=request,
@@ -236,15 +240,17 @@ class AssetServiceSync(Protocol):
 
     def list_assets(self, request: ListAssetsRequest, ctx: RequestContext[ListAssetsRequest, ListAssetsResponse], /) -> ListAssetsResponse:
         """
-        Lists the ready assets that the caller can see, newest first.
+        Lists the ready assets that the caller can see, newest first. Errors: `NOT_FOUND` / `PROJECT_NOT_FOUND`,
+        `NOT_FOUND` / `COLLECTION_NOT_FOUND`.
         """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     def update_asset(self, request: UpdateAssetRequest, ctx: RequestContext[UpdateAssetRequest, Asset], /) -> Asset:
         """
         Changes the metadata fields named in `update_mask` and no others; a named field that is empty is cleared. Contents
-        are untouched. Errors: `INVALID_ARGUMENT` / `UNKNOWN_FIELD`, `ABORTED` / `ETAG_MISMATCH`, `ALREADY_EXISTS` /
-        `ALIAS_TAKEN`, `PERMISSION_DENIED` / `PERMISSION_DENIED`.
+        are untouched. Errors: `INVALID_ARGUMENT` / `UNKNOWN_FIELD`, `INVALID_ARGUMENT` / `INVALID_ARGUMENT`, `NOT_FOUND` /
+        `ASSET_NOT_FOUND`, `ABORTED` / `ETAG_MISMATCH`, `ALREADY_EXISTS` / `ALIAS_TAKEN`, `PERMISSION_DENIED` /
+        `PERMISSION_DENIED`.
         """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
@@ -366,7 +372,8 @@ class AssetServiceClientSync(ConnectClientSync):
         timeout_ms: int | None = None,
     ) -> ListAssetsResponse:
         """
-        Lists the ready assets that the caller can see, newest first.
+        Lists the ready assets that the caller can see, newest first. Errors: `NOT_FOUND` / `PROJECT_NOT_FOUND`,
+        `NOT_FOUND` / `COLLECTION_NOT_FOUND`.
         """
         return self.execute_unary(
             request=request,
@@ -390,8 +397,9 @@ class AssetServiceClientSync(ConnectClientSync):
     ) -> Asset:
         """
         Changes the metadata fields named in `update_mask` and no others; a named field that is empty is cleared. Contents
-        are untouched. Errors: `INVALID_ARGUMENT` / `UNKNOWN_FIELD`, `ABORTED` / `ETAG_MISMATCH`, `ALREADY_EXISTS` /
-        `ALIAS_TAKEN`, `PERMISSION_DENIED` / `PERMISSION_DENIED`.
+        are untouched. Errors: `INVALID_ARGUMENT` / `UNKNOWN_FIELD`, `INVALID_ARGUMENT` / `INVALID_ARGUMENT`, `NOT_FOUND` /
+        `ASSET_NOT_FOUND`, `ABORTED` / `ETAG_MISMATCH`, `ALREADY_EXISTS` / `ALIAS_TAKEN`, `PERMISSION_DENIED` /
+        `PERMISSION_DENIED`.
         """
         return self.execute_unary(
             request=request,

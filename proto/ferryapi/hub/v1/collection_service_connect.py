@@ -44,7 +44,8 @@ class CollectionService(Protocol):
     async def create_collection(self, request: CreateCollectionRequest, ctx: RequestContext[CreateCollectionRequest, Collection], /) -> Collection:
         """
         Creates a collection below another. Needs write on the parent. Idempotent by `request_id`. Errors: `NOT_FOUND` /
-        `COLLECTION_NOT_FOUND`, `ALREADY_EXISTS` / `NAME_TAKEN`, `ALREADY_EXISTS` / `ALIAS_TAKEN`.
+        `COLLECTION_NOT_FOUND`, `ALREADY_EXISTS` / `NAME_TAKEN`, `ALREADY_EXISTS` / `ALIAS_TAKEN`, `PERMISSION_DENIED` /
+        `PERMISSION_DENIED`, `INVALID_ARGUMENT` / `INVALID_ARGUMENT`.
         """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
@@ -56,7 +57,7 @@ class CollectionService(Protocol):
 
     async def list_collections(self, request: ListCollectionsRequest, ctx: RequestContext[ListCollectionsRequest, ListCollectionsResponse], /) -> ListCollectionsResponse:
         """
-        Lists the collections directly below a parent, by name.
+        Lists the collections directly below a parent, by name. Error: `NOT_FOUND` / `COLLECTION_NOT_FOUND`.
         """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
@@ -157,7 +158,8 @@ class CollectionServiceClient(ConnectClient):
     ) -> Collection:
         """
         Creates a collection below another. Needs write on the parent. Idempotent by `request_id`. Errors: `NOT_FOUND` /
-        `COLLECTION_NOT_FOUND`, `ALREADY_EXISTS` / `NAME_TAKEN`, `ALREADY_EXISTS` / `ALIAS_TAKEN`.
+        `COLLECTION_NOT_FOUND`, `ALREADY_EXISTS` / `NAME_TAKEN`, `ALREADY_EXISTS` / `ALIAS_TAKEN`, `PERMISSION_DENIED` /
+        `PERMISSION_DENIED`, `INVALID_ARGUMENT` / `INVALID_ARGUMENT`.
         """
         return await self.execute_unary(
             request=request,
@@ -203,7 +205,7 @@ class CollectionServiceClient(ConnectClient):
         timeout_ms: int | None = None,
     ) -> ListCollectionsResponse:
         """
-        Lists the collections directly below a parent, by name.
+        Lists the collections directly below a parent, by name. Error: `NOT_FOUND` / `COLLECTION_NOT_FOUND`.
         """
         return await self.execute_unary(
             request=request,
@@ -226,7 +228,8 @@ class CollectionServiceSync(Protocol):
     def create_collection(self, request: CreateCollectionRequest, ctx: RequestContext[CreateCollectionRequest, Collection], /) -> Collection:
         """
         Creates a collection below another. Needs write on the parent. Idempotent by `request_id`. Errors: `NOT_FOUND` /
-        `COLLECTION_NOT_FOUND`, `ALREADY_EXISTS` / `NAME_TAKEN`, `ALREADY_EXISTS` / `ALIAS_TAKEN`.
+        `COLLECTION_NOT_FOUND`, `ALREADY_EXISTS` / `NAME_TAKEN`, `ALREADY_EXISTS` / `ALIAS_TAKEN`, `PERMISSION_DENIED` /
+        `PERMISSION_DENIED`, `INVALID_ARGUMENT` / `INVALID_ARGUMENT`.
         """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
@@ -238,7 +241,7 @@ class CollectionServiceSync(Protocol):
 
     def list_collections(self, request: ListCollectionsRequest, ctx: RequestContext[ListCollectionsRequest, ListCollectionsResponse], /) -> ListCollectionsResponse:
         """
-        Lists the collections directly below a parent, by name.
+        Lists the collections directly below a parent, by name. Error: `NOT_FOUND` / `COLLECTION_NOT_FOUND`.
         """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
@@ -337,7 +340,8 @@ class CollectionServiceClientSync(ConnectClientSync):
     ) -> Collection:
         """
         Creates a collection below another. Needs write on the parent. Idempotent by `request_id`. Errors: `NOT_FOUND` /
-        `COLLECTION_NOT_FOUND`, `ALREADY_EXISTS` / `NAME_TAKEN`, `ALREADY_EXISTS` / `ALIAS_TAKEN`.
+        `COLLECTION_NOT_FOUND`, `ALREADY_EXISTS` / `NAME_TAKEN`, `ALREADY_EXISTS` / `ALIAS_TAKEN`, `PERMISSION_DENIED` /
+        `PERMISSION_DENIED`, `INVALID_ARGUMENT` / `INVALID_ARGUMENT`.
         """
         return self.execute_unary(
             request=request,
@@ -383,7 +387,7 @@ class CollectionServiceClientSync(ConnectClientSync):
         timeout_ms: int | None = None,
     ) -> ListCollectionsResponse:
         """
-        Lists the collections directly below a parent, by name.
+        Lists the collections directly below a parent, by name. Error: `NOT_FOUND` / `COLLECTION_NOT_FOUND`.
         """
         return self.execute_unary(
             request=request,

@@ -57,22 +57,24 @@ class ContentService(Protocol):
     async def add_upload_files(self, request: AddUploadFilesRequest, ctx: RequestContext[AddUploadFilesRequest, UploadSession], /) -> UploadSession:
         """
         Adds files to an open session, for manifests larger than one request. Idempotent by `first_index`. Errors:
-        `NOT_FOUND` / `SESSION_NOT_FOUND`, `INVALID_ARGUMENT` / `INVALID_ARGUMENT`.
+        `NOT_FOUND` / `SESSION_NOT_FOUND`, `FAILED_PRECONDITION` / `SESSION_COMMITTED`, `INVALID_ARGUMENT` /
+        `INVALID_ARGUMENT`.
         """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     async def sign_parts(self, request: SignPartsRequest, ctx: RequestContext[SignPartsRequest, SignPartsResponse], /) -> SignPartsResponse:
         """
         Tells where to put parts, each with its digest. Renews the session. Errors: `NOT_FOUND` / `SESSION_NOT_FOUND`,
-        `INVALID_ARGUMENT` / `INVALID_ARGUMENT`.
+        `FAILED_PRECONDITION` / `SESSION_COMMITTED`, `INVALID_ARGUMENT` / `INVALID_ARGUMENT`.
         """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     async def record_parts(self, request: RecordPartsRequest, ctx: RequestContext[RecordPartsRequest, RecordPartsResponse], /) -> RecordPartsResponse:
         """
         Tells the hub that parts were written to their file locations and are durable; the hub checks and records them. Parts
-        that went to a URL are recorded by the store itself. Errors: `NOT_FOUND` / `SESSION_NOT_FOUND`, `ABORTED` /
-        `CHUNK_CORRUPT`.
+        that went to a URL are recorded by the store itself. Errors: `NOT_FOUND` / `SESSION_NOT_FOUND`,
+        `FAILED_PRECONDITION` / `SESSION_COMMITTED`, `ABORTED` / `CHUNK_CORRUPT`, `INVALID_ARGUMENT` / `INVALID_ARGUMENT`
+        where the hub gives out no file locations.
         """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
@@ -88,21 +90,23 @@ class ContentService(Protocol):
         Checks that all parts are there and that the digests agree, then makes the content visible and immutable, in one
         transaction. Idempotent: a repeat returns the same content. Bytes equal to the asset's newest content give that
         content and no new version. Errors: `NOT_FOUND` / `SESSION_NOT_FOUND`, `FAILED_PRECONDITION` / `PARTS_MISSING`,
-        `FAILED_PRECONDITION` / `DIGEST_MISMATCH`.
+        `FAILED_PRECONDITION` / `DIGEST_MISMATCH`, `PERMISSION_DENIED` / `PERMISSION_DENIED` (rights may change meanwhile),
+        `INVALID_ARGUMENT` / `INVALID_ARGUMENT` for a manifest that is not whole.
         """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     async def abort_upload(self, request: AbortUploadRequest, ctx: RequestContext[AbortUploadRequest, AbortUploadResponse], /) -> AbortUploadResponse:
         """
-        Throws a session away with its parts, and the draft asset it made. Idempotent; a committed one is
-        `FAILED_PRECONDITION` / `SESSION_COMMITTED`.
+        Throws a session away with its parts, and the draft asset it made. Idempotent. Errors: `FAILED_PRECONDITION` /
+        `SESSION_COMMITTED`, `NOT_FOUND` / `SESSION_NOT_FOUND` for one that was swept, too.
         """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     async def get_download(self, request: GetDownloadRequest, ctx: RequestContext[GetDownloadRequest, GetDownloadResponse], /) -> GetDownloadResponse:
         """
         Gets a page of a content's manifest with places to read the bytes from. Errors: `NOT_FOUND` / `ASSET_NOT_FOUND`,
-        `NOT_FOUND` / `CONTENT_NOT_FOUND`, `FAILED_PRECONDITION` / `ASSET_NOT_READY`.
+        `NOT_FOUND` / `CONTENT_NOT_FOUND`, `FAILED_PRECONDITION` / `ASSET_NOT_READY`, `INVALID_ARGUMENT` /
+        `INVALID_ARGUMENT` when neither is named.
         """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
@@ -322,7 +326,8 @@ class ContentServiceClient(ConnectClient):
     ) -> UploadSession:
         """
         Adds files to an open session, for manifests larger than one request. Idempotent by `first_index`. Errors:
-        `NOT_FOUND` / `SESSION_NOT_FOUND`, `INVALID_ARGUMENT` / `INVALID_ARGUMENT`.
+        `NOT_FOUND` / `SESSION_NOT_FOUND`, `FAILED_PRECONDITION` / `SESSION_COMMITTED`, `INVALID_ARGUMENT` /
+        `INVALID_ARGUMENT`.
         """
         return await self.execute_unary(
             request=request,
@@ -346,7 +351,7 @@ class ContentServiceClient(ConnectClient):
     ) -> SignPartsResponse:
         """
         Tells where to put parts, each with its digest. Renews the session. Errors: `NOT_FOUND` / `SESSION_NOT_FOUND`,
-        `INVALID_ARGUMENT` / `INVALID_ARGUMENT`.
+        `FAILED_PRECONDITION` / `SESSION_COMMITTED`, `INVALID_ARGUMENT` / `INVALID_ARGUMENT`.
         """
         return await self.execute_unary(
             request=request,
@@ -370,8 +375,9 @@ class ContentServiceClient(ConnectClient):
     ) -> RecordPartsResponse:
         """
         Tells the hub that parts were written to their file locations and are durable; the hub checks and records them. Parts
-        that went to a URL are recorded by the store itself. Errors: `NOT_FOUND` / `SESSION_NOT_FOUND`, `ABORTED` /
-        `CHUNK_CORRUPT`.
+        that went to a URL are recorded by the store itself. Errors: `NOT_FOUND` / `SESSION_NOT_FOUND`,
+        `FAILED_PRECONDITION` / `SESSION_COMMITTED`, `ABORTED` / `CHUNK_CORRUPT`, `INVALID_ARGUMENT` / `INVALID_ARGUMENT`
+        where the hub gives out no file locations.
         """
         return await self.execute_unary(
             request=request,
@@ -421,7 +427,8 @@ class ContentServiceClient(ConnectClient):
         Checks that all parts are there and that the digests agree, then makes the content visible and immutable, in one
         transaction. Idempotent: a repeat returns the same content. Bytes equal to the asset's newest content give that
         content and no new version. Errors: `NOT_FOUND` / `SESSION_NOT_FOUND`, `FAILED_PRECONDITION` / `PARTS_MISSING`,
-        `FAILED_PRECONDITION` / `DIGEST_MISMATCH`.
+        `FAILED_PRECONDITION` / `DIGEST_MISMATCH`, `PERMISSION_DENIED` / `PERMISSION_DENIED` (rights may change meanwhile),
+        `INVALID_ARGUMENT` / `INVALID_ARGUMENT` for a manifest that is not whole.
         """
         return await self.execute_unary(
             request=request,
@@ -444,8 +451,8 @@ class ContentServiceClient(ConnectClient):
         timeout_ms: int | None = None,
     ) -> AbortUploadResponse:
         """
-        Throws a session away with its parts, and the draft asset it made. Idempotent; a committed one is
-        `FAILED_PRECONDITION` / `SESSION_COMMITTED`.
+        Throws a session away with its parts, and the draft asset it made. Idempotent. Errors: `FAILED_PRECONDITION` /
+        `SESSION_COMMITTED`, `NOT_FOUND` / `SESSION_NOT_FOUND` for one that was swept, too.
         """
         return await self.execute_unary(
             request=request,
@@ -469,7 +476,8 @@ class ContentServiceClient(ConnectClient):
     ) -> GetDownloadResponse:
         """
         Gets a page of a content's manifest with places to read the bytes from. Errors: `NOT_FOUND` / `ASSET_NOT_FOUND`,
-        `NOT_FOUND` / `CONTENT_NOT_FOUND`, `FAILED_PRECONDITION` / `ASSET_NOT_READY`.
+        `NOT_FOUND` / `CONTENT_NOT_FOUND`, `FAILED_PRECONDITION` / `ASSET_NOT_READY`, `INVALID_ARGUMENT` /
+        `INVALID_ARGUMENT` when neither is named.
         """
         return await self.execute_unary(
             request=request,
@@ -551,22 +559,24 @@ class ContentServiceSync(Protocol):
     def add_upload_files(self, request: AddUploadFilesRequest, ctx: RequestContext[AddUploadFilesRequest, UploadSession], /) -> UploadSession:
         """
         Adds files to an open session, for manifests larger than one request. Idempotent by `first_index`. Errors:
-        `NOT_FOUND` / `SESSION_NOT_FOUND`, `INVALID_ARGUMENT` / `INVALID_ARGUMENT`.
+        `NOT_FOUND` / `SESSION_NOT_FOUND`, `FAILED_PRECONDITION` / `SESSION_COMMITTED`, `INVALID_ARGUMENT` /
+        `INVALID_ARGUMENT`.
         """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     def sign_parts(self, request: SignPartsRequest, ctx: RequestContext[SignPartsRequest, SignPartsResponse], /) -> SignPartsResponse:
         """
         Tells where to put parts, each with its digest. Renews the session. Errors: `NOT_FOUND` / `SESSION_NOT_FOUND`,
-        `INVALID_ARGUMENT` / `INVALID_ARGUMENT`.
+        `FAILED_PRECONDITION` / `SESSION_COMMITTED`, `INVALID_ARGUMENT` / `INVALID_ARGUMENT`.
         """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     def record_parts(self, request: RecordPartsRequest, ctx: RequestContext[RecordPartsRequest, RecordPartsResponse], /) -> RecordPartsResponse:
         """
         Tells the hub that parts were written to their file locations and are durable; the hub checks and records them. Parts
-        that went to a URL are recorded by the store itself. Errors: `NOT_FOUND` / `SESSION_NOT_FOUND`, `ABORTED` /
-        `CHUNK_CORRUPT`.
+        that went to a URL are recorded by the store itself. Errors: `NOT_FOUND` / `SESSION_NOT_FOUND`,
+        `FAILED_PRECONDITION` / `SESSION_COMMITTED`, `ABORTED` / `CHUNK_CORRUPT`, `INVALID_ARGUMENT` / `INVALID_ARGUMENT`
+        where the hub gives out no file locations.
         """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
@@ -582,21 +592,23 @@ class ContentServiceSync(Protocol):
         Checks that all parts are there and that the digests agree, then makes the content visible and immutable, in one
         transaction. Idempotent: a repeat returns the same content. Bytes equal to the asset's newest content give that
         content and no new version. Errors: `NOT_FOUND` / `SESSION_NOT_FOUND`, `FAILED_PRECONDITION` / `PARTS_MISSING`,
-        `FAILED_PRECONDITION` / `DIGEST_MISMATCH`.
+        `FAILED_PRECONDITION` / `DIGEST_MISMATCH`, `PERMISSION_DENIED` / `PERMISSION_DENIED` (rights may change meanwhile),
+        `INVALID_ARGUMENT` / `INVALID_ARGUMENT` for a manifest that is not whole.
         """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     def abort_upload(self, request: AbortUploadRequest, ctx: RequestContext[AbortUploadRequest, AbortUploadResponse], /) -> AbortUploadResponse:
         """
-        Throws a session away with its parts, and the draft asset it made. Idempotent; a committed one is
-        `FAILED_PRECONDITION` / `SESSION_COMMITTED`.
+        Throws a session away with its parts, and the draft asset it made. Idempotent. Errors: `FAILED_PRECONDITION` /
+        `SESSION_COMMITTED`, `NOT_FOUND` / `SESSION_NOT_FOUND` for one that was swept, too.
         """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     def get_download(self, request: GetDownloadRequest, ctx: RequestContext[GetDownloadRequest, GetDownloadResponse], /) -> GetDownloadResponse:
         """
         Gets a page of a content's manifest with places to read the bytes from. Errors: `NOT_FOUND` / `ASSET_NOT_FOUND`,
-        `NOT_FOUND` / `CONTENT_NOT_FOUND`, `FAILED_PRECONDITION` / `ASSET_NOT_READY`.
+        `NOT_FOUND` / `CONTENT_NOT_FOUND`, `FAILED_PRECONDITION` / `ASSET_NOT_READY`, `INVALID_ARGUMENT` /
+        `INVALID_ARGUMENT` when neither is named.
         """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
@@ -814,7 +826,8 @@ class ContentServiceClientSync(ConnectClientSync):
     ) -> UploadSession:
         """
         Adds files to an open session, for manifests larger than one request. Idempotent by `first_index`. Errors:
-        `NOT_FOUND` / `SESSION_NOT_FOUND`, `INVALID_ARGUMENT` / `INVALID_ARGUMENT`.
+        `NOT_FOUND` / `SESSION_NOT_FOUND`, `FAILED_PRECONDITION` / `SESSION_COMMITTED`, `INVALID_ARGUMENT` /
+        `INVALID_ARGUMENT`.
         """
         return self.execute_unary(
             request=request,
@@ -838,7 +851,7 @@ class ContentServiceClientSync(ConnectClientSync):
     ) -> SignPartsResponse:
         """
         Tells where to put parts, each with its digest. Renews the session. Errors: `NOT_FOUND` / `SESSION_NOT_FOUND`,
-        `INVALID_ARGUMENT` / `INVALID_ARGUMENT`.
+        `FAILED_PRECONDITION` / `SESSION_COMMITTED`, `INVALID_ARGUMENT` / `INVALID_ARGUMENT`.
         """
         return self.execute_unary(
             request=request,
@@ -862,8 +875,9 @@ class ContentServiceClientSync(ConnectClientSync):
     ) -> RecordPartsResponse:
         """
         Tells the hub that parts were written to their file locations and are durable; the hub checks and records them. Parts
-        that went to a URL are recorded by the store itself. Errors: `NOT_FOUND` / `SESSION_NOT_FOUND`, `ABORTED` /
-        `CHUNK_CORRUPT`.
+        that went to a URL are recorded by the store itself. Errors: `NOT_FOUND` / `SESSION_NOT_FOUND`,
+        `FAILED_PRECONDITION` / `SESSION_COMMITTED`, `ABORTED` / `CHUNK_CORRUPT`, `INVALID_ARGUMENT` / `INVALID_ARGUMENT`
+        where the hub gives out no file locations.
         """
         return self.execute_unary(
             request=request,
@@ -913,7 +927,8 @@ class ContentServiceClientSync(ConnectClientSync):
         Checks that all parts are there and that the digests agree, then makes the content visible and immutable, in one
         transaction. Idempotent: a repeat returns the same content. Bytes equal to the asset's newest content give that
         content and no new version. Errors: `NOT_FOUND` / `SESSION_NOT_FOUND`, `FAILED_PRECONDITION` / `PARTS_MISSING`,
-        `FAILED_PRECONDITION` / `DIGEST_MISMATCH`.
+        `FAILED_PRECONDITION` / `DIGEST_MISMATCH`, `PERMISSION_DENIED` / `PERMISSION_DENIED` (rights may change meanwhile),
+        `INVALID_ARGUMENT` / `INVALID_ARGUMENT` for a manifest that is not whole.
         """
         return self.execute_unary(
             request=request,
@@ -936,8 +951,8 @@ class ContentServiceClientSync(ConnectClientSync):
         timeout_ms: int | None = None,
     ) -> AbortUploadResponse:
         """
-        Throws a session away with its parts, and the draft asset it made. Idempotent; a committed one is
-        `FAILED_PRECONDITION` / `SESSION_COMMITTED`.
+        Throws a session away with its parts, and the draft asset it made. Idempotent. Errors: `FAILED_PRECONDITION` /
+        `SESSION_COMMITTED`, `NOT_FOUND` / `SESSION_NOT_FOUND` for one that was swept, too.
         """
         return self.execute_unary(
             request=request,
@@ -961,7 +976,8 @@ class ContentServiceClientSync(ConnectClientSync):
     ) -> GetDownloadResponse:
         """
         Gets a page of a content's manifest with places to read the bytes from. Errors: `NOT_FOUND` / `ASSET_NOT_FOUND`,
-        `NOT_FOUND` / `CONTENT_NOT_FOUND`, `FAILED_PRECONDITION` / `ASSET_NOT_READY`.
+        `NOT_FOUND` / `CONTENT_NOT_FOUND`, `FAILED_PRECONDITION` / `ASSET_NOT_READY`, `INVALID_ARGUMENT` /
+        `INVALID_ARGUMENT` when neither is named.
         """
         return self.execute_unary(
             request=request,

@@ -45,7 +45,8 @@ class RelationshipService(Protocol):
         """
         Creates a directed link from a dependent asset to its origin. Needs write on the source and read on the target. An
         exact duplicate returns the link that is there. Errors: `NOT_FOUND` / `ASSET_NOT_FOUND`, `PERMISSION_DENIED` /
-        `PERMISSION_DENIED`, `INVALID_ARGUMENT` / `INVALID_ARGUMENT`.
+        `PERMISSION_DENIED`, `INVALID_ARGUMENT` / `INVALID_ARGUMENT`, `NOT_FOUND` / `RELATIONSHIP_NOT_FOUND` when a repeat's
+        link was deleted since.
         """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
@@ -57,14 +58,15 @@ class RelationshipService(Protocol):
 
     async def delete_relationship(self, request: DeleteRelationshipRequest, ctx: RequestContext[DeleteRelationshipRequest, DeleteRelationshipResponse], /) -> DeleteRelationshipResponse:
         """
-        Deletes a link. Needs write on its source. Error: `NOT_FOUND` / `RELATIONSHIP_NOT_FOUND`.
+        Deletes a link. Needs write on its source. Errors: `NOT_FOUND` / `RELATIONSHIP_NOT_FOUND`, `PERMISSION_DENIED` /
+        `PERMISSION_DENIED`.
         """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     async def get_lineage(self, request: GetLineageRequest, ctx: RequestContext[GetLineageRequest, Lineage], /) -> Lineage:
         """
-        Gets everything an asset came from, or everything made from it, with the links between. Cycles are allowed. Error:
-        `NOT_FOUND` / `ASSET_NOT_FOUND`.
+        Gets everything an asset came from, or everything made from it, with the links between. Cycles are allowed. Errors:
+        `NOT_FOUND` / `ASSET_NOT_FOUND`, `INVALID_ARGUMENT` / `INVALID_ARGUMENT`.
         """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
@@ -177,7 +179,8 @@ class RelationshipServiceClient(ConnectClient):
         """
         Creates a directed link from a dependent asset to its origin. Needs write on the source and read on the target. An
         exact duplicate returns the link that is there. Errors: `NOT_FOUND` / `ASSET_NOT_FOUND`, `PERMISSION_DENIED` /
-        `PERMISSION_DENIED`, `INVALID_ARGUMENT` / `INVALID_ARGUMENT`.
+        `PERMISSION_DENIED`, `INVALID_ARGUMENT` / `INVALID_ARGUMENT`, `NOT_FOUND` / `RELATIONSHIP_NOT_FOUND` when a repeat's
+        link was deleted since.
         """
         return await self.execute_unary(
             request=request,
@@ -223,7 +226,8 @@ class RelationshipServiceClient(ConnectClient):
         timeout_ms: int | None = None,
     ) -> DeleteRelationshipResponse:
         """
-        Deletes a link. Needs write on its source. Error: `NOT_FOUND` / `RELATIONSHIP_NOT_FOUND`.
+        Deletes a link. Needs write on its source. Errors: `NOT_FOUND` / `RELATIONSHIP_NOT_FOUND`, `PERMISSION_DENIED` /
+        `PERMISSION_DENIED`.
         """
         return await self.execute_unary(
             request=request,
@@ -246,8 +250,8 @@ class RelationshipServiceClient(ConnectClient):
         timeout_ms: int | None = None,
     ) -> Lineage:
         """
-        Gets everything an asset came from, or everything made from it, with the links between. Cycles are allowed. Error:
-        `NOT_FOUND` / `ASSET_NOT_FOUND`.
+        Gets everything an asset came from, or everything made from it, with the links between. Cycles are allowed. Errors:
+        `NOT_FOUND` / `ASSET_NOT_FOUND`, `INVALID_ARGUMENT` / `INVALID_ARGUMENT`.
         """
         return await self.execute_unary(
             request=request,
@@ -271,7 +275,8 @@ class RelationshipServiceSync(Protocol):
         """
         Creates a directed link from a dependent asset to its origin. Needs write on the source and read on the target. An
         exact duplicate returns the link that is there. Errors: `NOT_FOUND` / `ASSET_NOT_FOUND`, `PERMISSION_DENIED` /
-        `PERMISSION_DENIED`, `INVALID_ARGUMENT` / `INVALID_ARGUMENT`.
+        `PERMISSION_DENIED`, `INVALID_ARGUMENT` / `INVALID_ARGUMENT`, `NOT_FOUND` / `RELATIONSHIP_NOT_FOUND` when a repeat's
+        link was deleted since.
         """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
@@ -283,14 +288,15 @@ class RelationshipServiceSync(Protocol):
 
     def delete_relationship(self, request: DeleteRelationshipRequest, ctx: RequestContext[DeleteRelationshipRequest, DeleteRelationshipResponse], /) -> DeleteRelationshipResponse:
         """
-        Deletes a link. Needs write on its source. Error: `NOT_FOUND` / `RELATIONSHIP_NOT_FOUND`.
+        Deletes a link. Needs write on its source. Errors: `NOT_FOUND` / `RELATIONSHIP_NOT_FOUND`, `PERMISSION_DENIED` /
+        `PERMISSION_DENIED`.
         """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     def get_lineage(self, request: GetLineageRequest, ctx: RequestContext[GetLineageRequest, Lineage], /) -> Lineage:
         """
-        Gets everything an asset came from, or everything made from it, with the links between. Cycles are allowed. Error:
-        `NOT_FOUND` / `ASSET_NOT_FOUND`.
+        Gets everything an asset came from, or everything made from it, with the links between. Cycles are allowed. Errors:
+        `NOT_FOUND` / `ASSET_NOT_FOUND`, `INVALID_ARGUMENT` / `INVALID_ARGUMENT`.
         """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
@@ -401,7 +407,8 @@ class RelationshipServiceClientSync(ConnectClientSync):
         """
         Creates a directed link from a dependent asset to its origin. Needs write on the source and read on the target. An
         exact duplicate returns the link that is there. Errors: `NOT_FOUND` / `ASSET_NOT_FOUND`, `PERMISSION_DENIED` /
-        `PERMISSION_DENIED`, `INVALID_ARGUMENT` / `INVALID_ARGUMENT`.
+        `PERMISSION_DENIED`, `INVALID_ARGUMENT` / `INVALID_ARGUMENT`, `NOT_FOUND` / `RELATIONSHIP_NOT_FOUND` when a repeat's
+        link was deleted since.
         """
         return self.execute_unary(
             request=request,
@@ -447,7 +454,8 @@ class RelationshipServiceClientSync(ConnectClientSync):
         timeout_ms: int | None = None,
     ) -> DeleteRelationshipResponse:
         """
-        Deletes a link. Needs write on its source. Error: `NOT_FOUND` / `RELATIONSHIP_NOT_FOUND`.
+        Deletes a link. Needs write on its source. Errors: `NOT_FOUND` / `RELATIONSHIP_NOT_FOUND`, `PERMISSION_DENIED` /
+        `PERMISSION_DENIED`.
         """
         return self.execute_unary(
             request=request,
@@ -470,8 +478,8 @@ class RelationshipServiceClientSync(ConnectClientSync):
         timeout_ms: int | None = None,
     ) -> Lineage:
         """
-        Gets everything an asset came from, or everything made from it, with the links between. Cycles are allowed. Error:
-        `NOT_FOUND` / `ASSET_NOT_FOUND`.
+        Gets everything an asset came from, or everything made from it, with the links between. Cycles are allowed. Errors:
+        `NOT_FOUND` / `ASSET_NOT_FOUND`, `INVALID_ARGUMENT` / `INVALID_ARGUMENT`.
         """
         return self.execute_unary(
             request=request,
