@@ -58,7 +58,7 @@ def serve(settings: HubSettings, listener: socket.socket, tls: TlsFiles | None =
         runner.run(_serve(settings, listener, tls))
 
 
-async def _serve(settings: HubSettings, listener: socket.socket, tls: TlsFiles | None) -> None:
+async def _serve(settings: HubSettings, listener: socket.socket, tls: TlsFiles | None = None) -> None:
     hub = create_hub(settings)
     await hub.start()
     try:
