@@ -13,19 +13,24 @@ import resource
 import signal
 import sys
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable
 from contextlib import AsyncExitStack
-from typing import Any
 
 import uvloop
 
 from ferryd import VERSION
+from ferryd.auth.accounts import Accounts, Embedded
+from ferryd.auth.connections import Connections, Surroundings
+from ferryd.auth.contexts import Contexts
+from ferryd.auth.flights import Flights
+from ferryd.auth.keyring_tokens import KeyringTokens
+from ferryd.auth.tokens import FileTokens, TokenStore
 from ferryd.config import Config
 from ferryd.core.clock import SystemClock
-from ferryd.core.model import Context, Limits
-from ferryd.core.ports import Hub
+from ferryd.core.model import EMBEDDED, Limits
+from ferryd.core.ports import Hubs
 from ferryd.core.states import SETTLED, State
-from ferryd.embed import EmbeddedHub, EmbeddedSettings
+from ferryd.embed import AsgiApp, EmbeddedHub, EmbeddedSettings
 from ferryd.engine.engine import Engine
 from ferryd.lanes.files import LocalFiles
 from ferryd.lanes.pool import ByteLanes
@@ -35,14 +40,9 @@ from ferryd.lifecycle.identity import LocalIdentity, load_identity
 from ferryd.lifecycle.notify import ServiceManager
 from ferryd.lifecycle.readiness import Readiness
 from ferryd.lifecycle.watch import LoopLag, wait_idle, wait_socket_gone
-from ferryd.remote.address import HubAddress
-from ferryd.remote.client import HubClient
-from ferryd.remote.http import HttpTransport
+from ferryd.remote.address import parse_address
 from ferryd.remote.inprocess import AsgiTransport
-from ferryd.remote.logged import LoggedHub
-from ferryd.remote.retry import RetryingHub
-from ferryd.remote.transport import Transport
-from ferryd.rpc.auth import EmbeddedAuth, RemoteAuth
+from ferryd.rpc.auth import AuthRpc
 from ferryd.rpc.daemon import About, Controls, Counters, DaemonRpc
 from ferryd.rpc.forward import Forwarder
 from ferryd.rpc.server import Activity, Handler, serve, service_handler
@@ -104,15 +104,8 @@ def _raise_file_limit() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(wanted, 65536)), hard))
 
 
-class _OneHub:
-    def __init__(self, hub: Hub) -> None:
-        self._hub = hub
-
-    def get(self, context: Context) -> Hub:
-        return self._hub
-
-    def sign_ins(self, context: Context) -> int:
-        return 0
+def _token_store(config: Config) -> TokenStore:
+    return KeyringTokens() if config.token_store == "keyring" else FileTokens(config.state_dir / "tokens.json")
 
 
 class _Daemon:
@@ -125,8 +118,10 @@ class _Daemon:
         self._readiness = readiness
         self._started_at = time.time()
         self._stop = asyncio.Event()
-        #: What runs beside the calls once the daemon serves, besides the engine and the watches.
-        self._beside: list[Callable[[], Coroutine[Any, Any, None]]] = [self._feed_watchdog]
+        self._clock = SystemClock()
+        self._tokens = _token_store(config)
+        self._flights = Flights()
+        self._embedded_hub_begun = False
 
     async def run(self) -> int:
         """Serve until told to stop."""
@@ -151,22 +146,32 @@ class _Daemon:
             asyncio.get_running_loop().add_signal_handler(number, self._stop.set)
         self._activity, self._lag = Activity(), LoopLag()
         identity = load_identity(config.state_dir)
-        transport, address = await self._connect_hub(stack, identity)
-        await self._build_engine(stack, transport, address)
-        # Entered after what it uses, so that it has ended before that is closed.
-        background = await stack.enter_async_context(Background())
-        self._forwarder = Forwarder(transport.call, self._activity)
-        auth = (
-            EmbeddedAuth(identity.principal_id, identity.email)
-            if config.embedded
-            else RemoteAuth(transport.call, config.hub)
+        configured = None if config.embedded else parse_address(config.hub).text
+        self._contexts = Contexts(config.state_dir / "contexts.json", configured)
+        connections = self._connect_hubs(stack, identity)
+        self._engine = await self._build_engine(stack, connections)
+        # Entered after what they use, so that they have ended before that is closed.
+        await stack.enter_async_context(self._flights)
+        self._background = await stack.enter_async_context(Background())
+        accounts = Accounts(
+            self._contexts,
+            connections,
+            Embedded(identity.principal_id, identity.email),
+            self._clock,
+            storage=self._tokens.kind,
+            resume=self._engine.signed_in,
         )
-        await stack.enter_async_context(serve(config.socket_path, [*self._services(auth), self._forwarder]))
+        self._forwarder = Forwarder(connections.call, self._activity)
+        await stack.enter_async_context(serve(config.socket_path, [*self._services(accounts), self._forwarder]))
         self._readiness.ready()
         self._manager.ready(f"serving on {config.socket_path}")
-        log.info("serving pid=%d hub=%s socket=%s", os.getpid(), config.hub, config.socket_path)
-        for work in (*self._beside, self._run_engine, self._lag.run, self._watch_socket, self._watch_idle):
-            background.start(work())
+        hub = self._contexts.current
+        log.info("serving pid=%d context=%s hub=%s socket=%s", os.getpid(), hub.name, hub.hub, config.socket_path)
+        if hub == EMBEDDED:
+            self._load_embedded_hub()
+        for work in (self._run_engine, accounts.recover, self._lag.run, self._watch_socket, self._watch_idle):
+            self._background.start(work())
+        self._background.start(self._feed_watchdog())
 
     async def _run_engine(self) -> None:
         await self._stop_after(self._engine.run(), "the engine ended")
@@ -185,40 +190,52 @@ class _Daemon:
         counted = await self._engine.statistics()
         return ", ".join(f"{counted.transfers[state]} {state}" for state in State if state not in SETTLED)
 
-    async def _connect_hub(self, stack: AsyncExitStack, identity: LocalIdentity) -> tuple[Transport, HubAddress | None]:
+    def _connect_hubs(self, stack: AsyncExitStack, identity: LocalIdentity) -> Connections:
+        """The way to every hub. None is asked, and nothing is loaded, before somebody calls it."""
         config = self._config
-        if not config.embedded:
-            remote = HttpTransport(config.hub, config.token)
-            stack.push_async_callback(remote.close)
-            return remote, remote.address
         settings = EmbeddedSettings(config.state_dir / "hub", config.session_ttl_s)
-        hub = EmbeddedHub(settings, identity)
-        stack.push_async_callback(hub.close)
-        self._beside.append(hub.load)
-        return AsgiTransport(hub.asgi, identity.principal_id), None
+        self._embedded_hub = EmbeddedHub(settings, identity)
+        stack.push_async_callback(self._embedded_hub.close)
 
-    async def _build_engine(self, stack: AsyncExitStack, transport: Transport, address: HubAddress | None) -> None:
-        config, clock = self._config, SystemClock()
-        store = await SqliteStore.open(config.state_dir / "queue.db", clock.now)
+        async def embedded_app() -> AsgiApp:
+            self._load_embedded_hub()
+            return await self._embedded_hub.asgi()
+
+        surroundings = Surroundings(
+            embedded=lambda: AsgiTransport(embedded_app, identity.principal_id),
+            token=config.token,
+            tokens=self._tokens,
+            flights=self._flights,
+            clock=self._clock,
+        )
+        connections = Connections(self._contexts, surroundings)
+        stack.push_async_callback(connections.close)
+        return connections
+
+    def _load_embedded_hub(self) -> None:
+        if not self._embedded_hub_begun:
+            self._embedded_hub_begun = True
+            self._background.start(self._embedded_hub.load())
+
+    async def _build_engine(self, stack: AsyncExitStack, hubs: Hubs) -> Engine:
+        config = self._config
+        home = self._contexts.configured or EMBEDDED
+        store = await SqliteStore.open(config.state_dir / "queue.db", self._clock.now, home)
         stack.push_async_callback(store.close)
         lanes = ByteLanes()
         stack.callback(lanes.close)
-        # Outermost first: a repeated call is logged each time it is tried.
-        client = HubClient(transport, address, accept_files=config.embedded)
-        hub = RetryingHub(LoggedHub(client, clock), clock)
         limits = Limits(
             bandwidth_bps=config.bandwidth_bps,
             running_transfers=config.running_transfers,
             parts_in_flight=config.parts_in_flight,
         )
-        self._engine = Engine(
-            store=store, hubs=_OneHub(hub), lanes=lanes, files=LocalFiles(self._umask), clock=clock, limits=limits
+        return Engine(
+            store=store, hubs=hubs, lanes=lanes, files=LocalFiles(self._umask), clock=self._clock, limits=limits
         )
 
-    def _services(self, auth: EmbeddedAuth | RemoteAuth) -> list[Handler]:
+    def _services(self, accounts: Accounts) -> list[Handler]:
         about = About(
             version=VERSION,
-            hub=self._config.hub,
             state_dir=str(self._config.state_dir),
             socket_path=str(self._config.socket_path),
             start_time=self._started_at,
@@ -228,8 +245,9 @@ class _Daemon:
             shutdown=self._stop.set,
             is_draining=lambda: self._engine.draining,
             counters=self._counters,
+            hub=lambda: self._contexts.current.hub,
         )
-        implementations = (TransferRpc(self._engine), auth, DaemonRpc(about, controls))
+        implementations = (TransferRpc(self._engine, accounts.resolve), AuthRpc(accounts), DaemonRpc(about, controls))
         return [service_handler(implementation, self._activity) for implementation in implementations]
 
     async def _counters(self) -> Counters:

@@ -44,6 +44,8 @@ class Config:
     bandwidth_bps: int = 0
     #: `session_ttl_s`: how long the embedded hub keeps an upload nobody continues. Default 7 days.
     session_ttl_s: float = 7 * 86_400.0
+    #: `token_store`: where sign-ins are kept, "file" (private, in the state directory) or "keyring". Default file.
+    token_store: str = "file"
     #: `log_level`: debug, info, warning or error. Default info.
     log_level: str = "info"
 
@@ -61,6 +63,7 @@ CHECKS: dict[str, tuple[type | tuple[type, ...], Callable[[Any], bool], str]] = 
     "parts_in_flight": (int, lambda v: 1 <= v <= 64, "a whole number from 1 to 64"),
     "bandwidth_bps": (int, lambda v: v == 0 or v >= 1024, "bytes per second, at least 1024, or 0 for unlimited"),
     "session_ttl_s": ((int, float), lambda v: v > 0, "a number of seconds"),
+    "token_store": (str, lambda v: v in ("file", "keyring"), "file or keyring"),
     "log_level": (str, lambda v: v in ("debug", "info", "warning", "error"), "debug, info, warning or error"),
 }
 

@@ -153,6 +153,8 @@ REASONS: Final[dict[str, Reason]] = _table(
         _F,
         False,
         "Unlock the keyring, or remove token_store from config.toml to keep tokens in a private file.",
+        (),
+        Wait.AUTH,
     ),
     Reason("SIGNATURE_INVALID", _T, True, "Nothing: the daemon asks for a new URL."),
     # What state things are in.

@@ -1,9 +1,15 @@
-"""The real clock. Tests bring their own."""
+"""The real clocks. Tests bring their own."""
 
 from __future__ import annotations
 
 import asyncio
 import time
+
+
+def boottime() -> float:
+    """Seconds that only go forward, also while the machine sleeps, where the system has such a clock."""
+    clock = getattr(time, "CLOCK_BOOTTIME", None)
+    return time.monotonic() if clock is None else time.clock_gettime(clock)
 
 
 class SystemClock:

@@ -21,6 +21,7 @@ NAMES: Final = frozenset(
         "after-part-file-write",
         "before-publish",
         "after-publish",
+        "after-refresh-reply",
     }
 )
 _ENV: Final = "FERRYMAN_CRASHPOINT"

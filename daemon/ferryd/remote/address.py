@@ -32,25 +32,26 @@ class HubAddress:
         return urljoin(f"{self.base_url}/", url)
 
 
-def parse_address(text: str) -> HubAddress:
-    """Read an address as FERRYMAN_HUB holds it. INVALID_ARGUMENT, without repeating what may be a secret."""
+def parse_address(text: str, field: str = "FERRYMAN_HUB") -> HubAddress:
+    """Read an address as FERRYMAN_HUB holds it. INVALID_ARGUMENT, without repeating what may be a secret; `field` is
+    where it comes from."""
     if text.startswith("unix:/"):
         return HubAddress(text, "http://localhost", text.removeprefix("unix:"))
     try:
         parts = urlsplit(text)
         port = parts.port
     except ValueError:
-        raise _invalid("it is not a URL") from None
+        raise _invalid(field, "it is not a URL") from None
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise _invalid("write http://host:port, https://host or unix:/absolute/socket")
+        raise _invalid(field, "write http://host:port, https://host or unix:/absolute/socket")
     if parts.username is not None:
-        raise _invalid("it has credentials in it; put the token into FERRYMAN_TOKEN")
+        raise _invalid(field, "it has credentials in it; sign in instead")
     if parts.query or parts.fragment:
-        raise _invalid("it has a query in it")
+        raise _invalid(field, "it has a query in it")
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     base = f"{parts.scheme}://{host}{f':{port}' if port else ''}{parts.path.rstrip('/')}"
     return HubAddress(base, base, "")
 
 
-def _invalid(why: str) -> FerryError:
-    return FerryError("INVALID_ARGUMENT", f"FERRYMAN_HUB is not a hub's address: {why}", field="FERRYMAN_HUB")
+def _invalid(field: str, why: str) -> FerryError:
+    return FerryError("INVALID_ARGUMENT", f"{field} is not a hub's address: {why}", field=field)

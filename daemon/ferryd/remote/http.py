@@ -10,7 +10,9 @@ from __future__ import annotations
 import asyncio
 import importlib
 import ssl
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
+from urllib.parse import urlencode
 
 from ferryd.remote.address import HubAddress, parse_address
 from ferryd.remote.replies import Reply, message_of
@@ -24,42 +26,57 @@ _CONNECT_TIMEOUT_S: Final = 10.0
 
 
 class HttpTransport:
-    """Implements `Transport` for one hub and one token. INVALID_ARGUMENT for an address that is none."""
+    """Implements `Transport` for one hub and one token, and posts the forms of sign-in. INVALID_ARGUMENT for an address that is none."""
 
-    def __init__(self, hub_address: str, token: str) -> None:
+    def __init__(self, hub_address: str, token: str = "") -> None:
         self.address: HubAddress = parse_address(hub_address)
         self._token = token
         self._client: httpx.AsyncClient | None = None
 
     async def call(self, method_path: str, body: bytes, timeout_s: float) -> bytes:
         """Post the message and return the reply's. NOT_SIGNED_IN without a token; see `Transport`."""
-        if not self._token:
-            message = f"no token for {self.address.text}: set FERRYMAN_TOKEN and restart the daemon"
-            raise FerryError("NOT_SIGNED_IN", message)
-        try:
-            async with asyncio.timeout(timeout_s):
-                if self._client is None:
-                    await asyncio.to_thread(importlib.import_module, "httpx")  # some 100 ms, not on the loop
-                return message_of(await self._post(method_path, body, timeout_s))
-        except TimeoutError:
-            raise deadline_exceeded(method_path, timeout_s) from None
+        return await self.call_as(self._token, method_path, body, timeout_s)
+
+    async def call_as(self, token: str, method_path: str, body: bytes, timeout_s: float) -> bytes:
+        """The same with this token instead of the transport's own."""
+        if not token:
+            raise FerryError("NOT_SIGNED_IN", f"no token for {self.address.text}")
+        headers = {
+            "authorization": f"Bearer {token}",
+            "content-type": CONTENT_TYPE,
+            "connect-protocol-version": "1",
+            "connect-timeout-ms": str(max(1, int(timeout_s * 1000))),
+        }
+        return message_of(await self._post(method_path, headers, body, timeout_s))
+
+    async def post_form(
+        self, path: str, fields: Mapping[str, str], timeout_s: float
+    ) -> tuple[int, Mapping[str, str], bytes]:
+        """Post a form, without a token: status, headers and body, whatever they say. HUB_UNREACHABLE,
+        DEADLINE_EXCEEDED, TOO_LARGE."""
+        headers = {"content-type": "application/x-www-form-urlencoded", "accept": "application/json"}
+        reply = await self._post(path, headers, urlencode(fields).encode(), timeout_s)
+        return reply.status, reply.headers, reply.body
 
     async def close(self) -> None:
         if self._client is not None:
             await self._client.aclose()
 
-    async def _post(self, method_path: str, body: bytes, timeout_s: float) -> Reply:
+    async def _post(self, method_path: str, headers: Mapping[str, str], body: bytes, timeout_s: float) -> Reply:
+        try:
+            async with asyncio.timeout(timeout_s):
+                if self._client is None:
+                    await asyncio.to_thread(importlib.import_module, "httpx")  # some 100 ms, not on the loop
+                return await self._exchange(method_path, headers, body)
+        except TimeoutError:
+            raise deadline_exceeded(method_path, timeout_s) from None
+
+    async def _exchange(self, method_path: str, headers: Mapping[str, str], body: bytes) -> Reply:
         import httpx
 
         if self._client is None:
             self._client = _new_client(self.address)
-        headers = {
-            "authorization": f"Bearer {self._token}",
-            "content-type": CONTENT_TYPE,
-            "connect-protocol-version": "1",
-            "connect-timeout-ms": str(max(1, int(timeout_s * 1000))),
-            "accept-encoding": "identity",  # a compressed reply could be a bomb
-        }
+        headers = {**headers, "accept-encoding": "identity"}  # a compressed reply could be a bomb
         url = f"{self.address.base_url}/{method_path.lstrip('/')}"
         try:
             async with self._client.stream("POST", url, content=body, headers=headers) as response:

@@ -17,7 +17,6 @@ class About:
     """What never changes while the process lives. `start_time` is seconds since the epoch."""
 
     version: str
-    hub: str
     state_dir: str
     socket_path: str
     start_time: float
@@ -43,6 +42,8 @@ class Controls:
     drain: Callable[[], Awaitable[int]]
     shutdown: Callable[[], None]
     is_draining: Callable[[], bool]
+    #: The address of the current hub.
+    hub: Callable[[], str]
     counters: Callable[[], Awaitable[Counters]]
 
 
@@ -60,7 +61,7 @@ class DaemonRpc:
         return pb.DaemonInfo(
             version=about.version,
             pid=os.getpid(),
-            hub=about.hub,
+            hub=self._controls.hub(),
             state_dir=about.state_dir,
             socket_path=about.socket_path,
             start_time=timestamp(about.start_time),

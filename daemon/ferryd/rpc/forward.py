@@ -12,10 +12,10 @@ from typing import Any, Final
 import grpc
 import grpc.aio
 
-from ferryd.rpc.server import Activity, guard
+from ferryd.rpc.server import Activity, asked_context, guard
 
-#: bytes of one unary call: (method path, request, seconds) → reply. Raises FerryError.
-HubCall = Callable[[str, bytes, float], Awaitable[bytes]]
+#: bytes of one unary call: (context's name, method path, request, seconds) → reply. Raises FerryError.
+HubCall = Callable[[str, str, bytes, float], Awaitable[bytes]]
 
 #: Only these services, so that a token never signs a call that no SDK makes.
 SERVICES: Final = frozenset(
@@ -47,7 +47,7 @@ class Forwarder(grpc.GenericRpcHandler):  # type: ignore[type-arg] # generic for
             left_s = context.time_remaining()
 
             async def call(body: bytes) -> bytes:
-                return await self._call(path, body, _NO_DEADLINE_S if left_s is None else left_s)
+                return await self._call(asked_context(), path, body, _NO_DEADLINE_S if left_s is None else left_s)
 
             return await guard(call, self._activity)(request, context)
 

@@ -12,8 +12,9 @@ import re
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from contextvars import ContextVar
 from pathlib import Path
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias
 
 import grpc
 import grpc.aio
@@ -32,6 +33,21 @@ _CODES = {code.value[0]: code for code in grpc.StatusCode}
 _OPTIONS = [("grpc.so_reuseport", 0), ("grpc.max_receive_message_length", 8 << 20)]
 _GRACE_S = 0.5
 _KNOCK_S = 0.1
+
+
+#: The context that the call being answered names in its metadata.
+_asked_context: ContextVar[str] = ContextVar("ferryman-context", default="")
+_CONTEXT_KEY: Final = "ferryman-context"
+
+
+def asked_context() -> str:
+    """The name of the context that the call being answered is for; empty for the current one."""
+    return _asked_context.get()
+
+
+def _note_context(context: grpc.aio.ServicerContext[Any, Any]) -> None:
+    found = dict(context.invocation_metadata() or ()).get(_CONTEXT_KEY, "")
+    _asked_context.set(found if isinstance(found, str) else "")
 
 
 class Activity:
@@ -85,6 +101,7 @@ def guard(behaviour: Callable[[Any], Awaitable[Any]], activity: Activity) -> Cal
     async def handle(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
         activity.begin()
         try:
+            _note_context(context)
             return await behaviour(request)
         except Exception as error:  # noqa: BLE001 — the edge: whatever happened must reach the caller as a status
             return await _abort(context, error)
@@ -100,6 +117,7 @@ def guard_stream(behaviour: Callable[[Any], AsyncIterator[Any]], activity: Activ
     async def handle(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> AsyncIterator[Any]:
         activity.begin()
         try:
+            _note_context(context)
             async for message in behaviour(request):
                 yield message
         except Exception as error:  # noqa: BLE001 — as above

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 from ferryapi.daemon.v1 import transfer_service_pb2 as pb
-from ferryd.core.model import Limits
+from ferryd.core.model import Context, Limits
 from ferryd.engine.engine import Engine
 from ferryd.rpc import convert
+from ferryd.rpc.server import asked_context
 
 _DEFAULT_INTERVAL_S = 0.2
 _LEAST_INTERVAL_S = 0.02
@@ -18,8 +19,10 @@ class TransferRpc:
 
     service = pb.DESCRIPTOR.services_by_name["TransferService"]
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, resolve: Callable[[str], Context]) -> None:
+        """`resolve` gives the context of a name; the current one for an empty name."""
         self._engine = engine
+        self._resolve = resolve
 
     async def create_upload(self, request: pb.CreateUploadRequest) -> pb.Transfer:
         transfer = await self._engine.create_upload(
@@ -27,6 +30,7 @@ class TransferRpc:
             client=request.client,
             priority=request.priority,
             request_id=request.request_id,
+            context=self._resolve(asked_context()),
         )
         return convert.transfer_message(transfer)
 
@@ -36,6 +40,7 @@ class TransferRpc:
             client=request.client,
             priority=request.priority,
             request_id=request.request_id,
+            context=self._resolve(asked_context()),
         )
         return convert.transfer_message(transfer)
 

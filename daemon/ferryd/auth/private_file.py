@@ -1,0 +1,84 @@
+"""Small files for this user alone: written whole, durably, or not at all. For tokens and contexts. Blocking."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import logging
+import os
+import stat
+import time
+from pathlib import Path
+from typing import Final
+
+from ferrywire.reasons import FerryError
+
+log = logging.getLogger(__name__)
+
+_MAX_BYTES: Final = 4 << 20
+_FULL: Final = (errno.ENOSPC, errno.EDQUOT)
+
+
+def read(path: Path) -> str | None:
+    """The text, or None when there is no file. One that others may read is closed to them. IO_ERROR for a link, a
+    file of somebody else or one that cannot be read."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise _failed(path, error) from error
+    with open(descriptor, "rb") as file:
+        found = os.fstat(descriptor)
+        if not stat.S_ISREG(found.st_mode) or found.st_uid != os.getuid():
+            raise FerryError("IO_ERROR", f"{path} is not a file of yours; remove it", path=path)
+        if found.st_mode & 0o077:
+            log.warning("file was open to others and is closed now path=%s mode=%o", path, stat.S_IMODE(found.st_mode))
+            os.fchmod(descriptor, 0o600)
+        return file.read(_MAX_BYTES).decode(errors="replace")
+
+
+def write(path: Path, text: str) -> None:
+    """Write, fsync, rename, fsync the directory: after a power loss the old text or the new. DISK_FULL, READ_ONLY,
+    IO_ERROR; then the old text stays."""
+    temporary = path.with_name(f"{path.name}.new")
+    try:
+        temporary.unlink(missing_ok=True)
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        with open(descriptor, "w", encoding="utf-8") as file:
+            os.fchmod(descriptor, 0o600)  # whatever the umask
+            file.write(text)
+            file.flush()
+            os.fsync(descriptor)
+        temporary.replace(path)
+        _sync_directory(path.parent)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise _failed(path, error) from error
+
+
+def move_aside(path: Path) -> None:
+    """Keep a file that makes no sense under another name."""
+    kept = path.with_name(f"{path.name}.damaged-{time.strftime('%Y%m%dT%H%M%S')}")
+    try:
+        path.replace(kept)
+    except OSError as error:
+        raise _failed(path, error) from error
+    log.error("file made no sense path=%s kept=%s", path, kept)
+
+
+def _sync_directory(path: Path) -> None:
+    directory = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
+
+
+def _failed(path: Path, error: OSError) -> FerryError:
+    if error.errno in _FULL:
+        return FerryError("DISK_FULL", f"no space for {path}", path=path, freeBytes=0)
+    if error.errno == errno.EROFS:
+        return FerryError("READ_ONLY", f"{path} cannot be written", path=path)
+    return FerryError("IO_ERROR", f"{path}: {error.strerror}", path=path)
