@@ -41,6 +41,7 @@ MEANINGS = {
     "parts_in_flight": "parts that move at once, over all transfers",
     "bandwidth_bps": "bytes per second, uploads and downloads together",
     "session_ttl_s": "how long the embedded hub keeps what has arrived of an upload that nobody continues",
+    "token_store": "where sign-ins are kept: a private file in the state directory, or the keyring of the desktop",
     "log_level": "how much goes into `daemon.log`",
 }
 

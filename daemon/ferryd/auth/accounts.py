@@ -1,4 +1,4 @@
-"""What people do about sign-ins: look, sign in, sign out, choose a hub. Behind AuthService; not a step of a transfer."""
+"""What people do about sign-ins: look, sign in, sign out, choose a hub. Behind AuthService; not a step."""
 
 from __future__ import annotations
 

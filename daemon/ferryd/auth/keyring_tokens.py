@@ -107,7 +107,7 @@ def _safe(keyring: Any) -> Any:
     if isinstance(chained, list | tuple) and chained and "chainer" in type(keyring).__module__:
         keyring = chained[0]  # the chain would fall back to the others
     module, priority = type(keyring).__module__, getattr(keyring, "priority", 0)
-    if priority < 1 or module.startswith("keyrings.alt") or module.startswith("keyring.backends.fail"):
+    if priority < 1 or module.startswith(("keyrings.alt", "keyring.backends.fail")):
         raise _unavailable(f"{module}.{type(keyring).__name__} does not protect what it keeps")
     return keyring
 

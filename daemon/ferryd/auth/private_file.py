@@ -28,7 +28,7 @@ def read(path: Path) -> str | None:
         return None
     except OSError as error:
         raise _failed(path, error) from error
-    with open(descriptor, "rb") as file:
+    with os.fdopen(descriptor, "rb") as file:
         found = os.fstat(descriptor)
         if not stat.S_ISREG(found.st_mode) or found.st_uid != os.getuid():
             raise FerryError("IO_ERROR", f"{path} is not a file of yours; remove it", path=path)
@@ -45,7 +45,7 @@ def write(path: Path, text: str) -> None:
     try:
         temporary.unlink(missing_ok=True)
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        with open(descriptor, "w", encoding="utf-8") as file:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             os.fchmod(descriptor, 0o600)  # whatever the umask
             file.write(text)
             file.flush()

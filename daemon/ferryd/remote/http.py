@@ -26,7 +26,10 @@ _CONNECT_TIMEOUT_S: Final = 10.0
 
 
 class HttpTransport:
-    """Implements `Transport` for one hub and one token, and posts the forms of sign-in. INVALID_ARGUMENT for an address that is none."""
+    """Implements `Transport` for one hub and one token, and posts the forms of sign-in.
+
+    INVALID_ARGUMENT for an address that is none.
+    """
 
     def __init__(self, hub_address: str, token: str = "") -> None:
         self.address: HubAddress = parse_address(hub_address)

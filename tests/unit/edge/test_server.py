@@ -88,7 +88,7 @@ async def test_an_unknown_error_shows_an_id_and_not_its_text(
 async def test_forwarding_passes_the_bytes_untouched(socket_path: Path) -> None:
     seen = []
 
-    async def hub(path: str, body: bytes, timeout_s: float) -> bytes:
+    async def hub(context: str, path: str, body: bytes, timeout_s: float) -> bytes:
         seen.append((path, body, timeout_s))
         return asset_service_pb2.Asset(title="t").SerializeToString()
 
@@ -101,7 +101,7 @@ async def test_forwarding_passes_the_bytes_untouched(socket_path: Path) -> None:
 
 
 async def test_a_service_that_is_not_allowed_is_not_forwarded(socket_path: Path) -> None:
-    async def hub(path: str, body: bytes, timeout_s: float) -> bytes:
+    async def hub(context: str, path: str, body: bytes, timeout_s: float) -> bytes:
         raise AssertionError(path)
 
     async with serve(socket_path, [Forwarder(hub, Activity())]):
