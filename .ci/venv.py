@@ -74,6 +74,8 @@ def usable() -> bool:
 
 def make() -> None:
     """Make an empty `.venv` with pip, whatever was there before."""
+    if VENV.is_symlink():
+        VENV.unlink()  # somebody else's: making ours must not empty it
     arguments = ["--clear", str(VENV)]
     if subprocess.run([sys.executable, "-c", "import ensurepip"], capture_output=True, check=False).returncode:
         arguments.insert(0, "--without-pip")  # Debian keeps ensurepip in a package of its own

@@ -95,6 +95,15 @@ def test_a_moved_checkout_is_set_up_again(checkout: Path) -> None:
     assert SAYS not in _set_up(moved)
 
 
+def test_a_venv_that_is_a_link_is_left_to_its_owner(checkout: Path, tmp_path: Path) -> None:
+    owners = tmp_path / "owners"
+    owners.mkdir()
+    (owners / "theirs").touch()
+    (checkout / ".venv").symlink_to(owners)
+    _set_up(checkout)
+    assert (owners / "theirs").exists()
+
+
 def test_a_python_without_ensurepip_fetches_pip(checkout: Path, tmp_path: Path) -> None:
     """As on Debian, where ensurepip is a package of its own."""
     hidden = tmp_path / "hidden"
