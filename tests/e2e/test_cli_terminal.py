@@ -70,11 +70,15 @@ def test_a_dumb_terminal_gets_lines(home: Home) -> None:
         assert terminal.lines[0].startswith("trf_")
 
 
+def last(text: str) -> str:
+    """The lowest line of a screen."""
+    return text.splitlines()[-1]
+
+
 def test_a_resize_while_it_moves(big: Path) -> None:
     with upload(big, 120) as terminal:
         terminal.wait(lambda text: "of 64.0 MiB" in text, "the amount, which needs a wide terminal")
         terminal.resize(40, 24)
-        last = lambda text: text.splitlines()[-1]  # noqa: E731
         terminal.wait(lambda text: moving(last(text)) and "of 64.0" not in last(text), "a narrow bar")
         terminal.resize(140, 24)
         terminal.wait(lambda text: "of 64.0 MiB" in last(text), "the amount again")

@@ -18,7 +18,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import venv
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -116,7 +115,7 @@ def programs(home: Home, wheel: Path) -> Path:
     """Task 1, install: the wheel in an environment of its own, its dependencies taken from this one."""
     assert INSTALL == 'pip install "ferryman[cli,daemon]"'
     place = home.root / "venv"
-    venv.create(place, with_pip=False, symlinks=True)
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(place)], check=True)
     site = next(place.glob("lib/python3*/site-packages"))
     (site / "dependencies.pth").write_text(f"{Path(grpc.__file__).parents[1]}\n")
     pip = [sys.executable, "-m", "pip", "--python", str(place / "bin/python"), "install", "--quiet"]

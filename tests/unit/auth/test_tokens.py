@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from ferryd.auth import private_file
 from ferryd.auth.flights import Flights
 from ferryd.auth.oauth import Refused
 from ferryd.auth.sign_in import SignIn
@@ -60,7 +59,7 @@ async def test_a_write_that_fails_leaves_the_old_tokens(tmp_path: Path, monkeypa
     def full(_descriptor: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(private_file.os, "fsync", full)
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(FerryError, match="no space"):
         await store.save(LAB, NEW)
     assert await store.load(LAB) == OLD
