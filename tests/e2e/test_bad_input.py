@@ -64,6 +64,8 @@ with Client() as client:
     client.daemon.shutdown()
 """
 
+pytestmark = pytest.mark.slow
+
 
 def obey_permissions() -> None:
     """In a child about to start a program: give up what lets root read and write everything, for good."""

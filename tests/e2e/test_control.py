@@ -15,6 +15,8 @@ from tests.support.files import MIB, make_file, same_bytes, tree
 from tests.support.home import Home
 from tests.support.waiting import wait_for
 
+pytestmark = pytest.mark.slow
+
 SLOW = 16 * MIB
 
 

@@ -22,6 +22,8 @@ from ferryman.cli.checks import Verdict
 from tests.support.home import Home
 from tests.support.hubs import HubServer
 
+pytestmark = pytest.mark.slow
+
 CANARY = "fat_canarycanarycanarycanarycanarycanarycana"
 
 

@@ -12,6 +12,8 @@ from ferryman import Client, DaemonError
 from tests.support.home import Home
 from tests.support.hubs import HubServer
 
+pytestmark = pytest.mark.slow
+
 Person = Callable[..., Client]
 
 

@@ -16,6 +16,8 @@ from tests.support.files import MIB, make_file
 from tests.support.home import Home
 from tests.support.waiting import wait_for
 
+pytestmark = pytest.mark.slow
+
 FAKE = Path(__file__).resolve().parents[1] / "support" / "fake_systemctl.py"
 
 

@@ -14,6 +14,8 @@ from tests.support.home import Home
 from tests.support.hubs import HubServer
 from tests.support.signin import Browser
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def hub() -> Iterator[HubServer]:

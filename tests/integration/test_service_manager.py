@@ -19,6 +19,8 @@ from tests.support.home import Home
 from tests.support.notify import NotifySocket
 from tests.support.waiting import wait_for
 
+pytestmark = pytest.mark.slow
+
 WATCHDOG_S = 0.4
 #: Where SQLite keeps its locks in a -shm file: the writer's, the checkpointer's, recovery's and five readers'.
 WAL_LOCKS = (120, 8)

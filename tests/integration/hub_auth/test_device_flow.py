@@ -11,6 +11,8 @@ from tests.integration.hub_auth.conftest import PASSWORD, change, identity
 from tests.support.hubs import HubServer
 from tests.support.signin import Browser, Device, approve
 
+pytestmark = pytest.mark.slow
+
 
 def error(reply: httpx.Response) -> str:
     assert reply.status_code == 400, reply.text

@@ -12,6 +12,8 @@ from tests.integration.hub_auth.conftest import PASSWORD, change
 from tests.support.hubs import HubServer
 from tests.support.signin import Browser, Device
 
+pytestmark = pytest.mark.slow
+
 CSP = "default-src 'none'; style-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 
 

@@ -14,6 +14,8 @@ from tests.integration.hub_auth.conftest import identity
 from tests.support.hubs import HubServer
 from tests.support.signin import Browser, Device, approve
 
+pytestmark = pytest.mark.slow
+
 CANARY = "canary-password-6d1f0a"
 
 

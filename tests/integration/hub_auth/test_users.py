@@ -15,6 +15,8 @@ from tests.integration.hub_auth.conftest import identity
 from tests.support.hubs import HubServer
 from tests.support.signin import Browser
 
+pytestmark = pytest.mark.slow
+
 PASSWORD = "a long enough password"
 
 

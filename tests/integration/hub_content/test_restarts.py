@@ -17,6 +17,8 @@ from ferrywire.parts import part_span
 from ferrywire.reasons import FerryError
 from tests.integration.hub_content.rig import PART, Person, Rig, blocks_of, content, digest_of, file_of, running
 
+pytestmark = pytest.mark.slow
+
 DATA = content(2 * PART + 5)
 
 

@@ -17,6 +17,8 @@ from ferrywire.ids import new_id
 from ferrywire.parts import MIB
 from tests.integration.hub_rights.world import BAD_TOKENS, ROLES, RPCS, World, build, request_id, world
 
+pytestmark = pytest.mark.slow
+
 
 @dataclass
 class Things:
