@@ -19,9 +19,10 @@ from sqlalchemy import (
     MetaData,
     PrimaryKeyConstraint,
     Table,
-    Text,
     UniqueConstraint,
 )
+
+from ferryhub.catalogue.columns import Text
 
 metadata = MetaData(
     naming_convention={
@@ -161,6 +162,8 @@ contents = Table(
     Column("message", Text, nullable=False, default=""),
     Column("created_at", BigInteger, nullable=False),
     Column("created_by", Text, ForeignKey("principals.id"), nullable=False),
+    #: Where the bytes of all its files are.
+    Column("storage_location", Text, nullable=False, server_default="default"),
     UniqueConstraint("asset_id", "version"),
 )
 
@@ -211,6 +214,17 @@ grants = Table(
     Index(None, "resource_id", "principal_id"),
 )
 
+#: Where bytes may be kept besides the hub's own files. `options` never hold a secret.
+storage_locations = Table(
+    "storage_locations",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("options", Text, nullable=False, default="{}"),
+    Column("created_at", BigInteger, nullable=False),
+    CheckConstraint("kind IN ('s3')", name="kind"),
+)
+
 #: A project's or a user's share of a storage location.
 allocations = Table(
     "allocations",
@@ -259,6 +273,8 @@ upload_sessions = Table(
     Column("content_id", Text, nullable=False, default=""),
     Column("expires_at", BigInteger, nullable=False),
     Column("created_at", BigInteger, nullable=False),
+    #: Where its bytes go.
+    Column("storage_location", Text, nullable=False, server_default="default"),
     CheckConstraint("state IN ('open', 'committed', 'aborted')", name="state"),
     Index(None, "principal_id", "request_id"),
     Index(None, "state", "expires_at"),
@@ -273,6 +289,8 @@ upload_files = Table(
     Column("size_bytes", BigInteger, nullable=False),
     Column("part_bytes", BigInteger, nullable=False),
     Column("media_type", Text, nullable=False, default=""),
+    #: The store's own name for the upload of this file, where it needs one: every replica must use the same.
+    Column("store_upload_id", Text, nullable=False, server_default=""),
     PrimaryKeyConstraint("session_id", "file_index"),
     UniqueConstraint("session_id", "path"),
 )
@@ -286,5 +304,7 @@ upload_parts = Table(
     Column("digest", LargeBinary, nullable=False),
     Column("block_digests", LargeBinary, nullable=False),
     Column("stored_at", BigInteger, nullable=False),
+    #: CRC-64/NVME of its bytes, 8 bytes, where the store checks that.
+    Column("crc64nvme", LargeBinary),
     PrimaryKeyConstraint("session_id", "file_index", "part_number"),
 )
