@@ -16,9 +16,9 @@ from sqlalchemy import (
     LargeBinary,
     PrimaryKeyConstraint,
     Table,
-    Text,
 )
 
+from ferryhub.catalogue.columns import Text
 from ferryhub.catalogue.tables import metadata as metadata
 
 #: Who has no row here cannot sign in with a password.

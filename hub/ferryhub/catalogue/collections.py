@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, insert, select
-from sqlalchemy.exc import IntegrityError
 
 from ferryhub.catalogue import aliases, validation
 from ferryhub.catalogue import tables as t
@@ -32,6 +31,9 @@ class NewCollection:
 
 _INSERT = insert(t.collections)
 _BY_ID = select(t.collections).where(t.collections.c.id == bindparam("key"))
+_NAMESAKE = select(t.collections.c.id).where(
+    t.collections.c.parent_id == bindparam("parent"), t.collections.c.name == bindparam("called")
+)
 _CHILDREN = select(t.collections).where(t.collections.c.parent_id == bindparam("parent")).order_by(t.collections.c.name)
 _INHERIT_SCOPES = insert(t.collection_scopes).from_select(
     ["collection_id", "resource_id"],
@@ -80,11 +82,8 @@ def _create(conn: Connection, actor: Actor, new: NewCollection, parent: Resource
     place = {"parent_id": parent.id, "project_id": above.project_id, "path": path}
     owner = {"owner_type": above.owner_type, "owner_id": above.owner_id}
     made = {"created_at": now_us(), "created_by": actor.principal_id}
-    try:
-        conn.execute(_INSERT, {"id": collection_id, **described, **place, **owner, **made})
-    except IntegrityError as error:
-        raise FerryError(
-            "NAME_TAKEN", f"'{above.path}' already holds a collection '{new.name}'", name=new.name
-        ) from error
+    if conn.execute(_NAMESAKE, {"parent": parent.id, "called": new.name}).first() is not None:
+        raise FerryError("NAME_TAKEN", f"'{above.path}' already holds a collection '{new.name}'", name=new.name)
+    conn.execute(_INSERT, {"id": collection_id, **described, **place, **owner, **made})
     conn.execute(_INHERIT_SCOPES, {"child": collection_id, "parent": parent.id})
     return collection_id

@@ -138,10 +138,8 @@ def files_page(
     """
     rows: list[Row[Any]] = []
     carried = 0
-    query = conn.execution_options(yield_per=100).execute(
-        _FILES, {"content": content_id, "after": after_index, "limit": size + 1}
-    )
-    with query as found:
+    this = {"content": content_id, "after": after_index, "limit": size + 1}
+    with conn.execute(_FILES, this, execution_options={"yield_per": 100}) as found:
         for row in found:
             if len(rows) == size or carried > _PAGE_BYTES:
                 return rows, rows[-1].file_index
@@ -167,6 +165,7 @@ def _row(session: Row[Any], summary: Summary, version: int) -> dict[str, object]
         "size_bytes": summary.size_bytes,
         "file_count": len(summary.files),
         "message": session.message,
+        "storage_location": session.storage_location,
     }
 
 

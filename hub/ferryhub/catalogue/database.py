@@ -1,4 +1,4 @@
-"""Runs domain functions in transactions: one writer thread, a few reader threads, none of them the event loop's.
+"""Runs domain functions in transactions of SQLite or PostgreSQL, in a few threads, none of them the event loop's.
 
 Used by every hub call, so by upload steps 7, 8 and 10. A function gets a connection inside a transaction that commits
 when it returns and rolls back when it raises; no `await` can sit in between. No table or query here.
@@ -7,120 +7,90 @@ when it returns and rolls back when it raises; no `await` can sit in between. No
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
-from typing import Any, Concatenate, Final, ParamSpec, TypeVar
+from typing import Concatenate, ParamSpec, Protocol, TypeVar
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event
-from sqlalchemy.exc import DatabaseError
+from sqlalchemy import URL, Connection
+from sqlalchemy.exc import StatementError
 
+from ferryhub.catalogue.sqlite import SqliteTransactions
+from ferryhub.catalogue.sqlite import sqlite_url as sqlite_url
 from ferrywire.reasons import FerryError
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-_READERS: Final = 4
-#: How long a writer waits for another process, such as `ferryhub token create`.
-_BUSY_TIMEOUT_MS: Final = 10_000
-_PRAGMAS: Final = (
-    "PRAGMA journal_mode=WAL",
-    # An acknowledged commit survives a power loss; NORMAL would lose the last ones.
-    "PRAGMA synchronous=FULL",
-    f"PRAGMA busy_timeout={_BUSY_TIMEOUT_MS}",
-    "PRAGMA foreign_keys=ON",
-)
+
+class Transactions(Protocol):
+    """A database, as it is called from `readers` and `writers` threads."""
+
+    readers: int
+    writers: int
+
+    def read(self, work: Callable[[Connection], T]) -> T:
+        """Run a function on one snapshot."""
+
+    def write(self, work: Callable[[Connection], T]) -> T:
+        """Run a function, perhaps several times, as if nobody else wrote, and make what it did durable."""
+
+    def close(self) -> None:
+        """Close every connection."""
 
 
 class Database:
-    """The catalogue's database. `close()` it; nothing is opened before the first use."""
+    """The catalogue's database. `close()` it; nothing is opened before the first use.
+
+    On PostgreSQL a function may run more than once before its result counts: it must do nothing but use its
+    connection. Errors besides the function's own: `HUB_OVERLOADED`, `DISK_FULL`, `READ_ONLY`, `IO_ERROR`.
+    """
 
     def __init__(self, url: str | URL) -> None:
         self.url = url
-        self._writer = _engine(url, begin="BEGIN IMMEDIATE", connections=1)
-        self._reader = _engine(url, begin="BEGIN", connections=_READERS)
-        self._write_thread = ThreadPoolExecutor(1, "hub-writer")
-        self._read_threads = ThreadPoolExecutor(_READERS, "hub-reader")
+        self._transactions = _transactions(url)
+        self._write_threads = ThreadPoolExecutor(self._transactions.writers, "hub-writer")
+        self._read_threads = ThreadPoolExecutor(self._transactions.readers, "hub-reader")
 
     async def read(self, fn: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run `fn(connection, …)` in a reader thread on one snapshot."""
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._read_threads, lambda: _run(self._reader, fn, *args, **kwargs))
+        work = _bound(fn, *args, **kwargs)
+        return await asyncio.get_running_loop().run_in_executor(self._read_threads, self._transactions.read, work)
 
     async def write(self, fn: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run `fn(connection, …)` in the writer thread; what it did is durable once this returns.
+        """Run `fn(connection, …)` in a writer thread; what it did is durable once this returns.
 
         Cancelling the caller does not stop a function that has begun.
         """
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._write_thread, lambda: _run(self._writer, fn, *args, **kwargs))
+        work = _bound(fn, *args, **kwargs)
+        return await asyncio.get_running_loop().run_in_executor(self._write_threads, self._transactions.write, work)
 
     async def close(self) -> None:
-        """Wait for what runs, then close every connection (the last one checkpoints the WAL)."""
+        """Wait for what runs, then close every connection."""
         await asyncio.get_running_loop().run_in_executor(None, self._close)
 
     def _close(self) -> None:
-        for threads in (self._read_threads, self._write_thread):
+        for threads in (self._read_threads, self._write_threads):
             threads.shutdown(wait=True, cancel_futures=True)
-        self._reader.dispose()
-        self._writer.dispose()
+        self._transactions.close()
 
 
-def sqlite_url(path: Path) -> URL:
-    """The URL of a SQLite file, which is made private to the user before SQLite opens it."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
-    return URL.create("sqlite", database=str(path))
+def _transactions(url: str | URL) -> Transactions:
+    if str(url).startswith("sqlite"):
+        return SqliteTransactions(url)
+    # A hub on SQLite needs no driver of PostgreSQL's.
+    from ferryhub.catalogue.postgres import PostgresTransactions
+
+    return PostgresTransactions(url)
 
 
-def _engine(url: str | URL, *, begin: str, connections: int) -> Engine:
-    engine = create_engine(
-        url,
-        pool_size=connections,
-        max_overflow=0,
-        # Every transaction ends in commit or rollback before its connection goes back.
-        pool_reset_on_return=None,
-        query_cache_size=500,
-        # An error's text would hold what was stored: digests of tokens, for one.
-        hide_parameters=True,
-        **({"connect_args": {"check_same_thread": False}} if _is_sqlite(url) else {}),
-    )
-    if _is_sqlite(url):
-        event.listen(engine, "connect", _set_up_sqlite)
-        event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(begin))
-    return engine
-
-
-def _is_sqlite(url: str | URL) -> bool:
-    return str(url).startswith("sqlite")
-
-
-def _set_up_sqlite(connection: Any, _record: object) -> None:
-    connection.isolation_level = None  # we say BEGIN ourselves
-    for pragma in _PRAGMAS:
-        connection.execute(pragma)
-
-
-def _run(engine: Engine, fn: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-    try:
-        with engine.begin() as connection:
+def _bound(fn: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> Callable[[Connection], T]:
+    def work(connection: Connection) -> T:
+        try:
             return fn(connection, *args, **kwargs)
-    except DatabaseError as error:
-        raise _explained(error, engine) from error
+        except StatementError as error:
+            # A value that its column refuses; SQLAlchemy wraps what was raised.
+            if isinstance(error.orig, FerryError):
+                raise error.orig from None
+            raise
 
-
-def _explained(error: DatabaseError, engine: Engine) -> FerryError | DatabaseError:
-    """The reason for what the disk or another process did to us; the error itself when it is our own mistake."""
-    text, path = str(error.orig), engine.url.database or ""
-    if "disk is full" in text:
-        return FerryError("DISK_FULL", f"the hub's disk is full: no room to write {path}", path=path, freeBytes=0)
-    if "readonly database" in text:
-        return FerryError("READ_ONLY", f"the hub's catalogue {path} is not writable", path=path)
-    if "disk I/O error" in text:
-        return FerryError("IO_ERROR", f"the hub could not read or write {path}: {text}", path=path)
-    if "not a database" in text or "malformed" in text:
-        return FerryError("IO_ERROR", f"{path} is damaged, or no catalogue of a hub: {text}", path=path)
-    if "locked" in text:
-        return FerryError("HUB_OVERLOADED", "the hub's catalogue is busy; try again", retry_after_s=1.0)
-    return error
+    return work

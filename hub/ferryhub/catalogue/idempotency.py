@@ -1,6 +1,6 @@
 """Makes creating calls repeatable: what a request id made is remembered in the transaction that made it.
 
-Rows older than a day go when new ones come. Upload sessions have their own (see `upload_sessions`).
+Rows older than a day go with the sweep. Upload sessions have their own (see `upload_sessions`).
 """
 
 from __future__ import annotations
@@ -62,9 +62,13 @@ def once(conn: Connection, actor: Actor, request: Request, create: Callable[[], 
     return result_id
 
 
+def forget_old(conn: Connection, at_us: int) -> int:
+    """Forget requests of more than a day ago; returns how many. Not part of a creating call: two would clash."""
+    return conn.execute(_FORGET, {"before": at_us - REMEMBERED_US}).rowcount
+
+
 def _remembered(conn: Connection, actor: Actor, request: Request, result_id: str) -> str:
-    now = now_us()
-    conn.execute(_FORGET, {"before": now - REMEMBERED_US})
-    row = {"method": request.method, "fingerprint": request.fingerprint(), "result_id": result_id, "created_at": now}
+    made = {"result_id": result_id, "created_at": now_us()}
+    row = {"method": request.method, "fingerprint": request.fingerprint(), **made}
     conn.execute(_REMEMBER, {"request_id": request.request_id, "principal_id": actor.principal_id, **row})
     return result_id

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, bindparam, or_, select
+from sqlalchemy import Connection, Row, and_, bindparam, case, or_, select
 
-from ferryhub.catalogue import roots
+from ferryhub.catalogue import locations, roots
 from ferryhub.catalogue import tables as t
 from ferryhub.catalogue.access import require
 from ferryhub.catalogue.actor import Actor
@@ -25,10 +25,20 @@ _USER_ROOT = select(t.collections.c.id).where(
     t.collections.c.owner_id == bindparam("owner"),
     t.collections.c.parent_id.is_(None),
 )
-_ALLOCATION = select(t.allocations).where(
-    t.allocations.c.owner_type == bindparam("type"),
-    t.allocations.c.owner_id == bindparam("owner"),
-    t.allocations.c.storage_location == roots.STORAGE_LOCATION,
+_PROJECT_ALLOCATION = select(t.allocations).join(
+    t.projects,
+    and_(t.projects.c.default_allocation_id == t.allocations.c.id, t.projects.c.id == bindparam("owner")),
+)
+#: The one at the hub's default location before others, then the oldest.
+_USER_ALLOCATION = (
+    select(t.allocations)
+    .where(t.allocations.c.owner_type == "user", t.allocations.c.owner_id == bindparam("owner"))
+    .order_by(
+        case((t.allocations.c.storage_location == bindparam("location"), 0), else_=1),
+        t.allocations.c.created_at,
+        t.allocations.c.id,
+    )
+    .limit(1)
 )
 
 
@@ -54,8 +64,11 @@ def resolve(conn: Connection, actor: Actor, owner_type: str, key: str, *, quota_
 
 
 def allocation_of(conn: Connection, owner_type: str, owner_id: str) -> Row[Any]:
-    """The allocation that an owner's bytes count against: a row of `allocations`."""
-    return conn.execute(_ALLOCATION, {"type": owner_type, "owner": owner_id}).one()
+    """The allocation that an owner's bytes count against, which says where they go: a row of `allocations`."""
+    if owner_type == "project":
+        return conn.execute(_PROJECT_ALLOCATION, {"owner": owner_id}).one()
+    location = locations.default_name(conn)
+    return conn.execute(_USER_ALLOCATION, {"owner": owner_id, "location": location}).one()
 
 
 def find_user(conn: Connection, key: str) -> str | None:

@@ -9,7 +9,21 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, and_, bindparam, delete, insert, literal, select, tuple_
+from sqlalchemy import (
+    Connection,
+    Row,
+    Select,
+    and_,
+    bindparam,
+    delete,
+    func,
+    insert,
+    literal,
+    or_,
+    select,
+    tuple_,
+    update,
+)
 
 from ferryhub.catalogue import sessions
 from ferryhub.catalogue import tables as t
@@ -21,6 +35,8 @@ from ferrywire.reasons import FerryError
 
 #: A page ends early once it holds this many bytes of block digests.
 _PAGE_BYTES: Final = 2 << 20
+#: Rows are fetched so many at a time. Given per statement: on a connection it would stay for the ones that follow.
+_FEW: Final = {"yield_per": 100}
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +47,8 @@ class Part:
     part_number: int
     digest: bytes
     block_digests: bytes = b""
+    #: 8 bytes, where the store checks it; else empty.
+    crc64nvme: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +64,17 @@ class Slot:
     recorded: bytes | None
     #: Some part of the file is stored.
     file_begun: bool
+    part_bytes: int
+    #: The store's own name for the file's upload; empty when it has none yet.
+    store_upload_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Names a part of a session."""
+
+    file_index: int
+    part_number: int
 
 
 def slot(conn: Connection, session_id: str, file_index: int, part_number: int) -> Slot:
@@ -71,7 +100,16 @@ def slots(conn: Connection, session_id: str, wanted: Sequence[Part]) -> list[Slo
         span = _span(file, part.file_index, part.part_number)
         recorded = stored.get((part.file_index, part.part_number))
         found.append(
-            Slot(part.file_index, part.part_number, file.size_bytes, *span, recorded, part.file_index in begun)
+            Slot(
+                part.file_index,
+                part.part_number,
+                file.size_bytes,
+                *span,
+                recorded,
+                part.file_index in begun,
+                file.part_bytes,
+                file.store_upload_id,
+            )
         )
     return found
 
@@ -105,21 +143,41 @@ def record(conn: Connection, session_id: str, parts: Sequence[Part], now_us: int
             "digest": part.digest,
             "block_digests": part.block_digests,
             "stored_at": now_us,
+            "crc64nvme": part.crc64nvme or None,
         }
         for part in parts
     ]
     conn.execute(insert(t.upload_parts), rows)
 
 
-def forget(conn: Connection, session_id: str, parts: Sequence[Part] | Sequence[Slot]) -> None:
-    """Remove the rows of parts that are about to be overwritten."""
+def forget(conn: Connection, session_id: str, parts: Sequence[Part] | Sequence[Slot] | Sequence[Place]) -> None:
+    """Remove the rows of parts that are about to be overwritten, or that turned out not to be there."""
     keys = [{"session": session_id, "file": part.file_index, "part": part.part_number} for part in parts]
     conn.execute(_FORGET, keys)
 
 
 def forget_files(conn: Connection, session_id: str, file_indexes: Sequence[int]) -> None:
-    """Remove all part rows of files whose bytes turned out not to be there."""
-    conn.execute(_FORGET_FILE, [{"session": session_id, "file": index} for index in file_indexes])
+    """Remove all part rows of files whose bytes turned out not to be there; their upload at the store begins anew."""
+    keys = [{"session": session_id, "file": index} for index in file_indexes]
+    conn.execute(_FORGET_FILE, keys)
+    conn.execute(_FORGET_UPLOAD, [{"the_session": key["session"], "the_file": key["file"]} for key in keys])
+
+
+def begun(conn: Connection, session_id: str) -> Sequence[Row[Any]]:
+    """The files of which the store has something, or should have, each with the number of its `stored` parts."""
+    return conn.execute(_BEGUN_FILES, {"session": session_id}).all()
+
+
+def adopt_upload(conn: Connection, session_id: str, file_index: int, upload_id: str) -> str:
+    """Remember the store's name for the upload of a file, unless there is one; returns the one that counts.
+
+    Error: `SESSION_NOT_FOUND` when the session was settled meanwhile.
+    """
+    conn.execute(_ADOPT, {"the_session": session_id, "the_file": file_index, "upload": upload_id})
+    found: str | None = conn.execute(_UPLOAD, {"session": session_id, "file": file_index}).scalar()
+    if not found:
+        raise sessions.not_found(session_id)
+    return found
 
 
 def page(conn: Connection, session_id: str, size: int, after: Key | None) -> tuple[list[Row[Any]], Key | None]:
@@ -127,9 +185,8 @@ def page(conn: Connection, session_id: str, size: int, after: Key | None) -> tup
     after = (-1, 0) if after is None else after
     rows: list[Row[Any]] = []
     carried = 0
-    with conn.execution_options(yield_per=100).execute(
-        _PAGE, {"session": session_id, "after_file": after[0], "after_part": after[1], "limit": size + 1}
-    ) as found:
+    this = {"session": session_id, "after_file": after[0], "after_part": after[1], "limit": size + 1}
+    with conn.execute(_PAGE, this, execution_options=_FEW) as found:
         for row in found:
             if len(rows) == size or carried > _PAGE_BYTES:
                 return rows, (rows[-1].file_index, rows[-1].part_number)
@@ -140,14 +197,23 @@ def page(conn: Connection, session_id: str, size: int, after: Key | None) -> tup
 
 def stream(conn: Connection, session_id: str) -> Iterator[Row[Any]]:
     """Every stored part in order, a few at a time: block digests of a large content do not fit in memory."""
-    return iter(conn.execution_options(yield_per=100).execute(_ALL, {"session": session_id}))
+    return iter(conn.execute(_ALL, {"session": session_id}, execution_options=_FEW))
 
 
 def _slot(found: Row[Any], file_index: int, part_number: int) -> Slot:
     if found.size_bytes is None:
         raise invalid("file_index", f"the session has no file {file_index}")
     span = _span(found, file_index, part_number)
-    return Slot(file_index, part_number, found.size_bytes, *span, found.digest, found.begun)
+    return Slot(
+        file_index,
+        part_number,
+        found.size_bytes,
+        *span,
+        found.digest,
+        found.begun,
+        found.part_bytes,
+        found.store_upload_id,
+    )
 
 
 def _span(file: Row[Any], file_index: int, part_number: int) -> tuple[int, int]:
@@ -164,7 +230,7 @@ def _among(session_id: str, wanted: Sequence[Part]) -> dict[str, object]:
 _s, _f, _p = t.upload_sessions.c, t.upload_files.c, t.upload_parts.c
 _BEGUN = select(literal(1)).where(_p.session_id == bindparam("session"), _p.file_index == bindparam("file")).exists()
 _SLOT = (
-    select(_f.size_bytes, _f.part_bytes, _p.digest, _BEGUN.label("begun"))
+    select(_f.size_bytes, _f.part_bytes, _f.store_upload_id, _p.digest, _BEGUN.label("begun"))
     .select_from(
         t.upload_sessions.outerjoin(
             t.upload_files, and_(_f.session_id == _s.id, _f.file_index == bindparam("file"))
@@ -190,6 +256,40 @@ _FORGET = delete(t.upload_parts).where(
     _p.session_id == bindparam("session"), _p.file_index == bindparam("file"), _p.part_number == bindparam("part")
 )
 _FORGET_FILE = delete(t.upload_parts).where(_p.session_id == bindparam("session"), _p.file_index == bindparam("file"))
+_FORGET_UPLOAD = (
+    update(t.upload_files)
+    .where(_f.session_id == bindparam("the_session"), _f.file_index == bindparam("the_file"))
+    .values(store_upload_id="")
+)
+_STORED = (
+    select(func.count())
+    .where(_p.session_id == _f.session_id, _p.file_index == _f.file_index)
+    .scalar_subquery()
+    .label("stored")
+)
+_BEGUN_FILES: Select[Any] = (
+    select(_f.file_index, _f.size_bytes, _f.part_bytes, _f.store_upload_id, _STORED)
+    .where(
+        _f.session_id == bindparam("session"),
+        or_(
+            _f.store_upload_id != "",
+            select(literal(1)).where(_p.session_id == _f.session_id, _p.file_index == _f.file_index).exists(),
+        ),
+    )
+    .order_by(_f.file_index)
+)
+_OPEN_SESSION = select(literal(1)).where(_s.id == bindparam("the_session"), _s.state == "open").exists()
+_ADOPT = (
+    update(t.upload_files)
+    .where(
+        _f.session_id == bindparam("the_session"),
+        _f.file_index == bindparam("the_file"),
+        _f.store_upload_id == "",
+        _OPEN_SESSION,
+    )
+    .values(store_upload_id=bindparam("upload"))
+)
+_UPLOAD = select(_f.store_upload_id).where(_f.session_id == bindparam("session"), _f.file_index == bindparam("file"))
 _IN_ORDER = select(t.upload_parts).where(_p.session_id == bindparam("session")).order_by(_p.file_index, _p.part_number)
 _PAGE = _IN_ORDER.where(
     tuple_(_p.file_index, _p.part_number) > tuple_(bindparam("after_file"), bindparam("after_part"))

@@ -5,16 +5,12 @@ Part of `create_project` and of upload step 7. Ordinary collections are in `coll
 
 from __future__ import annotations
 
-from typing import Final
-
 from sqlalchemy import Connection, insert
 
+from ferryhub.catalogue import locations
 from ferryhub.catalogue import tables as t
 from ferryhub.catalogue.clock import now_us
 from ferrywire.ids import new_id
-
-#: The name of the only storage location so far: the hub's own blob store.
-STORAGE_LOCATION: Final = "default"
 
 _COLLECTION = insert(t.collections)
 _SCOPES = insert(t.collection_scopes)
@@ -32,8 +28,8 @@ def add_root(conn: Connection, owner_type: str, owner_id: str, *, root_id: str, 
 
 
 def add_allocation(conn: Connection, owner_type: str, owner_id: str, *, quota_bytes: int) -> str:
-    """Give an owner its share of the default storage location; returns the allocation's id."""
+    """Give an owner its share of the hub's default storage location; returns the allocation's id."""
     allocation_id = new_id("alc")
-    share = {"storage_location": STORAGE_LOCATION, "quota_bytes": quota_bytes, "created_at": now_us()}
+    share = {"storage_location": locations.default_name(conn), "quota_bytes": quota_bytes, "created_at": now_us()}
     conn.execute(_ALLOCATION, {"id": allocation_id, "owner_type": owner_type, "owner_id": owner_id, **share})
     return allocation_id

@@ -10,7 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from sqlalchemy import Column, Connection, MetaData, PrimaryKeyConstraint, String, Table, insert, inspect, select
+from sqlalchemy import Column, Connection, MetaData, PrimaryKeyConstraint, String, Table, func, insert, inspect, select
 
 # From here, so that the metadata holds the tables of both modules.
 from ferryhub.catalogue.account_tables import metadata
@@ -20,6 +20,8 @@ from ferrywire.reasons import FerryError
 #: The newest revision in `migrations/versions/`.
 HEAD: Final = "0005"
 MIGRATIONS: Final = Path(__file__).with_name("migrations")
+#: What hubs that start at once wait for on PostgreSQL: any number, the same in every release.
+_ADVISORY_KEY: Final = 0x66657272
 
 #: Alembic's own table, as Alembic makes it.
 _stamp = Table(
@@ -46,13 +48,25 @@ def secrets_if_current(conn: Connection) -> dict[str, bytes] | None:
 
 def bring_up(conn: Connection) -> dict[str, bytes]:
     """Make or migrate the schema and the hub's secrets, in one transaction. Error: `UNIMPLEMENTED` if it is newer."""
-    # Another process may have done it while this one waited for the write lock.
+    _wait_for_turn(conn)
+    # Another process may have done it while this one waited.
     at = revision(conn)
     if at is None:
         create(conn)
     elif at != HEAD:
         upgrade(conn)
     return make_secrets(conn)
+
+
+def _wait_for_turn(conn: Connection) -> None:
+    """Let one process at a time through, until it commits. On SQLite the transaction itself does."""
+    if conn.dialect.name != "postgresql":
+        return
+    # What was done meanwhile must show: no snapshot from before the wait. A migration may take its time.
+    conn.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL READ COMMITTED")
+    conn.exec_driver_sql("SET LOCAL lock_timeout = 0")
+    conn.exec_driver_sql("SET LOCAL statement_timeout = 0")
+    conn.execute(select(func.pg_advisory_xact_lock(_ADVISORY_KEY)))
 
 
 def create(conn: Connection) -> None:

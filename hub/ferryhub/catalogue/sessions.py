@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Row, bindparam, delete, func, insert, select, update
 
-from ferryhub.catalogue import assets, manifest, owners
+from ferryhub.catalogue import assets, locations, manifest, owners
 from ferryhub.catalogue import tables as t
 from ferryhub.catalogue.access import require
 from ferryhub.catalogue.actor import Actor, require_scope
@@ -65,6 +65,8 @@ def open_session(conn: Connection, actor: Actor, new: NewUpload, terms: Terms, n
     manifest.check_files(new.files, 0)
     asset = _target(conn, actor, new, terms)
     session_id = new_id("upl")
+    allocation = _reserve(conn, asset, new.total_size_bytes)
+    files = locations.find(conn, allocation.storage_location).rules.applied(new.files, 0)
     announced = {"total_size_bytes": new.total_size_bytes, "total_file_count": new.total_file_count}
     row = {
         "id": session_id,
@@ -75,12 +77,13 @@ def open_session(conn: Connection, actor: Actor, new: NewUpload, terms: Terms, n
         "request_fingerprint": new.fingerprint,
         "message": new.message,
         "state": "open",
-        "allocation_id": _reserve(conn, asset, new.total_size_bytes),
+        "allocation_id": allocation.id,
+        "storage_location": allocation.storage_location,
         "expires_at": now_us + terms.ttl_us,
         "created_at": now_us,
     }
     conn.execute(insert(t.upload_sessions), row | announced)
-    _insert_files(conn, session_id, 0, new.files)
+    _insert_files(conn, session_id, 0, files)
     return _checked_totals(conn, session_id)
 
 
@@ -90,6 +93,7 @@ def add_files(
     """Add files to an open session; files it knows already must be the same. Returns the session's row."""
     session = find_open(conn, actor, session_id)
     manifest.check_files(files, first_index)
+    files = locations.find(conn, session.storage_location).rules.applied(files, first_index)
     if not 0 <= first_index <= session.file_count:
         raise invalid("first_index", f"{first_index} leaves a gap: the session knows {session.file_count} files")
     known = conn.execute(_FILES_FROM, {"session": session_id, "first": first_index, "count": len(files)}).all()
@@ -219,8 +223,9 @@ def _target(conn: Connection, actor: Actor, new: NewUpload, terms: Terms) -> Row
     return assets.create_draft_asset(conn, actor, new.target, quota_bytes=terms.quota_bytes)
 
 
-def _reserve(conn: Connection, asset: Row[Any], size_bytes: int) -> str:
-    """Reserve space in one guarded statement, so that two uploads cannot both take the last of it."""
+def _reserve(conn: Connection, asset: Row[Any], size_bytes: int) -> Row[Any]:
+    """Reserve space in one guarded statement, so that two uploads cannot both take the last of it. Returns the
+    allocation."""
     allocation = owners.allocation_of(conn, asset.owner_type, asset.owner_id)
     if conn.execute(_RESERVE, {"allocation": allocation.id, "size": size_bytes}).rowcount != 1:
         free = max(0, allocation.quota_bytes - allocation.used_bytes - allocation.reserved_bytes)
@@ -230,8 +235,7 @@ def _reserve(conn: Connection, asset: Row[Any], size_bytes: int) -> str:
             freeBytes=free,
             neededBytes=size_bytes,
         )
-    allocation_id: str = allocation.id
-    return allocation_id
+    return allocation
 
 
 def _check_new_paths(conn: Connection, session_id: str, files: Sequence[ManifestFile]) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Connection, Row, bindparam, select
 
@@ -19,6 +19,7 @@ from ferrywire.digest import DIGEST_BYTES, of_blocks, of_manifest, to_text
 from ferrywire.parts import part_count
 from ferrywire.reasons import FerryError
 
+CRC_BYTES: Final = 8
 _FILES = (
     select(t.upload_files)
     .where(t.upload_files.c.session_id == bindparam("session"))
@@ -37,6 +38,10 @@ class FileSummary:
     media_type: str
     digest: bytes
     part_digests: bytes
+    #: CRC-64/NVME of each part, 8 bytes each; empty when not all are known.
+    part_crcs: bytes
+    #: The store's own name for the upload of the file; empty when it needs none.
+    store_upload_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,19 +88,28 @@ def _with_parts(conn: Connection, session_id: str) -> Iterator[tuple[Row[Any], I
 
 def _summarise_file(file: Row[Any], stored: Iterator[Row[Any]]) -> tuple[FileSummary, int]:
     """The summary of a file, and how many of its parts are missing. Block digests are not kept."""
-    part_digests = bytearray()
+    part_digests, part_crcs = bytearray(), bytearray()
 
     def blocks() -> Iterator[bytes]:
         for part in stored:
             part_digests.extend(part.digest)
+            part_crcs.extend(part.crc64nvme or b"")
             yield part.block_digests
 
     digest = of_blocks(blocks())
-    lacking = part_count(file.size_bytes, file.part_bytes) - len(part_digests) // DIGEST_BYTES
+    stored_count = len(part_digests) // DIGEST_BYTES
     kept = FileSummary(
-        file.file_index, file.path, file.size_bytes, file.part_bytes, file.media_type, digest, bytes(part_digests)
+        file_index=file.file_index,
+        path=file.path,
+        size_bytes=file.size_bytes,
+        part_bytes=file.part_bytes,
+        media_type=file.media_type,
+        digest=digest,
+        part_digests=bytes(part_digests),
+        part_crcs=bytes(part_crcs) if len(part_crcs) == stored_count * CRC_BYTES else b"",
+        store_upload_id=file.store_upload_id,
     )
-    return kept, lacking
+    return kept, part_count(file.size_bytes, file.part_bytes) - stored_count
 
 
 def _compare(files: list[FileSummary], file_digests: bytes) -> None:

@@ -20,6 +20,7 @@ from sqlalchemy import (
     PrimaryKeyConstraint,
     Table,
     UniqueConstraint,
+    text,
 )
 
 from ferryhub.catalogue.columns import Text
@@ -276,8 +277,16 @@ upload_sessions = Table(
     #: Where its bytes go.
     Column("storage_location", Text, nullable=False, server_default="default"),
     CheckConstraint("state IN ('open', 'committed', 'aborted')", name="state"),
-    Index(None, "principal_id", "request_id"),
-    Index(None, "state", "expires_at"),
+    #: A request opens one session, on however many hubs it arrives; once that is aborted it may open another.
+    Index(
+        "uq_upload_sessions_principal_id_request_id",
+        "principal_id",
+        "request_id",
+        unique=True,
+        sqlite_where=text("state <> 'aborted'"),
+        postgresql_where=text("state <> 'aborted'"),
+    ),
+    Index(None, "expires_at"),
 )
 
 upload_files = Table(
@@ -307,4 +316,13 @@ upload_parts = Table(
     #: CRC-64/NVME of its bytes, 8 bytes, where the store checks that.
     Column("crc64nvme", LargeBinary),
     PrimaryKeyConstraint("session_id", "file_index", "part_number"),
+)
+
+#: What one hub of many does at a time, such as sweeping: whoever holds it, until when.
+leases = Table(
+    "leases",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("holder", Text, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
 )

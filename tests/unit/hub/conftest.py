@@ -1,4 +1,4 @@
-"""A real catalogue in a SQLite file, with people, projects and assets in it."""
+"""A real catalogue, in a SQLite file and in PostgreSQL, with people, projects and assets in it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import pytest
-from sqlalchemy import Connection, update
+from sqlalchemy import URL, Connection, update
 
 from ferryhub.catalogue import assets, principals, projects, schema
 from ferryhub.catalogue import tables as t
@@ -57,9 +57,18 @@ class Catalogue:
         return await self.do(lambda conn: len(conn.execute(table.select()).all()))
 
 
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.slow)])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> URL:
+    """An empty catalogue's database, once for each kind that a hub can have."""
+    if request.param == "sqlite":
+        return sqlite_url(tmp_path / "catalogue.db")
+    url: URL = request.getfixturevalue("postgres_url")
+    return url
+
+
 @pytest.fixture
-async def catalogue(tmp_path: Path) -> AsyncIterator[Catalogue]:
-    database = Database(sqlite_url(tmp_path / "catalogue.db"))
+async def catalogue(database_url: URL) -> AsyncIterator[Catalogue]:
+    database = Database(database_url)
     await database.write(schema.bring_up)
     yield Catalogue(database)
     await database.close()

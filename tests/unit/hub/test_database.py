@@ -69,6 +69,7 @@ async def test_cancelled_caller_does_not_break_the_next(catalogue: Catalogue) ->
     assert "b" in await catalogue.database.read(_keys)
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 async def test_pragmas(catalogue: Catalogue) -> None:
     def pragmas(conn: Connection) -> list[Any]:
         return [
@@ -90,7 +91,7 @@ async def test_file_is_private(tmp_path: Path) -> None:
 
 
 async def test_another_process_holding_the_lock_is_an_overload(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ferryhub.catalogue.database._PRAGMAS", ("PRAGMA journal_mode=WAL", "PRAGMA busy_timeout=1"))
+    monkeypatch.setattr("ferryhub.catalogue.sqlite._PRAGMAS", ("PRAGMA journal_mode=WAL", "PRAGMA busy_timeout=1"))
     one, two = (Database(sqlite_url(tmp_path / "c.db")) for _ in range(2))
     await one.write(t.metadata.create_all)
     held, release = threading.Event(), threading.Event()

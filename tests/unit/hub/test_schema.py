@@ -7,7 +7,9 @@ import re
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from alembic import command
@@ -15,7 +17,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, insert, inspect
+from sqlalchemy import URL, Connection, insert, inspect, text
 from sqlalchemy.exc import OperationalError
 
 from ferryhub.catalogue import schema, tokens
@@ -23,6 +25,7 @@ from ferryhub.catalogue import tables as t
 from ferryhub.catalogue.database import Database, sqlite_url
 from ferryhub.catalogue.settings import PAGE_SECRET, URL_SECRET
 from ferryhub.catalogue.tables import metadata
+from tests.support.postgres import Postgres
 from tests.unit.hub.conftest import fails
 
 
@@ -46,9 +49,14 @@ def _migrate(conn: Connection) -> None:
 
 
 async def _make(path: Path, how: object) -> None:
-    database = Database(sqlite_url(path))
-    await database.write(how)  # type: ignore[arg-type]
+    await _do(sqlite_url(path), how)
+
+
+async def _do(url: URL, how: Any) -> Any:
+    database = Database(url)
+    done = await database.write(how)
     await database.close()
+    return done
 
 
 async def test_created_and_migrated_are_the_same(tmp_path: Path) -> None:
@@ -59,8 +67,60 @@ async def test_created_and_migrated_are_the_same(tmp_path: Path) -> None:
     assert created == migrated
 
 
-async def test_metadata_has_no_change_without_a_revision(tmp_path: Path) -> None:
-    database = Database(sqlite_url(tmp_path / "c.db"))
+#: Everything PostgreSQL knows of the tables: columns in order, constraints, indexes with their collations.
+_POSTGRES_DDL = """
+SELECT table_name, 'column ' || column_name, concat_ws(' ', ordinal_position, data_type, collation_name, is_nullable,
+    column_default) FROM information_schema.columns WHERE table_schema = 'public'
+UNION ALL SELECT conrelid::regclass::text, 'constraint ' || conname, pg_get_constraintdef(oid)
+    FROM pg_constraint WHERE connamespace = 'public'::regnamespace AND contype <> 'n'
+UNION ALL SELECT tablename, 'index ' || indexname, indexdef FROM pg_indexes WHERE schemaname = 'public'
+"""
+
+
+def _postgres_ddl(conn: Connection) -> dict[tuple[str, str], str]:
+    return {(table, what): how for table, what, how in conn.execute(text(_POSTGRES_DDL))}
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.slow)])
+def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[URL]:
+    """A database with nothing in it."""
+    if request.param == "sqlite":
+        yield sqlite_url(tmp_path / "c.db")
+        return
+    postgres: Postgres = request.getfixturevalue("postgres")
+    url = postgres.new_database(empty=True)
+    yield url
+    postgres.drop(url)
+
+
+@pytest.mark.slow
+async def test_created_and_migrated_are_the_same_on_postgres(postgres: Postgres) -> None:
+    urls = [postgres.new_database(empty=True) for _ in range(2)]
+    for url, how in zip(urls, (schema.create, _migrate), strict=True):
+        await _do(url, how)
+    created, migrated = [await _do(url, _postgres_ddl) for url in urls]
+    # A column that came later is the last one there.
+    assert {key: _unplaced(value) for key, value in created.items()} == {
+        key: _unplaced(value) for key, value in migrated.items()
+    }
+    for url in urls:
+        postgres.drop(url)
+
+
+def _unplaced(definition: str) -> str:
+    return re.sub(r"^\d+ ", "", definition)
+
+
+@pytest.mark.slow
+async def test_text_sorts_by_code_point_on_postgres(postgres_url: URL) -> None:
+    found = await _do(postgres_url, _postgres_ddl)
+    texts = {key: value for key, value in found.items() if key[1].startswith("column") and " text " in value}
+    assert len(texts) > 50
+    assert [key for key, value in texts.items() if " text C " not in value] == []
+
+
+async def test_metadata_has_no_change_without_a_revision(empty_url: URL) -> None:
+    database = Database(empty_url)
     await database.write(_migrate)
     differences = await database.read(lambda conn: compare_metadata(MigrationContext.configure(conn), metadata))
     assert [each for each in differences if "alembic_version" not in str(each)] == []
@@ -129,8 +189,8 @@ async def test_upgrade_that_fails_leaves_the_old_version(tmp_path: Path) -> None
     await database.close()
 
 
-async def test_second_start_changes_nothing(tmp_path: Path) -> None:
-    database = Database(sqlite_url(tmp_path / "c.db"))
+async def test_second_start_changes_nothing(empty_url: URL) -> None:
+    database = Database(empty_url)
     assert await database.read(schema.secrets_if_current) is None
     secrets = await database.write(schema.bring_up)
     assert secrets.keys() == {URL_SECRET, PAGE_SECRET}
@@ -139,10 +199,14 @@ async def test_second_start_changes_nothing(tmp_path: Path) -> None:
     await database.close()
 
 
-async def test_processes_that_start_at_once_agree(tmp_path: Path) -> None:
-    databases = [Database(sqlite_url(tmp_path / "c.db")) for _ in range(4)]
+@pytest.mark.parametrize("found", ["nothing", "the first version"])
+async def test_processes_that_start_at_once_agree(empty_url: URL, found: str) -> None:
+    if found == "the first version":
+        await _do(empty_url, _first_version)
+    databases = [Database(empty_url) for _ in range(4)]
     secrets = await asyncio.gather(*(each.write(schema.bring_up) for each in databases))
     assert all(each == secrets[0] for each in secrets)
+    assert await databases[0].read(schema.revision) == schema.HEAD
     for each in databases:
         await each.close()
 
@@ -167,7 +231,7 @@ def test_start_imports_neither_alembic_nor_what_serving_needs(tmp_path: Path) ->
         "    await hub.start(); await hub.close()\n"
         "asyncio.run(main())\n"
         "serving = {'uvicorn', 'starlette', 'authlib', 'jinja2', 'pwdlib', 'argon2', 'ferryhub.auth', 'ferryhub.web'}\n"
-        "print(sorted(({'alembic', 'httpx'} | serving) & set(sys.modules)))\n"
+        "print(sorted(({'alembic', 'httpx', 'psycopg', 'boto3', 'prometheus_client'} | serving) & set(sys.modules)))\n"
     )
     for _ in range(2):
         done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)

@@ -5,3 +5,4 @@ from __future__ import annotations
 from tests.unit.hub.conftest import ann as ann
 from tests.unit.hub.conftest import bob as bob
 from tests.unit.hub.conftest import catalogue as catalogue
+from tests.unit.hub.conftest import database_url as database_url

@@ -1,0 +1,35 @@
+"""The text type of every column: what both databases store and sort alike.
+
+PostgreSQL cannot hold a NUL, so no database gets one; and it would sort by the operator's locale, so that pages came in
+another order than on SQLite. Nothing else about the schema is here.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy
+from sqlalchemy import Dialect
+from sqlalchemy.types import TypeDecorator, TypeEngine
+
+from ferryhub.catalogue.validation import invalid
+
+#: Sorts by code point, as SQLite does.
+COLLATION = "C"
+
+
+class Text(TypeDecorator[str]):
+    """Text without NUL, sorted by code point. Error when a value is bound: `INVALID_ARGUMENT`."""
+
+    impl = sqlalchemy.Text
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        """PostgreSQL needs to be told how to sort; SQLite's default is what we want."""
+        return sqlalchemy.Text(collation=COLLATION if dialect.name == "postgresql" else None)
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        """Refuse what PostgreSQL could not store, also where it is only looked for."""
+        if value is not None and "\0" in value:
+            raise invalid("text", "must not contain a NUL character")
+        return value
