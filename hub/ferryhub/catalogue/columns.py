@@ -10,12 +10,20 @@ from typing import Any
 
 import sqlalchemy
 from sqlalchemy import Dialect
+from sqlalchemy.exc import DontWrapMixin
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
-from ferryhub.catalogue.validation import invalid
+from ferrywire.reasons import FerryError
 
 #: Sorts by code point, as SQLite does.
 COLLATION = "C"
+
+
+class NotStorable(FerryError, DontWrapMixin):
+    """A text that no database of ours takes. SQLAlchemy lets it through as it is."""
+
+    def __init__(self) -> None:
+        super().__init__("INVALID_ARGUMENT", "text: must not contain a NUL character", field="text")
 
 
 class Text(TypeDecorator[str]):
@@ -31,5 +39,5 @@ class Text(TypeDecorator[str]):
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
         """Refuse what PostgreSQL could not store, also where it is only looked for."""
         if value is not None and "\0" in value:
-            raise invalid("text", "must not contain a NUL character")
+            raise NotStorable
         return value

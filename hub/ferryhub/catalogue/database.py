@@ -12,11 +12,9 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Concatenate, ParamSpec, Protocol, TypeVar
 
 from sqlalchemy import URL, Connection
-from sqlalchemy.exc import StatementError
 
 from ferryhub.catalogue.sqlite import SqliteTransactions
 from ferryhub.catalogue.sqlite import sqlite_url as sqlite_url
-from ferrywire.reasons import FerryError
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -84,13 +82,4 @@ def _transactions(url: str | URL) -> Transactions:
 
 
 def _bound(fn: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> Callable[[Connection], T]:
-    def work(connection: Connection) -> T:
-        try:
-            return fn(connection, *args, **kwargs)
-        except StatementError as error:
-            # A value that its column refuses; SQLAlchemy wraps what was raised.
-            if isinstance(error.orig, FerryError):
-                raise error.orig from None
-            raise
-
-    return work
+    return lambda connection: fn(connection, *args, **kwargs)

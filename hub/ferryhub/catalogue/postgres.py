@@ -88,7 +88,9 @@ class PostgresTransactions:
                     return attempt.run(work)
                 except DBAPIError as error:
                     if not patience.allows(attempt.failed_with(error)):
-                        raise explained(error, self._where, in_doubt=attempt.in_doubt(error)) from error
+                        meant = explained(error, self._where, in_doubt=attempt.in_doubt(error))
+                        # Where it happened, without PostgreSQL's own words: those may hold what is stored.
+                        raise meant.with_traceback(error.__traceback__) from None
             time.sleep(patience.pause_s())
 
 
