@@ -40,7 +40,7 @@ def create_hub(settings: HubSettings) -> Hub:
 @asynccontextmanager
 async def open_catalogue(settings: HubSettings) -> AsyncIterator[tuple[Database, Mapping[str, bytes]]]:
     """The catalogue with its schema up to date, and the hub's secrets. Closed at the end."""
-    database = await asyncio.to_thread(lambda: Database(sqlite_url(settings.catalogue_path)))
+    database = await asyncio.to_thread(lambda: Database(settings.database_url or sqlite_url(settings.catalogue_path)))
     try:
         secrets = await database.read(schema.secrets_if_current)
         if secrets is None:

@@ -12,12 +12,15 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-from ferryhub.command import Run, add_command, add_token_options, day, in_catalogue, print_new_token, say, state_dir
+from ferryhub.command import Run, add_command, add_token_options, day, in_catalogue, print_new_token, say, settings
 from ferryhub.config import DEFAULT_LISTEN, HubSettings
 from ferryhub.users import add_user_commands
 from ferrywire.reasons import FerryError
+
+#: Packages that not every hub needs, by the extra that brings them.
+_EXTRAS: Final = {"psycopg": "postgres", "boto3": "s3", "prometheus_client": "metrics"}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -29,7 +32,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return run(args)
     except ModuleNotFoundError as missing:  # only the SDK was installed; it has this command too
-        print(f'ferryhub: {missing.name} is not installed: run pip install "ferryman[hub]"', file=sys.stderr)  # noqa: T201
+        extra = _EXTRAS.get(missing.name or "", "hub")
+        print(f'ferryhub: {missing.name} is not installed: run pip install "ferryman[{extra}]"', file=sys.stderr)  # noqa: T201
         return 1
     except (FerryError, OSError, RuntimeError) as error:
         print(f"ferryhub: {error}", file=sys.stderr)  # noqa: T201
@@ -98,11 +102,11 @@ def _serve(args: argparse.Namespace) -> int:
 
     lifetimes = ("access_ttl_s", "refresh_ttl_s", "refresh_grace_s", "device_ttl_s", "device_interval_s")
     chosen = {field: getattr(args, field) for field in lifetimes}
-    settings = HubSettings(state_dir=state_dir(args), web=True, public_url=args.public_url, **chosen)
+    hub = settings(args, web=True, public_url=args.public_url, **chosen)
     tls = server.tls_files(args.tls_cert, args.tls_key)
     place = server.unix_socket(args.unix.absolute()) if args.unix else server.tcp_socket(args.listen)
     with place as listener:
-        server.serve(settings, listener, tls)
+        server.serve(hub, listener, tls)
     return 0
 
 

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from ferryhub.config import HubSettings, default_state_dir
+from ferryhub.config import DATABASE_VARIABLE, HubSettings, chosen_database, default_state_dir
 
 _DAY_US: Final = 24 * 3600 * 1_000_000
 _MAX_DAYS: Final = 36_500
@@ -21,9 +21,13 @@ Run = Callable[[argparse.Namespace], int]
 
 
 def add_command(commands: Any, name: str, run: Run, text: str) -> Any:
-    """A subcommand with `--state-dir`; `run` gets its words and returns the exit code."""
+    """A subcommand with `--state-dir` and `--database`; `run` gets its words and returns the exit code."""
     command = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
     command.add_argument("--state-dir", type=Path, metavar="DIR", help=f"default: {default_state_dir()}")
+    database = command.add_mutually_exclusive_group()
+    text = f"PostgreSQL for the catalogue, without a password; default: ${DATABASE_VARIABLE}, else SQLite in DIR"
+    database.add_argument("--database", default="", metavar="URL", help=text)
+    database.add_argument("--database-file", type=Path, metavar="FILE", help="a file that holds the URL")
     command.set_defaults(run=run)
     return command
 
@@ -34,13 +38,19 @@ def state_dir(args: argparse.Namespace) -> Path:
     return chosen.expanduser().absolute()
 
 
+def settings(args: argparse.Namespace, **more: Any) -> HubSettings:
+    """What the words of every command say about the hub, and `more`. Errors: `RuntimeError`, `OSError`."""
+    database_url = chosen_database(args.database, args.database_file)
+    return HubSettings(state_dir=state_dir(args), database_url=database_url, **more)
+
+
 def in_catalogue(args: argparse.Namespace, fn: Callable[..., Any], *given: Any) -> Any:
     """Run one function in a write transaction of the catalogue, beside a hub that may be serving."""
 
     async def run() -> Any:
         from ferryhub.app import open_catalogue
 
-        async with open_catalogue(HubSettings(state_dir=state_dir(args))) as (database, _):
+        async with open_catalogue(settings(args)) as (database, _):
             return await database.write(fn, *given)
 
     return asyncio.run(run())

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
+from urllib.parse import parse_qs, urlsplit
 
+#: The environment variable that names the database, password included.
+DATABASE_VARIABLE: Final = "FERRYHUB_DATABASE"
 DEFAULT_LISTEN: Final = "127.0.0.1:8720"
 
 
@@ -16,6 +19,9 @@ class HubSettings:
 
     #: Where everything is kept: the catalogue in `catalogue.db`, bytes below `blobs/`. Created private to the user.
     state_dir: Path
+    #: PostgreSQL for the catalogue, such as `postgresql://ferryhub@db.example.org/ferryhub`; empty: SQLite below
+    #: `state_dir`. May hold a password.
+    database_url: str = field(default="", repr=False)
     #: Hand out file locations to callers that can open them. Only for a hub inside the caller's own daemon.
     local_files: bool = False
     #: How long an upload session lives without being used, in seconds.
@@ -43,13 +49,30 @@ class HubSettings:
 
     @property
     def catalogue_path(self) -> Path:
-        """The SQLite file."""
+        """The SQLite file, unless there is a `database_url`."""
         return self.state_dir / "catalogue.db"
 
     @property
     def blobs_dir(self) -> Path:
         """Where the blob store keeps its files."""
         return self.state_dir / "blobs"
+
+
+def chosen_database(given: str, file: Path | None) -> str:
+    """The database's URL: as given on the command line, else from a file, else from the environment; empty: SQLite.
+
+    Errors: `RuntimeError` for a password on the command line, which every user of the machine can see, and for what is
+    no URL of PostgreSQL's; `OSError` when the file cannot be read.
+    """
+    parts = urlsplit(given)
+    if parts.password or "password" in parse_qs(parts.query):
+        raise RuntimeError(
+            f"--database holds a password, which others can see: use --database-file or {DATABASE_VARIABLE}"
+        )
+    url = given or (file.read_text().strip() if file else os.environ.get(DATABASE_VARIABLE, ""))
+    if url and urlsplit(url).scheme not in ("postgres", "postgresql"):
+        raise RuntimeError("the database must be given as postgresql://USER@HOST/NAME")
+    return url
 
 
 def default_state_dir() -> Path:

@@ -14,7 +14,9 @@ from typing import Self
 from urllib.parse import urlsplit
 
 import pytest
+from sqlalchemy import URL
 
+from tests.support.postgres import plain
 from tests.support.waiting import wait_for
 
 STOP_TIMEOUT_S = 20.0
@@ -23,10 +25,11 @@ STOP_TIMEOUT_S = 20.0
 class HubServer:
     """`ferryhub serve` on a free port. Stop and start keep its state and its port, so that a daemon finds it again."""
 
-    def __init__(self, state_dir: Path, *options: str) -> None:
-        """`options` are more words for `ferryhub serve`, such as `--tls-cert`."""
+    def __init__(self, state_dir: Path, *options: str, database: URL | None = None) -> None:
+        """`options` are more words for `ferryhub serve`, such as `--tls-cert`; `database` is one of PostgreSQL."""
         self.state_dir = state_dir
         self._options = options
+        self._env = _env(database)
         self.log = state_dir.with_name(state_dir.name + ".log")
         self.url = ""
         self._process: subprocess.Popen[bytes] | None = None
@@ -52,7 +55,7 @@ class HubServer:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env=_env(),
+                env=self._env,
             )
         self.url = wait_for(lambda: self._announced(seen), what=f"ferryhub to say where it listens ({self.log})")
         return self
@@ -91,7 +94,7 @@ class HubServer:
     def command(self, *words: str, stdin: str = "") -> str:
         """Run another `ferryhub` command on this hub's state directory; returns what it prints."""
         command = [*self._command, *words, "--state-dir", str(self.state_dir)]
-        done = subprocess.run(command, input=stdin, capture_output=True, text=True, check=False, env=_env())
+        done = subprocess.run(command, input=stdin, capture_output=True, text=True, check=False, env=self._env)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
@@ -107,8 +110,9 @@ class HubServer:
         return match[0] if match else ""
 
 
-def _env() -> dict[str, str]:
-    return {name: value for name, value in os.environ.items() if not name.startswith("FERRYMAN_")}
+def _env(database: URL | None) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("FERRYMAN_", "FERRYHUB_"))}
+    return kept if database is None else {**kept, "FERRYHUB_DATABASE": plain(database)}
 
 
 @pytest.fixture
