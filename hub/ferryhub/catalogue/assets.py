@@ -15,9 +15,10 @@ from sqlalchemy import Connection, Row, bindparam, delete, insert, or_, select, 
 
 from ferryhub.catalogue import aliases, owners, validation
 from ferryhub.catalogue import tables as t
-from ferryhub.catalogue.access import Resource, require, visible_asset
+from ferryhub.catalogue.access import Resource, require
 from ferryhub.catalogue.actor import Actor, require_scope
 from ferryhub.catalogue.clock import now_us
+from ferryhub.catalogue.newest import newest_visible
 from ferryhub.catalogue.paging import Key, Page, cut
 from ferrywire.ids import new_id
 from ferrywire.reasons import FerryError
@@ -89,6 +90,8 @@ def listing(
 ) -> tuple[Sequence[Row[Any]], Key | None]:
     """Ready assets that the caller can see, newest first, all or those of a project and of a collection."""
     require_scope(actor, "read")
+    if not project_id and not collection_id:
+        return cut(newest_visible(conn, actor, page), page, _key)
     query = select(t.assets).where(t.assets.c.state == "ready")
     if project_id:
         project = require(conn, actor, project_id, "read", noun="project")
@@ -96,13 +99,11 @@ def listing(
     if collection_id:
         collection = require(conn, actor, collection_id, "read", noun="collection")
         query = query.where(t.assets.c.collection_id == collection.id)
-    if not project_id and not collection_id:
-        query = query.where(visible_asset(t.assets, actor))
     if page.after is not None:
         query = query.where(tuple_(t.assets.c.created_at, t.assets.c.id) < tuple_(*page.after))
     newest_first = query.order_by(t.assets.c.created_at.desc(), t.assets.c.id.desc())
     rows = conn.execute(newest_first.limit(page.size + 1)).all()
-    return cut(rows, page, lambda row: (row.created_at, row.id))
+    return cut(rows, page, _key)
 
 
 def update_asset(conn: Connection, actor: Actor, key: str, changes: Mapping[str, Any], *, etag: str = "") -> Row[Any]:
@@ -129,6 +130,10 @@ def update_asset(conn: Connection, actor: Actor, key: str, changes: Mapping[str,
 def new_etag() -> str:
     """A new value for `assets.etag`; every change of the row takes one."""
     return secrets.token_hex(8)
+
+
+def _key(row: Row[Any]) -> Key:
+    return row.created_at, row.id
 
 
 def _home(conn: Connection, actor: Actor, owner: owners.Owner, collection_id: str) -> str:

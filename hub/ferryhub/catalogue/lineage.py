@@ -1,20 +1,23 @@
 """Lineage: everything an asset came from or that was made from it, level by level. Cycles and diamonds are fine.
 
-Assets that the caller may not see are neither shown nor walked through. Drafts count as not visible.
+One statement finds the assets, two more fetch them and the links between them, however deep they lie. Assets that the
+caller may not see are neither shown nor walked through. Drafts count as not visible.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, bindparam, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, bindparam, case, literal, or_, select
 
 from ferryhub.catalogue import tables as t
-from ferryhub.catalogue.access import require, visible_asset
+from ferryhub.catalogue.access import acting_ids, require, visible_asset
 from ferryhub.catalogue.actor import Actor
+from ferryhub.catalogue.columns import Text
 from ferryhub.catalogue.relationships import Direction
 from ferryhub.catalogue.validation import invalid
 
@@ -24,8 +27,10 @@ DEFAULT_ASSETS: Final = 1000
 #: Links in one reply at most: some 200 bytes each.
 _MAX_LINKS: Final = 50_000
 _BATCH: Final = 500
+#: Up to this depth the database counts levels, and may meet an asset once in each; below, it meets each asset once.
+_SHALLOW: Final = 3
 
-_r = t.relationships.c
+_a, _r = t.assets.c, t.relationships.c
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,47 +56,72 @@ def walk(conn: Connection, actor: Actor, asset_key: str, how: Walk) -> Lineage:
     _in_range("max_depth", how.max_depth, MAX_DEPTH)
     _in_range("max_assets", how.max_assets, MAX_ASSETS)
     start = require(conn, actor, asset_key, "read", noun="asset")
-    found = Lineage({start.id: (start.row, 0)})
-    frontier: Collection[str] = [start.id]
-    for depth in range(1, how.max_depth + 2):
-        links = _links_of(conn, how.direction, frontier, found)
-        frontier = _next_level(conn, actor, links, found, depth=depth, how=how)
-        found.links |= {link.id: link for link in links if _between(link, found)}
-        if not frontier or found.truncated:
-            break
+    ids = _reachable(conn, actor, start.id, how)
+    rows = {row.id: row for some in _batches(ids) for row in conn.execute(_ROWS, {"ids": some})} | {start.id: start.row}
+    links = _links_among(conn, how.direction, rows)
+    depths = _depths(start.id, how.direction, links)
+    nearest = sorted((key for key in rows if key in depths), key=lambda key: (depths[key], rows[key].created_at))
+    shown = [key for key in nearest if depths[key] <= how.max_depth][: how.max_assets]
+    found = Lineage({key: (rows[key], depths[key]) for key in shown})
+    found.links = {link.id: link for link in links[:_MAX_LINKS] if _between(link, found)}
+    found.truncated = len(shown) < len(rows) or len(links) > _MAX_LINKS
     return found
 
 
-def _links_of(conn: Connection, direction: Direction, frontier: Collection[str], found: Lineage) -> list[Row[Any]]:
-    links: dict[str, Row[Any]] = {}
-    for ids in _batches(sorted(frontier)):
-        for query in _ALONG[direction]:
-            room = max(0, _MAX_LINKS - len(found.links) - len(links)) + 1
-            links |= {row.id: row for row in conn.execute(query.limit(room), {"ids": ids})}
-    if len(links) + len(found.links) > _MAX_LINKS:
-        found.truncated = True
-    return list(links.values())
+def _reachable(conn: Connection, actor: Actor, start_id: str, how: Walk) -> list[str]:
+    """The ids of visible assets that links lead to, nearest first: one more than wanted, one level more, if there are.
+
+    `UNION` keeps what was met before from being walked from again.
+    """
+    shallow = how.max_depth <= _SHALLOW
+    met = select(literal(start_id, Text()).label("id"), literal(0).label("depth")).cte("met", recursive=True)
+    follow, other = _step(how.direction, met.c.id)
+    onward = (
+        select(_a.id, met.c.depth + (1 if shallow else 0))
+        .select_from(met.join(t.relationships, follow).join(t.assets, _a.id == other))
+        .where(visible_asset(t.assets, actor, acting_ids(conn, actor)))
+        .where(met.c.depth <= how.max_depth)
+    )
+    everything = met.union(onward)
+    most = (how.max_assets + 1) * (how.max_depth + 2 if shallow else 1)
+    # Not sorted: so the database stops walking once it has enough.
+    ids = conn.execute(select(everything.c.id).limit(most)).scalars()
+    return list(islice(dict.fromkeys(ids), how.max_assets + 1))
 
 
-def _next_level(
-    conn: Connection, actor: Actor, links: Sequence[Row[Any]], found: Lineage, *, depth: int, how: Walk
-) -> Collection[str]:
-    """Take in the assets one link further on, as far as the limits allow; returns the new ones."""
-    ends = dict.fromkeys(end for link in links for end in (link.from_asset_id, link.to_asset_id))
-    rows = _visible(conn, actor, [end for end in ends if end not in found.assets])
-    if depth > how.max_depth:
-        found.truncated = found.truncated or bool(rows)
-        return ()
-    room = how.max_assets - len(found.assets)
-    found.truncated = found.truncated or len(rows) > room
-    found.assets |= {row.id: (row, depth) for row in rows[:room]}
-    return [row.id for row in rows[:room]]
+def _step(direction: Direction, at: ColumnElement[str]) -> tuple[ColumnElement[bool], ColumnElement[str]]:
+    """Which links lead on from an asset, and where to."""
+    if direction == "origins":
+        return _r.from_asset_id == at, _r.to_asset_id
+    if direction == "derived":
+        return _r.to_asset_id == at, _r.from_asset_id
+    onward = case((_r.from_asset_id == at, _r.to_asset_id), else_=_r.from_asset_id)
+    return or_(_r.from_asset_id == at, _r.to_asset_id == at), onward
 
 
-def _visible(conn: Connection, actor: Actor, asset_ids: Sequence[str]) -> list[Row[Any]]:
-    query = select(t.assets).where(t.assets.c.state == "ready", visible_asset(t.assets, actor))
-    query = query.where(t.assets.c.id.in_(bindparam("ids", expanding=True))).order_by(t.assets.c.created_at)
-    return [row for ids in _batches(asset_ids) for row in conn.execute(query, {"ids": ids})]
+def _links_among(conn: Connection, direction: Direction, rows: dict[str, Row[Any]]) -> list[Row[Any]]:
+    """The links between assets, oldest first: one more than can be shown, if there are."""
+    begin, end = _ALONG[direction]
+    links: list[Row[Any]] = []
+    for some in _batches(list(rows)):
+        query = _links(begin).limit(_MAX_LINKS + 1 - len(links))
+        links += [link for link in conn.execute(query, {"ids": some}) if link._mapping[end] in rows]
+    return sorted(links, key=lambda link: (link.created_at, link.id))
+
+
+def _depths(start_id: str, direction: Direction, links: Sequence[Row[Any]]) -> dict[str, int]:
+    """How many links away each asset is."""
+    onward: dict[str, list[str]] = defaultdict(list)
+    for link in links:
+        if direction != "derived":
+            onward[link.from_asset_id].append(link.to_asset_id)
+        if direction != "origins":
+            onward[link.to_asset_id].append(link.from_asset_id)
+    depths, level = {start_id: 0}, [start_id]
+    while level:
+        level = list(dict.fromkeys(to for each in level for to in onward[each] if to not in depths))
+        depths |= dict.fromkeys(level, max(depths.values()) + 1)
+    return depths
 
 
 def _between(link: Row[Any], found: Lineage) -> bool:
@@ -109,13 +139,14 @@ def _in_range(name: str, value: int, most: int) -> None:
         raise invalid(name, f"{value} is not between 1 and {most}")
 
 
-def _touching(column: Any) -> Any:
-    in_frontier = column.in_(bindparam("ids", expanding=True))
-    return select(t.relationships).where(in_frontier).order_by(_r.created_at, _r.id)
+def _links(column: Any) -> Select[Any]:
+    return select(t.relationships).where(column.in_(bindparam("ids", expanding=True)))
 
 
+_ROWS: Final = select(t.assets).where(_a.id.in_(bindparam("ids", expanding=True)))
+#: By which end links are looked up, and the other end.
 _ALONG: Final = {
-    "origins": (_touching(_r.from_asset_id),),
-    "derived": (_touching(_r.to_asset_id),),
-    "both": (_touching(_r.from_asset_id), _touching(_r.to_asset_id)),
+    "origins": (_r.from_asset_id, _r.to_asset_id),
+    "derived": (_r.to_asset_id, _r.from_asset_id),
+    "both": (_r.from_asset_id, _r.to_asset_id),
 }

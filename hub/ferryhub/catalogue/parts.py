@@ -168,13 +168,19 @@ def begun(conn: Connection, session_id: str) -> Sequence[Row[Any]]:
     return conn.execute(_BEGUN_FILES, {"session": session_id}).all()
 
 
+def upload_of(conn: Connection, session_id: str, file_index: int) -> str:
+    """The store's name for the upload of a file; empty when there is none."""
+    found: str | None = conn.execute(_UPLOAD, {"session": session_id, "file": file_index}).scalar()
+    return found or ""
+
+
 def adopt_upload(conn: Connection, session_id: str, file_index: int, upload_id: str) -> str:
     """Remember the store's name for the upload of a file, unless there is one; returns the one that counts.
 
     Error: `SESSION_NOT_FOUND` when the session was settled meanwhile.
     """
     conn.execute(_ADOPT, {"the_session": session_id, "the_file": file_index, "upload": upload_id})
-    found: str | None = conn.execute(_UPLOAD, {"session": session_id, "file": file_index}).scalar()
+    found = upload_of(conn, session_id, file_index)
     if not found:
         raise sessions.not_found(session_id)
     return found

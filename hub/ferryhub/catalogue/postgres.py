@@ -38,8 +38,11 @@ _SETTINGS: Final = {
     "statement_timeout": "30s",
     "lock_timeout": "10s",
     "idle_in_transaction_session_timeout": "60s",
-    # A scan of a small table would see every change of it: changes of different rows would clash.
+    # Every statement of ours follows an index to a few rows. A plan that reads a whole table is a guess gone wrong,
+    # before the first ANALYZE above all; and a write that read a whole table would clash with every other.
     "enable_seqscan": "off",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
     # Compiling a plan takes longer than any of our statements, and is decided by a guess.
     "jit": "off",
 }

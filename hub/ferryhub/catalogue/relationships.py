@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Row, Select, and_, bindparam, delete, insert,
 
 from ferryhub.catalogue import tables as t
 from ferryhub.catalogue import validation
-from ferryhub.catalogue.access import require, visible_asset
+from ferryhub.catalogue.access import acting_ids, require, visible_asset
 from ferryhub.catalogue.actor import Actor, require_scope
 from ferryhub.catalogue.clock import now_us
 from ferryhub.catalogue.idempotency import Request, once
@@ -59,7 +59,8 @@ def create(conn: Connection, actor: Actor, new: NewRelationship, *, request_id: 
     values |= {"from_asset_id": source.id, "to_asset_id": target.id}
     request = Request(request_id, "CreateRelationship", values)
     link_id = once(conn, actor, request, lambda: _create(conn, actor, values))
-    made = conn.execute(_seen_from(actor, "origins").where(_r.id == link_id)).first()
+    seen = _seen_from(actor, acting_ids(conn, actor), "origins")
+    made = conn.execute(seen.where(_r.id == link_id)).first()
     if made is None:
         raise _link_not_found(link_id)
     return made
@@ -71,8 +72,9 @@ def listing(
     """The links of an asset, oldest first. Error: `ASSET_NOT_FOUND`."""
     asset = require(conn, actor, asset_key, "read", noun="asset")
     ways: tuple[Literal["origins", "derived"], ...] = ("origins", "derived") if direction == "both" else (direction,)
+    we = acting_ids(conn, actor)
     # One query per direction, each along its own index; the pages are merged here.
-    pages = [conn.execute(_page_of(actor, way, asset.id, page)).all() for way in ways]
+    pages = [conn.execute(_page_of(_seen_from(actor, we, way), way, asset.id, page)).all() for way in ways]
     rows = list(islice(merge(*pages, key=_key), page.size + 1))
     return cut(rows, page, _key)
 
@@ -116,16 +118,16 @@ def _canonical(values: dict[str, str]) -> dict[str, object]:
     return {**values, "qualifiers": json.loads(values["qualifiers"])}
 
 
-def _seen_from(actor: Actor, way: Literal["origins", "derived"]) -> Select[Any]:
+def _seen_from(actor: Actor, we: Sequence[str], way: Literal["origins", "derived"]) -> Select[Any]:
     """Links with the asset at their far end, which shows only when the caller may see it."""
     far, other = _ENDS[way][1], t.assets.alias("other")
-    shown = and_(other.c.id == far, other.c.state == "ready", visible_asset(other, actor))
+    shown = and_(other.c.id == far, visible_asset(other, actor, we))
     columns = [other.c[name].label(f"other_{name}") for name in ("id", "title", "alias", "latest_content_id")]
     return select(t.relationships, *columns).join_from(t.relationships, other, shown, isouter=True)
 
 
-def _page_of(actor: Actor, way: Literal["origins", "derived"], asset_id: str, page: Page) -> Select[Any]:
-    query = _seen_from(actor, way).where(_ENDS[way][0] == asset_id)
+def _page_of(seen: Select[Any], way: Literal["origins", "derived"], asset_id: str, page: Page) -> Select[Any]:
+    query = seen.where(_ENDS[way][0] == asset_id)
     if page.after is not None:
         query = query.where(tuple_(_r.created_at, _r.id) > tuple_(*page.after))
     return query.order_by(_r.created_at, _r.id).limit(page.size + 1)

@@ -143,8 +143,8 @@ def renew(conn: Connection, session_id: str, expires_at: int) -> None:
     conn.execute(_RENEW, {"session": session_id, "later": expires_at})
 
 
-def abort(conn: Connection, actor: Actor, session_id: str) -> None:
-    """Close the caller's session and give back what it held: quota, rows, and the draft asset it made.
+def abort(conn: Connection, actor: Actor, session_id: str) -> Row[Any]:
+    """Close the caller's session and give back what it held: quota, rows, and the draft asset it made. Returns its row.
 
     A repeat is fine. Its staged bytes are the caller's to discard afterwards. Errors: `SESSION_NOT_FOUND`,
     `SESSION_COMMITTED`.
@@ -156,6 +156,7 @@ def abort(conn: Connection, actor: Actor, session_id: str) -> None:
     if session.state == "committed":
         raise committed(session_id)
     _abort(conn, session)
+    return session
 
 
 def abort_expired(conn: Connection, session_id: str, now_us: int) -> bool:

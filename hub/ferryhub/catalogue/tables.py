@@ -139,7 +139,7 @@ assets = Table(
     Index(None, "state", "created_at", "id"),
     Index(None, "project_id", "state", "created_at", "id"),
     Index(None, "collection_id", "state", "created_at", "id"),
-    Index(None, "owner_type", "owner_id"),
+    Index(None, "owner_type", "owner_id", "state", "created_at", "id"),
 )
 
 #: One table for all nouns: an alias names one node of the hub, whatever its case.

@@ -1,4 +1,4 @@
-"""Many hubs: leases; one session per request; expired sessions by index; on PostgreSQL text sorts by code point."""
+"""Many hubs: leases; one session per request; more indexes; PostgreSQL sorts text as SQLite does."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Add the table of leases and change the indexes of upload sessions."""
+    """Add the table of leases and change the indexes of upload sessions and assets."""
     _leases()
     op.drop_index(op.f("ix_upload_sessions_principal_id_request_id"), "upload_sessions")
     op.drop_index(op.f("ix_upload_sessions_state_expires_at"), "upload_sessions")
@@ -25,6 +25,9 @@ def upgrade() -> None:
         sqlite_where=sa.text("state <> 'aborted'"),
         postgresql_where=sa.text("state <> 'aborted'"),
     )
+    op.drop_index(op.f("ix_assets_owner_type_owner_id"), "assets")
+    newest_of_owner = ["owner_type", "owner_id", "state", "created_at", "id"]
+    op.create_index(op.f(f"ix_assets_{'_'.join(newest_of_owner)}"), "assets", newest_of_owner, unique=False)
     if op.get_bind().dialect.name == "postgresql":
         _sort_by_code_point()
 
