@@ -15,7 +15,7 @@ from ferryhub.blobs.store import StagedFile
 from ferrywire.ids import new_id
 from ferrywire.parts import MIB
 from ferrywire.reasons import FerryError
-from tests.contract.blob_store_suite import PART, BlobStoreSuite, Rig, content, put_all, read
+from tests.contract.blob_store_suite import PART, BlobStoreSuite, Rig, content, put, put_all, read
 
 
 class LocalRig(Rig):
@@ -25,16 +25,36 @@ class LocalRig(Rig):
     def store(self) -> LocalBlobStore:
         return LocalBlobStore(self.root)
 
+    def put(self, file: StagedFile, data: bytes, number: int) -> None:
+        put(self.store(), file, data, number)
+
 
 class TestLocalBlobStore(BlobStoreSuite):
     @pytest.fixture
     def rig(self, tmp_path: Path) -> Iterator[Rig]:
         yield LocalRig(tmp_path / "store")
 
+    def test_a_part_can_still_be_replaced_after_a_publish_that_was_cut_short(self, rig: Rig) -> None:
+        file, old, new = rig.new(2 * PART), content(2 * PART), content(2 * PART, seed=2)
+        rig.put_all(file, old)
+        rig.publish(file)
+        rig.put(file, new, 2)
+        assert rig.publish(file) == []
+        assert rig.read(file) == old[:PART] + new[PART:]
+
 
 @pytest.fixture
 def store(tmp_path: Path) -> LocalBlobStore:
     return LocalBlobStore(tmp_path / "store")
+
+
+def test_a_closed_writer_writes_no_more(store: LocalBlobStore) -> None:
+    writer = store.open_part(StagedFile(new_id("upl"), 0, PART), 0)
+    writer.write(memoryview(b"x"))
+    writer.close()
+    writer.close()
+    with pytest.raises(ValueError, match="closed"):
+        writer.write(memoryview(b"y"))
 
 
 def test_staging_is_sparse_and_private(store: LocalBlobStore) -> None:

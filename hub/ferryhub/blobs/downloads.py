@@ -8,9 +8,8 @@ from typing import Any
 
 from sqlalchemy import Connection, Row
 
-from ferryhub.blobs.locations import FileLocation, Location
-from ferryhub.blobs.signing import UrlIssuer
-from ferryhub.blobs.store import SupportsLocalFiles
+from ferryhub.blobs.locations import Location
+from ferryhub.blobs.places import Places
 from ferryhub.catalogue import contents
 from ferryhub.catalogue.actor import Actor
 from ferryhub.catalogue.database import Database
@@ -29,12 +28,11 @@ class DownloadPage:
 
 
 class Downloads:
-    """What ContentService gives out. `local_files` is the store when callers may open its files themselves."""
+    """What ContentService gives out."""
 
-    def __init__(self, database: Database, urls: UrlIssuer, local_files: SupportsLocalFiles | None) -> None:
+    def __init__(self, database: Database, places: Places) -> None:
         self._database = database
-        self._urls = urls
-        self._local_files = local_files
+        self._places = places
 
     async def page(
         self, actor: Actor, asset_key: str, content_id: str, page: Page, *, accept_files: bool
@@ -44,15 +42,11 @@ class Downloads:
         Pages after the first stay with the content of the first, whatever is committed meanwhile.
         """
         content, title, rows, last = await self._database.read(_page, actor, asset_key, content_id, page)
-        files = [(row, self._location(row.blob_key, accept_files=accept_files)) for row in rows]
+        keys = [row.blob_key for row in rows if row.blob_key]
+        place = await self._places.get(content.storage_location)
+        found = dict(zip(keys, await place.reads(keys, accept_files=accept_files), strict=True)) if keys else {}
+        files = [(row, found.get(row.blob_key)) for row in rows]
         return DownloadPage(content, title, files, None if last is None else (content.id, last))
-
-    def _location(self, key: str, *, accept_files: bool) -> Location | None:
-        if not key:
-            return None
-        if accept_files and self._local_files is not None:
-            return FileLocation(self._local_files.blob_path(key))
-        return self._urls.get(key)
 
 
 def _page(

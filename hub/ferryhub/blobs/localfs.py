@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from ferryhub.blobs.store import StagedFile, Stored, is_blob_key
+from ferryhub.blobs.store import Gap, StagedFile, Stored, blob_key, is_blob_key
 from ferrywire.ids import is_id
 from ferrywire.reasons import FerryError
 
@@ -36,12 +36,12 @@ class LocalBlobStore:
         for directory in (root, self._uploads, self._blobs):
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
 
-    def publish(self, files: Sequence[StagedFile]) -> list[StagedFile]:
+    def publish(self, files: Sequence[StagedFile]) -> list[Gap]:
         """See `BlobStore`. The size of each file is checked; its bytes were verified as they came."""
         with self.explained():
-            missing = [file for file in files if not self.holds(file)]
-            if missing:
-                return missing
+            gaps = [Gap(file) for file in files if not self.holds(file)]
+            if gaps:
+                return gaps
             touched = {directory for file in files for directory in self._publish_one(file)}
             for directory in sorted(touched):
                 if directory.exists():
@@ -90,6 +90,15 @@ class LocalBlobStore:
             for entry in _entries(Path(shard.path)):
                 if is_blob_key(entry.name):
                     yield Stored(entry.name, _touched(entry))
+
+    def blobs_of(self, session_id: str) -> list[str]:
+        """See `BlobStore`. Blobs of one session share a directory."""
+        prefix = blob_key(session_id, 0).removesuffix("0")
+        shard = self.blob_path(prefix + "0").parent
+        return [entry.name for entry in _entries(shard) if entry.name.startswith(prefix) and is_blob_key(entry.name)]
+
+    def close(self) -> None:
+        """See `BlobStore`. Nothing is held."""
 
     def open_part(self, file: StagedFile, offset: int) -> LocalPartWriter:
         """See `SupportsPartWrites`."""

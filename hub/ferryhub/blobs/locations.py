@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)
 class UrlLocation:
-    """A signed URL, relative to the hub's address. `expires_at` is seconds since the epoch."""
+    """A signed URL, absolute or relative to the hub's address. `expires_at` is seconds since the epoch."""
 
     url: str
     expires_at: int
+    #: Headers that are signed too and must be sent.
+    headers: Mapping[str, str] = field(default_factory=dict)
+    #: The hub does not see what arrives there: whoever sent a part tells it with RecordParts.
+    report: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol, runtime_checkable
 
+from ferryhub.blobs.locations import UrlLocation
+
 #: What one read or write moves at most, in bytes. A window, never a part, is held in memory.
 WINDOW_BYTES: Final = 1 << 20
 
@@ -44,10 +46,34 @@ class StagedFile:
     session_id: str
     file_index: int
     size_bytes: int
+    #: The size of every part but the last; 0 where that does not matter.
+    part_bytes: int = 0
+    #: What the store called the upload of this file in `begin`; empty when there is none.
+    upload_id: str = ""
+    #: CRC-64/NVME of the whole file, 8 bytes; empty when unknown.
+    crc64nvme: bytes = b""
 
     @property
     def key(self) -> str:
         return blob_key(self.session_id, self.file_index)
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """What of a staged file is not there: these parts, or, when none is named, everything."""
+
+    file: StagedFile
+    part_numbers: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PartPut:
+    """A part that a caller is going to send to the store. `crc64nvme` is empty where the store checks none."""
+
+    file: StagedFile
+    number: int
+    size_bytes: int
+    crc64nvme: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +93,9 @@ class BlobStore(Protocol):
     *Errors.* `FerryError` with DISK_FULL, READ_ONLY or IO_ERROR; what a caller can wait out is `retryable`.
     """
 
-    def publish(self, files: Sequence[StagedFile]) -> list[StagedFile]:
-        """Make staged files blobs; a file that is a blob already is left alone. Returns the files whose bytes are not
-        there: then nothing was published, and the caller has their parts sent again."""
+    def publish(self, files: Sequence[StagedFile]) -> list[Gap]:
+        """Make staged files of one session blobs; a file that is a blob already is left alone. Returns what is not
+        there: then the caller has it sent again. Nothing was published, unless bytes turned out wrong only then."""
 
     def holds(self, file: StagedFile) -> bool:
         """Whether bytes of the file are there, staged or published. When not, part rows that say so are void."""
@@ -85,6 +111,12 @@ class BlobStore(Protocol):
 
     def blobs(self) -> Iterator[Stored]:
         """The keys of all blobs."""
+
+    def blobs_of(self, session_id: str) -> list[str]:
+        """The keys of a session's blobs."""
+
+    def close(self) -> None:
+        """Let go of connections and threads. Calls under way end first."""
 
 
 class PartWriter(Protocol):
@@ -140,3 +172,24 @@ class SupportsLocalFiles(Protocol):
 
     def blob_path(self, key: str) -> Path:
         """The file of a blob."""
+
+
+@runtime_checkable
+class SupportsUrls(Protocol):
+    """Callers send parts to the store itself, and read from it, at URLs that it signs. A file of one part is a blob as
+    soon as that has arrived; others are put together by `publish`. Signing costs a fraction of a millisecond of CPU."""
+
+    def begin(self, file: StagedFile) -> str:
+        """Open an upload for a file of several parts; returns its `upload_id`."""
+
+    def abandon(self, file: StagedFile) -> None:
+        """Throw away the upload `file.upload_id` with its parts; a missing one is fine."""
+
+    def put_urls(self, parts: Sequence[PartPut]) -> list[UrlLocation]:
+        """Where to PUT these parts, in order. Files of several parts have an `upload_id`."""
+
+    def get_urls(self, keys: Sequence[str]) -> list[UrlLocation]:
+        """Where to GET these blobs, in order, with any range."""
+
+    def missing(self, files: Sequence[StagedFile]) -> list[StagedFile]:
+        """Those files of one session of which nothing can be there any more: no upload and no blob."""

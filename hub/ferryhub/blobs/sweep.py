@@ -11,11 +11,14 @@ import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
-from typing import Final
+from typing import Any, Final
+
+from sqlalchemy import Row
 
 from ferryhub.blobs.gate import PartGate
-from ferryhub.blobs.store import BlobStore, Stored, session_of
-from ferryhub.blobs.threads import StoreThreads
+from ferryhub.blobs.places import Place, Places
+from ferryhub.blobs.store import Stored, session_of
+from ferryhub.blobs.uploads import discard
 from ferryhub.catalogue import contents, sessions
 from ferryhub.catalogue.database import Database
 from ferrywire.reasons import FerryError
@@ -42,16 +45,14 @@ class Sweeper:
     def __init__(
         self,
         database: Database,
-        store: BlobStore,
+        places: Places,
         *,
-        threads: StoreThreads,
         gate: PartGate,
         now_us: Callable[[], int],
         interval_s: float,
     ) -> None:
         self._database = database
-        self._store = store
-        self._threads = threads
+        self._places = places
         self._gate = gate
         self._now_us = now_us
         self._interval_s = interval_s
@@ -67,45 +68,54 @@ class Sweeper:
                 _log.exception("sweep_failed")
 
     async def sweep_once(self) -> Swept:
-        """One sweep over everything."""
-        return Swept(await self._expired_sessions(), await self._orphan_stagings(), await self._orphan_blobs())
+        """One sweep over everything. A location that cannot be reached is left for the next one."""
+        ended = await self._expired_sessions()
+        stagings = blobs = 0
+        for name in await self._places.names():
+            try:
+                place = await self._places.get(name)
+                stagings += await self._orphan_stagings(place)
+                blobs += await self._orphan_blobs(place)
+            except FerryError as error:
+                _log.error("storage location %s was not swept: %s", name, error)
+        return Swept(ended, stagings, blobs)
 
     async def _expired_sessions(self) -> int:
         rows = await self._database.read(sessions.expired, self._now_us(), _SESSIONS_AT_ONCE)
         ended = 0
         for row in rows:
             try:
-                ended += await self._end_session(row.id)
+                ended += await self._end_session(row)
             except FerryError as error:  # one that cannot be removed must not keep the others
                 _log.error("session %s was not swept: %s", row.id, error)
         return ended
 
-    async def _end_session(self, session_id: str) -> bool:
-        async with self._gate.whole(session_id):
-            if not await self._database.write(sessions.abort_expired, session_id, self._now_us()):
+    async def _end_session(self, session: Row[Any]) -> bool:
+        async with self._gate.whole(session.id):
+            if not await self._database.write(sessions.abort_expired, session.id, self._now_us()):
                 return False
-            await self._threads.run(self._store.discard, session_id)
-            await self._database.write(sessions.forget, session_id)
+            await discard(self._database, await self._places.get(session.storage_location), session.id, blobs=True)
+            await self._database.write(sessions.forget, session.id)
         return True
 
-    async def _orphan_stagings(self) -> int:
+    async def _orphan_stagings(self, place: Place) -> int:
         removed = 0
-        for names in await self._threads.run(self._old, self._store.sessions):
+        for names in await place.threads.run(self._old, place.store.sessions):
             for session_id in set(names) - await self._database.read(sessions.open_among, names):
-                await self._threads.run(self._store.discard, session_id)
+                await place.threads.run(place.store.discard, session_id)
                 removed += 1
         return removed
 
-    async def _orphan_blobs(self) -> int:
+    async def _orphan_blobs(self, place: Place) -> int:
         removed = 0
-        for keys in await self._threads.run(self._old, self._store.blobs):
+        for keys in await place.threads.run(self._old, place.store.blobs):
             # Sessions first: one that commits in between has its blobs referenced by the time they are looked up.
             session_ids = sorted({session_of(key) for key in keys})
             in_use = await self._database.read(sessions.open_among, session_ids)
             referenced = await self._database.read(contents.referenced, keys)
             for key in keys:
                 if key not in referenced and session_of(key) not in in_use:
-                    await self._threads.run(self._store.delete, key)
+                    await place.threads.run(place.store.delete, key)
                     removed += 1
         return removed
 

@@ -7,26 +7,28 @@ Whatever is left behind when that is cut short, a repeat completes or the sweep 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from sqlalchemy import Connection, Row
 
+from ferryhub.blobs.crc64 import CRC_BYTES, joined
 from ferryhub.blobs.gate import PartGate
-from ferryhub.blobs.locations import FileLocation, Location
-from ferryhub.blobs.signing import PartClaim, UrlIssuer
-from ferryhub.blobs.store import BlobStore, StagedFile, SupportsLocalFiles, blob_key
-from ferryhub.blobs.threads import StoreThreads
+from ferryhub.blobs.locations import Location
+from ferryhub.blobs.places import Place, Places
+from ferryhub.blobs.store import Gap, StagedFile, blob_key
 from ferryhub.catalogue import contents, parts, sessions
 from ferryhub.catalogue.actor import Actor
 from ferryhub.catalogue.database import Database
+from ferryhub.catalogue.locations import PartRules
 from ferryhub.catalogue.manifest import ManifestFile
 from ferryhub.catalogue.paging import Page
 from ferryhub.catalogue.parts import Part, Slot
 from ferryhub.catalogue.sessions import NewUpload, Terms
-from ferryhub.catalogue.summary import Summary, summarise
+from ferryhub.catalogue.summary import FileSummary, Summary, summarise
 from ferryhub.catalogue.validation import invalid
 from ferrywire.digest import DIGEST_BYTES
+from ferrywire.parts import part_count, part_span
 from ferrywire.reasons import FerryError
 
 MAX_PARTS_PER_CALL: Final = 1000
@@ -34,26 +36,20 @@ _log = logging.getLogger(__name__)
 
 
 class Uploads:
-    """What ContentService does with sessions. `local_files` is the store when callers may open its files themselves."""
+    """What ContentService does with sessions. `now_us` is the clock."""
 
     def __init__(
-        self,
-        database: Database,
-        store: BlobStore,
-        *,
-        threads: StoreThreads,
-        gate: PartGate,
-        urls: UrlIssuer,
-        terms: Terms,
-        local_files: SupportsLocalFiles | None,
+        self, database: Database, places: Places, *, gate: PartGate, terms: Terms, now_us: Callable[[], int]
     ) -> None:
         self._database = database
-        self._store = store
-        self._threads = threads
+        self._places = places
         self._gate = gate
-        self._urls = urls
         self._terms = terms
-        self._local_files = local_files
+        self._now_us = now_us
+
+    async def rules(self, session: Row[Any]) -> PartRules:
+        """What the location of a session asks of parts."""
+        return (await self._places.get(session.storage_location)).rules
 
     async def create(self, actor: Actor, new: NewUpload) -> Row[Any]:
         """Open a session or find the one this request opened; see `sessions.open_session`."""
@@ -75,36 +71,32 @@ class Uploads:
         _check_parts(wanted)
         session, slots = await self._database.read(_session_and_slots, actor, session_id, wanted)
         await self._renewed(session)
-        if accept_files and self._local_files is not None:
-            return await self._local_locations(self._local_files, session_id, slots)
-        return [
-            self._urls.put(PartClaim(session_id, part.file_index, part.part_number, slot.size_bytes, part.digest))
-            for part, slot in zip(wanted, slots, strict=True)
-        ]
+        place = await self._places.get(session.storage_location)
+        return await place.sign(session_id, wanted, slots, accept_files=accept_files)
 
     async def record_parts(self, actor: Actor, session_id: str, given: Sequence[Part]) -> None:
-        """Record parts that the caller wrote to file locations and made durable.
+        """Record parts that the caller brought to where the hub does not see them arrive, and that are durable there.
 
         Errors: `SESSION_NOT_FOUND`, `CHUNK_CORRUPT` when digests do not fit or the file is not there,
-        `INVALID_ARGUMENT` where no file locations are given out: then the hub believes only what it received itself.
+        `INVALID_ARGUMENT` where the hub sees parts arrive: then it believes only what it received itself.
         """
         _check_parts(given)
-        if self._local_files is None:
-            raise invalid("parts", "this hub takes parts at signed URLs, and records them itself")
         session, slots = await self._database.read(_session_and_slots, actor, session_id, given)
         parts.check_digests(given, slots)
-        async with self._gate.whole(session.id):
-            for file in _staged(session.id, slots):
-                if not await self._threads.run(self._store.holds, file):
-                    message = f"file {file.file_index} has no staging file of {file.size_bytes} bytes"
-                    raise FerryError("CHUNK_CORRUPT", message, partNumber=given[0].part_number)
+        place = await self._places.get(session.storage_location)
+
+        async def write() -> None:
             now = self._now_us()
             await self._database.write(parts.record, session_id, given, now, now + self._terms.ttl_us)
+
+        await place.record(session_id, given, slots, write)
 
     async def list_parts(self, actor: Actor, session_id: str, page: Page) -> tuple[list[Row[Any]], Any]:
         """A page of the stored parts, and the key to go on after."""
         session = await self._database.read(sessions.find, actor, session_id)
         await self._renewed(session)
+        if page.after is None and session.state == "open":
+            await (await self._places.get(session.storage_location)).recheck(session_id)
         return await self._database.read(parts.page, session_id, page.size, page.after)
 
     async def commit(self, actor: Actor, session_id: str, file_digests: bytes) -> Row[Any]:
@@ -118,7 +110,7 @@ class Uploads:
             await self._renewed(session)
             summary = await self._database.read(summarise, session, file_digests)
             done = await self._commit(actor, session, summary)
-            await self._discard(session_id, surplus=() if done.is_new else summary.files)
+            await self._discard(session, blobs=not done.is_new)
             return done.content
 
     async def _commit(self, actor: Actor, session: Row[Any], summary: Summary) -> contents.Committed:
@@ -127,7 +119,7 @@ class Uploads:
         done = await self._write_commit(actor, session.id, summary, published=False) if known else None
         if done is not None:
             return done
-        await self._publish(session.id, summary)
+        await self._publish(session, summary)
         done = await self._write_commit(actor, session.id, summary, published=True)
         assert done is not None
         return done
@@ -145,47 +137,27 @@ class Uploads:
             now_us=self._now_us(),
         )
 
-    async def _publish(self, session_id: str, summary: Summary) -> None:
-        files = [StagedFile(session_id, file.file_index, file.size_bytes) for file in summary.files if file.size_bytes]
-        missing = await self._threads.run(self._store.publish, files)
-        if missing:
-            await self._database.write(parts.forget_files, session_id, [file.file_index for file in missing])
-            message = f"the bytes of {len(missing)} files are not there any more; send them again"
-            raise FerryError("PARTS_MISSING", message, missingCount=len(missing))
+    async def _publish(self, session: Row[Any], summary: Summary) -> None:
+        place = await self._places.get(session.storage_location)
+        files = [_staged(session.id, file) for file in summary.files if file.size_bytes]
+        gaps = await place.threads.run(place.store.publish, files)
+        if gaps:
+            missing = await self._database.write(_forget, session.id, gaps)
+            message = f"{missing} parts are not there any more; send them again"
+            raise FerryError("PARTS_MISSING", message, missingCount=missing)
 
     async def abort(self, actor: Actor, session_id: str) -> None:
         """Throw a session away; see `sessions.abort`."""
         async with self._gate.whole(session_id):
-            await self._database.write(sessions.abort, actor, session_id)
-            await self._discard(session_id)
+            session = await self._database.write(sessions.abort, actor, session_id)
+            await self._discard(session, blobs=True)
 
-    async def _discard(self, session_id: str, surplus: Sequence[Any] = ()) -> None:
-        """Remove what the session staged, and blobs that were published for nothing. The sweep does what fails here."""
+    async def _discard(self, session: Row[Any], *, blobs: bool) -> None:
+        """Remove what the session staged; `blobs` too that no content has. The sweep does what fails here."""
         try:
-            await self._threads.run(self._store.discard, session_id)
-            keys = [blob_key(session_id, file.file_index) for file in surplus if file.size_bytes]
-            for key in set(keys) - await self._database.read(contents.referenced, keys):
-                await self._threads.run(self._store.delete, key)
+            await discard(self._database, await self._places.get(session.storage_location), session.id, blobs=blobs)
         except FerryError as error:
-            _log.warning("staging_not_discarded session=%s reason=%s", session_id, error.reason)
-
-    async def _local_locations(
-        self, store: SupportsLocalFiles, session_id: str, slots: Sequence[Slot]
-    ) -> list[Location]:
-        """Staging files to write into. No row vouches any longer for the parts that will be overwritten."""
-        files = _staged(session_id, slots)
-        begun = {slot.file_index for slot in slots if slot.file_begun}
-        async with self._gate.whole(session_id):
-            await self._forget([slot for slot in slots if slot.recorded is not None], session_id)
-            for file in files:
-                if file.file_index in begun and not await self._threads.run(self._store.holds, file):
-                    await self._database.write(parts.forget_files, session_id, [file.file_index])
-            paths = {file.file_index: await self._threads.run(store.staging_path, file) for file in files}
-        return [FileLocation(paths[slot.file_index], slot.offset) for slot in slots]
-
-    async def _forget(self, slots: Sequence[Slot], session_id: str) -> None:
-        if slots:
-            await self._database.write(parts.forget, session_id, slots)
+            _log.warning("staging_not_discarded session=%s reason=%s", session.id, error.reason)
 
     async def _renewed(self, session: Row[Any]) -> Row[Any]:
         """The session, with its expiry put off when that is due."""
@@ -194,8 +166,14 @@ class Uploads:
             await self._database.write(sessions.renew, session.id, now + self._terms.ttl_us)
         return session
 
-    def _now_us(self) -> int:
-        return self._urls.now_us()
+
+async def discard(database: Database, place: Place, session_id: str, *, blobs: bool) -> None:
+    """Remove what a settled session staged; with `blobs` also its blobs that no content has."""
+    await place.threads.run(place.store.discard, session_id)
+    if blobs:
+        keys = await place.threads.run(place.store.blobs_of, session_id)
+        for key in set(keys) - await database.read(contents.referenced, keys):
+            await place.threads.run(place.store.delete, key)
 
 
 def _session_and_slots(
@@ -204,9 +182,36 @@ def _session_and_slots(
     return sessions.find_open(conn, actor, session_id), parts.slots(conn, session_id, wanted)
 
 
-def _staged(session_id: str, slots: Sequence[Slot]) -> list[StagedFile]:
-    sizes = {slot.file_index: slot.file_size_bytes for slot in slots}
-    return [StagedFile(session_id, file_index, size) for file_index, size in sorted(sizes.items())]
+def _staged(session_id: str, file: FileSummary) -> StagedFile:
+    """A file whose parts are all recorded, with the checksum of the whole where those of all parts are known."""
+    numbers = range(part_count(file.size_bytes, file.part_bytes))
+    crcs = [
+        (
+            file.part_crcs[number * CRC_BYTES : (number + 1) * CRC_BYTES],
+            part_span(file.size_bytes, file.part_bytes, number + 1)[1],
+        )
+        for number in numbers
+        if file.part_crcs
+    ]
+    return StagedFile(
+        session_id,
+        file.file_index,
+        file.size_bytes,
+        file.part_bytes,
+        file.store_upload_id,
+        joined(crcs) if crcs else b"",
+    )
+
+
+def _forget(conn: Connection, session_id: str, gaps: Sequence[Gap]) -> int:
+    """Remove the rows of what is not there; returns how many parts that are."""
+    whole = [gap.file for gap in gaps if not gap.part_numbers]
+    some = [parts.Place(gap.file.file_index, number) for gap in gaps for number in gap.part_numbers]
+    if whole:
+        parts.forget_files(conn, session_id, [file.file_index for file in whole])
+    if some:
+        parts.forget(conn, session_id, some)
+    return len(some) + sum(part_count(file.size_bytes, file.part_bytes) for file in whole)
 
 
 def _check_parts(given: Sequence[Part]) -> None:

@@ -81,7 +81,7 @@ async def test_a_committed_session_leaves_its_content(rig: Rig, alice: Person) -
 
 
 async def test_orphans_go_after_their_grace_and_nothing_else_does(rig: Rig, alice: Person) -> None:
-    store = rig.blobs.sweeper._store
+    store = rig.blobs.places._own.store
     staged, published = StagedFile(new_id("upl"), 0, MIB), StagedFile(new_id("upl"), 0, MIB)
     for file in (staged, published):
         put_all(store, file, content(MIB))  # type: ignore[arg-type]
@@ -101,7 +101,7 @@ async def test_orphans_go_after_their_grace_and_nothing_else_does(rig: Rig, alic
 async def test_blobs_of_a_commit_cut_short_are_left_to_their_session(rig: Rig, alice: Person) -> None:
     session = (await alice.create([file_of("f", DATA)])).session_id
     await alice.send(session, {0: DATA})
-    rig.blobs.sweeper._store.publish([StagedFile(session, 0, len(DATA))])
+    rig.blobs.places._own.store.publish([StagedFile(session, 0, len(DATA))])
     rig.clock.ahead_s = DAY_S
     assert (await rig.blobs.sweeper.sweep_once()).orphan_blobs == 0
     made = await alice.commit(session, [DATA])

@@ -1,0 +1,148 @@
+"""How the hub talks to an S3 store: options of a location, boto3 clients, and what the store's errors mean.
+
+Imported only when a location of that kind is used. Credentials come from boto3's own chain (environment, profile,
+instance role; temporary ones are renewed by it) and are never kept by us. No keys of blobs here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Final
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from ferrywire.reasons import FerryError
+
+_CONNECT_TIMEOUT_S: Final = 5.0
+_READ_TIMEOUT_S: Final = 60.0
+_ATTEMPTS: Final = 3
+CONNECTIONS: Final = 32
+#: What the store says when it, or the way to it, needs time.
+_BUSY: Final = frozenset(
+    {
+        "SlowDown",
+        "SlowDownRead",
+        "SlowDownWrite",
+        "ServiceUnavailable",
+        "InternalError",
+        "OperationAborted",
+        "RequestTimeout",
+        "RequestLimitExceeded",
+        "Throttling",
+        "ThrottlingException",
+        "TooManyRequests",
+    }
+)
+#: What only an operator can mend: transfers wait, for nothing is wrong with them.
+_MISCONFIGURED: Final = frozenset(
+    {
+        "AccessDenied",
+        "AllAccessDisabled",
+        "AuthorizationHeaderMalformed",
+        "ExpiredToken",
+        "Forbidden",
+        "InvalidAccessKeyId",
+        "InvalidToken",
+        "NoSuchBucket",
+        "PermanentRedirect",
+        "RequestTimeTooSkewed",
+        "SignatureDoesNotMatch",
+        "403",
+    }
+)
+_FULL: Final = frozenset({"QuotaExceeded", "StorageFull", "InsufficientStorage", "XMinioStorageFull"})
+_BUSY_S: Final = 1.0
+_MISCONFIGURED_S: Final = 15.0
+
+
+@dataclass(frozen=True, slots=True)
+class S3Options:
+    """Where a location's bytes are and how to get there. Nothing here is secret."""
+
+    bucket: str
+    #: The store's address; empty for AWS itself.
+    endpoint: str = ""
+    #: The same store as clients reach it, where that differs.
+    public_endpoint: str = ""
+    region: str = ""
+    #: What all keys begin with, without a slash at the end.
+    prefix: str = ""
+    #: `path` or `virtual`.
+    addressing: str = "path"
+    #: A file of certificates that sign the store's.
+    ca_bundle: str = ""
+    #: Server-side encryption: empty, `AES256` or `aws:kms`.
+    sse: str = ""
+    kms_key: str = ""
+    #: The profile of boto3's configuration to take credentials from.
+    profile: str = ""
+    #: What parts come with: `crc64nvme`, or empty for a store that does not know it.
+    checksum: str = "crc64nvme"
+
+    @classmethod
+    def of(cls, options: Mapping[str, Any]) -> S3Options:
+        """Read a location's options; those of other readers are left out."""
+        return cls(**{key: value for key, value in options.items() if key in cls.__dataclass_fields__})
+
+
+def clients(options: S3Options) -> tuple[Any, Any]:
+    """A client that calls the store, and one that signs for clients of ours. Neither connects yet."""
+    with explained(options.bucket):
+        session = boto3.Session(profile_name=options.profile or None, region_name=options.region or None)
+        region = session.region_name or "us-east-1"
+        calls = _client(session, options, options.endpoint, region)
+        if options.public_endpoint in ("", options.endpoint):
+            return calls, calls
+        return calls, _client(session, options, options.public_endpoint, region)
+
+
+def _client(session: Any, options: S3Options, endpoint: str, region: str) -> Any:
+    config = Config(
+        signature_version="s3v4",
+        s3={"addressing_style": options.addressing},
+        # Only what we ask for: other stores than AWS trip over the rest.
+        request_checksum_calculation="when_required",
+        response_checksum_validation="when_required",
+        connect_timeout=_CONNECT_TIMEOUT_S,
+        read_timeout=_READ_TIMEOUT_S,
+        retries={"total_max_attempts": _ATTEMPTS, "mode": "standard"},
+        max_pool_connections=CONNECTIONS,
+    )
+    return session.client(
+        "s3", endpoint_url=endpoint or None, region_name=region, verify=options.ca_bundle or None, config=config
+    )
+
+
+@contextmanager
+def explained(bucket: str) -> Iterator[None]:
+    """Give the store's errors and boto3's own their reason. The message names no key and no URL: clients see it."""
+    where = f"the hub's storage (bucket '{bucket}')"
+    try:
+        yield
+    except ClientError as error:
+        raise _explain(error, where) from error
+    except BotoCoreError as error:
+        message = f"{where} cannot be reached: {type(error).__name__}"
+        raise FerryError("HUB_OVERLOADED", message, retry_after_s=_BUSY_S) from error
+
+
+def code_of(error: ClientError) -> str:
+    """The store's own name of an error."""
+    return str(error.response.get("Error", {}).get("Code", ""))
+
+
+def _explain(error: ClientError, where: str) -> FerryError:
+    code = code_of(error)
+    status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+    if code in _FULL or status == 507:
+        return FerryError("DISK_FULL", f"{where} is full", path=where, freeBytes=0)
+    if code in _MISCONFIGURED:
+        message = f"{where} refuses the hub ({code}): its operator must mend that"
+        return FerryError("HUB_OVERLOADED", message, retry_after_s=_MISCONFIGURED_S)
+    if code in _BUSY or status in (429, 500, 502, 503, 504):
+        return FerryError("HUB_OVERLOADED", f"{where} is busy ({code})", retry_after_s=_BUSY_S)
+    return FerryError("IO_ERROR", f"{where} failed: {code or status}", path=where)
