@@ -19,6 +19,7 @@ from ferryhub.blobs.uploads import Uploads
 from ferryhub.catalogue import contents
 from ferryhub.catalogue.assets import NewAsset
 from ferryhub.catalogue.database import Database
+from ferryhub.catalogue.locations import CRC64NVME
 from ferryhub.catalogue.manifest import ManifestFile
 from ferryhub.catalogue.paging import PageSeal
 from ferryhub.catalogue.parts import Part
@@ -28,6 +29,7 @@ from ferryhub.rpc import convert
 from ferryhub.rpc.caller import caller
 
 _PAGE_SIZE = 1000
+_CHECKSUMS = {"": pb.PART_CHECKSUM_UNSPECIFIED, CRC64NVME: pb.PART_CHECKSUM_CRC64NVME}
 
 
 class ContentService:
@@ -58,7 +60,7 @@ class ContentService:
         return pb.SignPartsResponse(locations=map(_location, locations))
 
     async def record_parts(self, request: pb.RecordPartsRequest, _ctx: Any) -> pb.RecordPartsResponse:
-        """Records parts written to file locations."""
+        """Records parts that the hub did not see arrive."""
         await self._uploads.record_parts(caller(), request.session_id, _parts(request.parts))
         return pb.RecordPartsResponse()
 
@@ -106,7 +108,10 @@ class ContentService:
         return pb.ListContentsResponse(contents=map(_content, rows), next_page_token=token)
 
     async def _session(self, row: Row[Any]) -> pb.UploadSession:
+        rules = await self._uploads.rules(row)
         session = pb.UploadSession(
+            part_checksum=_CHECKSUMS[rules.checksum],
+            least_part_size_bytes=rules.least_part_bytes,
             session_id=row.id,
             asset_id=row.asset_id,
             expire_time=convert.timestamp(row.expires_at),
@@ -154,7 +159,7 @@ def _files(files: Iterable[pb.UploadFile]) -> list[ManifestFile]:
 
 
 def _parts(given: Iterable[pb.Part]) -> list[Part]:
-    return [Part(part.file_index, part.part_number, part.digest, part.block_digests) for part in given]
+    return [Part(part.file_index, part.part_number, part.digest, part.block_digests, part.crc64nvme) for part in given]
 
 
 def _part(row: Row[Any]) -> pb.Part:
@@ -180,7 +185,8 @@ def _content(row: Row[Any]) -> pb.Content:
 def _location(location: Location) -> pb.Location:
     if isinstance(location, UrlLocation):
         expires = convert.timestamp(location.expires_at * 1_000_000)
-        return pb.Location(url=pb.SignedUrl(url=location.url, expire_time=expires))
+        url = pb.SignedUrl(url=location.url, headers=location.headers, expire_time=expires, report=location.report)
+        return pb.Location(url=url)
     return pb.Location(file=pb.LocalFile(path=str(location.path), offset_bytes=location.offset))
 
 

@@ -71,10 +71,10 @@ class ContentService(Protocol):
 
     async def record_parts(self, request: RecordPartsRequest, ctx: RequestContext[RecordPartsRequest, RecordPartsResponse], /) -> RecordPartsResponse:
         """
-        Tells the hub that parts were written to their file locations and are durable; the hub checks and records them. Parts
-        that went to a URL are recorded by the store itself. Errors: `NOT_FOUND` / `SESSION_NOT_FOUND`,
-        `FAILED_PRECONDITION` / `SESSION_COMMITTED`, `ABORTED` / `CHUNK_CORRUPT`, `INVALID_ARGUMENT` / `INVALID_ARGUMENT`
-        where the hub gives out no file locations.
+        Tells the hub of parts that it does not see arrive: those written to file locations, and those sent to URLs with
+        `report`. They are durable where they are; the hub checks and records them, and the commit asks the store. Other parts
+        the hub records itself. Errors: `NOT_FOUND` / `SESSION_NOT_FOUND`, `FAILED_PRECONDITION` / `SESSION_COMMITTED`,
+        `ABORTED` / `CHUNK_CORRUPT`, `INVALID_ARGUMENT` / `INVALID_ARGUMENT` where the hub sees every part arrive.
         """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
@@ -374,10 +374,10 @@ class ContentServiceClient(ConnectClient):
         timeout_ms: int | None = None,
     ) -> RecordPartsResponse:
         """
-        Tells the hub that parts were written to their file locations and are durable; the hub checks and records them. Parts
-        that went to a URL are recorded by the store itself. Errors: `NOT_FOUND` / `SESSION_NOT_FOUND`,
-        `FAILED_PRECONDITION` / `SESSION_COMMITTED`, `ABORTED` / `CHUNK_CORRUPT`, `INVALID_ARGUMENT` / `INVALID_ARGUMENT`
-        where the hub gives out no file locations.
+        Tells the hub of parts that it does not see arrive: those written to file locations, and those sent to URLs with
+        `report`. They are durable where they are; the hub checks and records them, and the commit asks the store. Other parts
+        the hub records itself. Errors: `NOT_FOUND` / `SESSION_NOT_FOUND`, `FAILED_PRECONDITION` / `SESSION_COMMITTED`,
+        `ABORTED` / `CHUNK_CORRUPT`, `INVALID_ARGUMENT` / `INVALID_ARGUMENT` where the hub sees every part arrive.
         """
         return await self.execute_unary(
             request=request,
@@ -573,10 +573,10 @@ class ContentServiceSync(Protocol):
 
     def record_parts(self, request: RecordPartsRequest, ctx: RequestContext[RecordPartsRequest, RecordPartsResponse], /) -> RecordPartsResponse:
         """
-        Tells the hub that parts were written to their file locations and are durable; the hub checks and records them. Parts
-        that went to a URL are recorded by the store itself. Errors: `NOT_FOUND` / `SESSION_NOT_FOUND`,
-        `FAILED_PRECONDITION` / `SESSION_COMMITTED`, `ABORTED` / `CHUNK_CORRUPT`, `INVALID_ARGUMENT` / `INVALID_ARGUMENT`
-        where the hub gives out no file locations.
+        Tells the hub of parts that it does not see arrive: those written to file locations, and those sent to URLs with
+        `report`. They are durable where they are; the hub checks and records them, and the commit asks the store. Other parts
+        the hub records itself. Errors: `NOT_FOUND` / `SESSION_NOT_FOUND`, `FAILED_PRECONDITION` / `SESSION_COMMITTED`,
+        `ABORTED` / `CHUNK_CORRUPT`, `INVALID_ARGUMENT` / `INVALID_ARGUMENT` where the hub sees every part arrive.
         """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
@@ -874,10 +874,10 @@ class ContentServiceClientSync(ConnectClientSync):
         timeout_ms: int | None = None,
     ) -> RecordPartsResponse:
         """
-        Tells the hub that parts were written to their file locations and are durable; the hub checks and records them. Parts
-        that went to a URL are recorded by the store itself. Errors: `NOT_FOUND` / `SESSION_NOT_FOUND`,
-        `FAILED_PRECONDITION` / `SESSION_COMMITTED`, `ABORTED` / `CHUNK_CORRUPT`, `INVALID_ARGUMENT` / `INVALID_ARGUMENT`
-        where the hub gives out no file locations.
+        Tells the hub of parts that it does not see arrive: those written to file locations, and those sent to URLs with
+        `report`. They are durable where they are; the hub checks and records them, and the commit asks the store. Other parts
+        the hub records itself. Errors: `NOT_FOUND` / `SESSION_NOT_FOUND`, `FAILED_PRECONDITION` / `SESSION_COMMITTED`,
+        `ABORTED` / `CHUNK_CORRUPT`, `INVALID_ARGUMENT` / `INVALID_ARGUMENT` where the hub sees every part arrive.
         """
         return self.execute_unary(
             request=request,

@@ -2,11 +2,19 @@ from ferryapi.hub.v1 import asset_service_pb2 as _asset_service_pb2
 from google.api import field_behavior_pb2 as _field_behavior_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from typing import ClassVar as _ClassVar, Iterable as _Iterable, Mapping as _Mapping, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class PartChecksum(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    PART_CHECKSUM_UNSPECIFIED: _ClassVar[PartChecksum]
+    PART_CHECKSUM_CRC64NVME: _ClassVar[PartChecksum]
+PART_CHECKSUM_UNSPECIFIED: PartChecksum
+PART_CHECKSUM_CRC64NVME: PartChecksum
 
 class Content(_message.Message):
     __slots__ = ("content_id", "asset_id", "version", "digest", "size_bytes", "file_count", "message", "create_time", "created_by")
@@ -43,30 +51,36 @@ class UploadFile(_message.Message):
     def __init__(self, path: _Optional[str] = ..., size_bytes: _Optional[int] = ..., part_size_bytes: _Optional[int] = ..., media_type: _Optional[str] = ...) -> None: ...
 
 class UploadSession(_message.Message):
-    __slots__ = ("session_id", "asset_id", "expire_time", "file_count", "content")
+    __slots__ = ("session_id", "asset_id", "expire_time", "file_count", "content", "part_checksum", "least_part_size_bytes")
     SESSION_ID_FIELD_NUMBER: _ClassVar[int]
     ASSET_ID_FIELD_NUMBER: _ClassVar[int]
     EXPIRE_TIME_FIELD_NUMBER: _ClassVar[int]
     FILE_COUNT_FIELD_NUMBER: _ClassVar[int]
     CONTENT_FIELD_NUMBER: _ClassVar[int]
+    PART_CHECKSUM_FIELD_NUMBER: _ClassVar[int]
+    LEAST_PART_SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
     session_id: str
     asset_id: str
     expire_time: _timestamp_pb2.Timestamp
     file_count: int
     content: Content
-    def __init__(self, session_id: _Optional[str] = ..., asset_id: _Optional[str] = ..., expire_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., file_count: _Optional[int] = ..., content: _Optional[_Union[Content, _Mapping]] = ...) -> None: ...
+    part_checksum: PartChecksum
+    least_part_size_bytes: int
+    def __init__(self, session_id: _Optional[str] = ..., asset_id: _Optional[str] = ..., expire_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., file_count: _Optional[int] = ..., content: _Optional[_Union[Content, _Mapping]] = ..., part_checksum: _Optional[_Union[PartChecksum, str]] = ..., least_part_size_bytes: _Optional[int] = ...) -> None: ...
 
 class Part(_message.Message):
-    __slots__ = ("file_index", "part_number", "digest", "block_digests")
+    __slots__ = ("file_index", "part_number", "digest", "block_digests", "crc64nvme")
     FILE_INDEX_FIELD_NUMBER: _ClassVar[int]
     PART_NUMBER_FIELD_NUMBER: _ClassVar[int]
     DIGEST_FIELD_NUMBER: _ClassVar[int]
     BLOCK_DIGESTS_FIELD_NUMBER: _ClassVar[int]
+    CRC64NVME_FIELD_NUMBER: _ClassVar[int]
     file_index: int
     part_number: int
     digest: bytes
     block_digests: bytes
-    def __init__(self, file_index: _Optional[int] = ..., part_number: _Optional[int] = ..., digest: _Optional[bytes] = ..., block_digests: _Optional[bytes] = ...) -> None: ...
+    crc64nvme: bytes
+    def __init__(self, file_index: _Optional[int] = ..., part_number: _Optional[int] = ..., digest: _Optional[bytes] = ..., block_digests: _Optional[bytes] = ..., crc64nvme: _Optional[bytes] = ...) -> None: ...
 
 class Location(_message.Message):
     __slots__ = ("url", "file")
@@ -77,7 +91,7 @@ class Location(_message.Message):
     def __init__(self, url: _Optional[_Union[SignedUrl, _Mapping]] = ..., file: _Optional[_Union[LocalFile, _Mapping]] = ...) -> None: ...
 
 class SignedUrl(_message.Message):
-    __slots__ = ("url", "headers", "expire_time")
+    __slots__ = ("url", "headers", "expire_time", "report")
     class HeadersEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -88,10 +102,12 @@ class SignedUrl(_message.Message):
     URL_FIELD_NUMBER: _ClassVar[int]
     HEADERS_FIELD_NUMBER: _ClassVar[int]
     EXPIRE_TIME_FIELD_NUMBER: _ClassVar[int]
+    REPORT_FIELD_NUMBER: _ClassVar[int]
     url: str
     headers: _containers.ScalarMap[str, str]
     expire_time: _timestamp_pb2.Timestamp
-    def __init__(self, url: _Optional[str] = ..., headers: _Optional[_Mapping[str, str]] = ..., expire_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    report: bool
+    def __init__(self, url: _Optional[str] = ..., headers: _Optional[_Mapping[str, str]] = ..., expire_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., report: bool = ...) -> None: ...
 
 class LocalFile(_message.Message):
     __slots__ = ("path", "offset_bytes")
