@@ -6,12 +6,13 @@ import asyncio
 import contextlib
 import os
 import time
+import zlib
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ferryd.core.model import Context, Limits, Part, SourceFile, Span, Transfer, UploadSpec
+from ferryd.core.model import Context, Hashed, Limits, Part, SourceFile, Span, Transfer, UploadSpec
 from ferryd.core.ports import (
     Content,
     FileLocation,
@@ -229,11 +230,12 @@ class MemoryLanes:
         self.at_gate = asyncio.Event()
         self.in_flight = self.most_in_flight = 0
 
-    async def hash(self, source: SourceFile, span: Span, meter: Meter) -> bytes:
+    async def hash(self, source: SourceFile, span: Span, meter: Meter, *, crc64nvme: bool = False) -> Hashed:
         meter.check()
         with self.faults.around("hash"):
             self.hashed.append((source.path, span.offset))
-            return block_digests(_read(source.local_path, span))
+            data = _read(source.local_path, span)
+            return Hashed(block_digests(data), crc_of(data) if crc64nvme else b"")
 
     async def send(self, source: SourceFile, span: Span, to: Location, blocks: bytes, meter: Meter) -> None:
         async with self._flight(meter):
@@ -286,6 +288,11 @@ def block_digests(data: bytes) -> bytes:
     hasher = BlockHasher()
     hasher.update(memoryview(data))
     return hasher.block_digests()
+
+
+def crc_of(data: bytes) -> bytes:
+    """Stands for the CRC of some bytes: it only has to be the same for the same."""
+    return zlib.crc32(data).to_bytes(8, "big")
 
 
 def _read(path: str, span: Span) -> bytes:

@@ -17,6 +17,10 @@ class Kind(StrEnum):
     DOWNLOAD = "download"
 
 
+#: The checksum that a session may ask of its parts.
+CRC64NVME: Final = "crc64nvme"
+
+
 class Phase(StrEnum):
     """What a running transfer does now."""
 
@@ -140,6 +144,8 @@ class Transfer:
     pinned_content_id: str = ""
     #: A hub session or part files of this transfer still have to be removed.
     debris: bool = False
+    #: What the parts of the session must come with: `crc64nvme` or nothing.
+    part_checksum: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +180,16 @@ class Part:
     file_index: int
     number: int
     block_digests: bytes
+    #: CRC-64/NVME, 8 bytes; empty unless the hub's store verifies it.
+    crc64nvme: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Hashed:
+    """What was computed of a span of a source: block digests as of a `Part`, and the CRC when it was asked for."""
+
+    block_digests: bytes
+    crc64nvme: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)

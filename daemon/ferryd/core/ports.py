@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from ferryd.core.model import (
     Candidate,
     Context,
+    Hashed,
     IfExists,
     Limits,
     Part,
@@ -32,11 +33,15 @@ class Interrupted(Exception):
 
 @dataclass(frozen=True, slots=True)
 class UrlLocation:
-    """A signed URL, absolute, and the headers to send. `expires_at` is seconds since the epoch."""
+    """A signed URL, absolute, and the headers to send. `expires_at` is seconds since the epoch.
+
+    `report`: the hub does not see what arrives there, so it is told with `record_parts`.
+    """
 
     url: str
     headers: Mapping[str, str]
     expires_at: float
+    report: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +77,16 @@ class Content:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """An upload session at the hub; `content` is set once committed."""
+    """An upload session at the hub; `content` is set once committed.
+
+    `part_checksum` is what each part must come with, `least_part_bytes` what smaller part sizes are taken as.
+    """
 
     session_id: str
     asset_id: str
     content: Content | None
+    part_checksum: str = ""
+    least_part_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +120,7 @@ class Hub(Protocol):
         """Where to put each of these parts, in order."""
 
     async def record_parts(self, session_id: str, parts: Sequence[Part]) -> None:
-        """Report parts that were written to file locations and are durable."""
+        """Report parts that are durable where the hub did not see them arrive: in files, or at URLs to `report`."""
 
     def list_parts(self, session_id: str) -> AsyncIterator[Part]:
         """The parts the hub has durably stored: the truth to resume from."""
@@ -149,8 +159,9 @@ class Meter(Protocol):
 class Lanes(Protocol):
     """Moves and hashes the bytes of parts, in bounded threads, with memory that does not depend on sizes."""
 
-    async def hash(self, source: SourceFile, span: Span, meter: Meter) -> bytes:
-        """Block digests of a span of a local file. Counts nothing. SOURCE_CHANGED when the file is not `source` now."""
+    async def hash(self, source: SourceFile, span: Span, meter: Meter, *, crc64nvme: bool = False) -> Hashed:
+        """Block digests of a span of a local file, with its CRC in the same pass when asked for. Counts nothing.
+        SOURCE_CHANGED when the file is not `source` now, UNIMPLEMENTED when nothing here computes the CRC."""
 
     async def send(self, source: SourceFile, span: Span, to: Location, block_digests: bytes, meter: Meter) -> None:
         """Send a span; returns when the receiver has it durably. SOURCE_CHANGED when the file is not `source` now or
@@ -261,6 +272,9 @@ class Store(Protocol):
         **fields: Any,
     ) -> Transfer:
         """In one transaction: put part rows (a new row replaces an old one), put file rows, set fields."""
+
+    async def replan(self, transfer_id: str, files: Sequence[TransferFile], **fields: Any) -> Transfer:
+        """In one transaction: forget every part, put the files with their new part sizes, set fields."""
 
     async def forget_session(self, transfer_id: str) -> Transfer:
         """The hub has lost the session: no part is persisted any more; block digests stay, to save hashing."""

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Final
 
 from ferryd.core.model import Part, Phase, SourceFile, TransferFile
-from ferryd.core.ports import FileLocation, Interrupted, Location
+from ferryd.core.ports import Interrupted, Location, UrlLocation
 from ferryd.engine.batches import Key
 from ferryd.engine.retry import backoff_s
 from ferryd.engine.run import Run, Tools, span_of
@@ -23,7 +23,33 @@ AGAIN: Final = frozenset(
 )
 _OF_ONE_PART: Final = frozenset({"CHUNK_CORRUPT", "SIGNATURE_INVALID"})
 TRIES: Final = 4
+#: An expired URL is nobody's failure: it is only asked for again. But not for ever, should the store's clock be wrong.
+SIGNATURES: Final = 40
 _PAUSE_CAP_S: Final = 4.0
+
+
+class Patience:
+    """How often one thing was tried, and how often its URL was too old."""
+
+    def __init__(self) -> None:
+        self.tries = 1
+        self._signatures = 0
+
+    def moved(self) -> None:
+        """Something went through: URLs are not always too old."""
+        self._signatures = 0
+
+    def wear(self, error: FerryError) -> float:
+        """How long to wait before the next try, in seconds. Raises the error when that was the last one."""
+        if error.reason == "SIGNATURE_INVALID":
+            self._signatures += 1
+            if self._signatures >= SIGNATURES:
+                raise error
+            return 0.0 if self._signatures == 1 else pause_s(1, error)
+        if self.tries >= TRIES:
+            raise error
+        self.tries += 1
+        return pause_s(self.tries - 1, error)
 
 
 def pause_s(tries: int, error: FerryError) -> float:
@@ -43,19 +69,19 @@ class Delivery:
         self, parts: Sequence[Part], sources: Sequence[SourceFile], files: Sequence[TransferFile]
     ) -> AsyncIterator[list[Part]]:
         """Yields parts as the hub has them durably. `sources` and `files` are by file index."""
-        pending = list(parts)
-        for tries in range(1, TRIES + 1):
+        pending, patience = list(parts), Patience()
+        while True:
             done, error = await self._attempt(pending, sources, files)
             if done:
+                patience.moved()
                 yield done
             if error is None:
                 return
-            if tries == TRIES:
-                raise error
+            wait_s = patience.wear(error)
             finished = {(part.file_index, part.number) for part in done}
             pending = [part for part in pending if (part.file_index, part.number) not in finished]
             self._run.retried(len(pending))
-            await self._tools.clock.sleep(pause_s(tries, error))
+            await self._tools.clock.sleep(wait_s)
             self._run.check()
 
     async def _attempt(
@@ -65,28 +91,26 @@ class Delivery:
         locations = await self._run.hub.sign_parts(self._run.transfer.session_id, parts)
         self._run.answered.set()
         done: list[Part] = []
-        copied: list[Part] = []
+        unseen: list[Part] = []  #: the hub has not seen them arrive
         last: FerryError | None = None
         for part, location in zip(parts, locations, strict=True):
             try:
                 await self._send(part, location, sources[part.file_index], files[part.file_index])
             except FerryError as error:
                 if error.reason not in AGAIN:
+                    await self._report(unseen)
                     raise
                 last = error
                 if error.reason not in _OF_ONE_PART:
                     break  # the others would meet the same
             except Interrupted:
-                if copied:  # they are there: a report now saves copying them again
-                    await self._report(copied)
+                await self._report(unseen)  # they are there: a report now saves sending them again
                 raise
             else:
-                (copied if isinstance(location, FileLocation) else done).append(part)
-        if copied:
-            damaged = await self._report(copied)
-            done += [] if damaged else copied
-            last = damaged or last
-        return done, last
+                (done if isinstance(location, UrlLocation) and not location.report else unseen).append(part)
+        damaged = await self._report(unseen)
+        done += [] if damaged else unseen
+        return done, damaged or last
 
     async def _send(self, part: Part, location: Location, source: SourceFile, file: TransferFile) -> None:
         span = span_of(file, part.number)
@@ -97,10 +121,12 @@ class Delivery:
         self._run.show(Phase.SENDING, file)
         await self._tools.lanes.send(source, span, location, part.block_digests, self._run.meter)
 
-    async def _report(self, copied: list[Part]) -> FerryError | None:
-        """Tell the hub of parts that were copied into its files; CHUNK_CORRUPT is for the caller to send them again."""
+    async def _report(self, unseen: list[Part]) -> FerryError | None:
+        """Tell the hub of parts that it did not see arrive; CHUNK_CORRUPT is for the caller to send them again."""
+        if not unseen:
+            return None
         try:
-            await self._run.hub.record_parts(self._run.transfer.session_id, copied)
+            await self._run.hub.record_parts(self._run.transfer.session_id, unseen)
         except FerryError as error:
             if error.reason != "CHUNK_CORRUPT":
                 raise

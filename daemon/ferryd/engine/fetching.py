@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ferryd.core.model import Phase, Span, TransferFile
 from ferryd.core.ports import RemoteFile
-from ferryd.engine.delivery import AGAIN, TRIES, pause_s
+from ferryd.engine.delivery import AGAIN, TRIES, Patience
 from ferryd.engine.run import Run, Tools, span_of
 from ferrywire import digest
 from ferrywire.reasons import FerryError
@@ -32,16 +32,19 @@ class Fetching:
         `remote` gives the file with its present location."""
         self._run.show(Phase.RECEIVING, file)
         span = span_of(file, number)
-        for tries in range(1, TRIES + 1):
+        patience = Patience()
+        while True:
             origin = remote()
             try:
                 return await self._receive(origin, number, span, Path(file.part_path))
             except FerryError as error:
-                if error.reason not in AGAIN or tries == TRIES:
-                    raise _final(error, file) from error
-                await self._again(error, origin, remote, tries)
+                wait_s = _wear(patience, error, file)
+                self._run.retried(1)
+                if error.reason == "SIGNATURE_INVALID":
+                    await self._renewed(origin, remote)
+                await self._tools.clock.sleep(wait_s)
+                self._run.check()
                 self._run.resent(span.length)
-        raise AssertionError("unreachable")
 
     async def _receive(self, origin: RemoteFile, number: int, span: Span, dest: Path) -> bytes:
         assert origin.location is not None
@@ -51,15 +54,20 @@ class Fetching:
             raise FerryError("CHUNK_CORRUPT", f"part {number} of {origin.path} arrived damaged", partNumber=number)
         return blocks
 
-    async def _again(self, error: FerryError, origin: RemoteFile, remote: Callable[[], RemoteFile], tries: int) -> None:
-        self._run.retried(1)
-        if error.reason == "SIGNATURE_INVALID":
-            async with self._renewing:
-                if remote() is origin:  # nobody else has renewed it meanwhile
-                    await self._renew()
-        else:
-            await self._tools.clock.sleep(pause_s(tries, error))
-        self._run.check()
+    async def _renewed(self, origin: RemoteFile, remote: Callable[[], RemoteFile]) -> None:
+        async with self._renewing:
+            if remote() is origin:  # nobody else has renewed it meanwhile
+                await self._renew()
+
+
+def _wear(patience: Patience, error: FerryError, file: TransferFile) -> float:
+    """How long to wait, in seconds; raises what ends the attempt."""
+    if error.reason not in AGAIN:
+        raise error
+    try:
+        return patience.wear(error)
+    except FerryError as last:
+        raise _final(last, file) from error
 
 
 def _final(error: FerryError, file: TransferFile) -> FerryError:

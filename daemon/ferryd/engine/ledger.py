@@ -62,6 +62,9 @@ class Ledger:
     ) -> Transfer:
         return self._tell(await self.store.record(transfer_id, parts=parts, files=files, **fields))
 
+    async def replan(self, transfer_id: str, files: Sequence[TransferFile], **fields: Any) -> Transfer:
+        return self._tell(await self.store.replan(transfer_id, files, **fields))
+
     async def forget_session(self, transfer_id: str) -> Transfer:
         return self._tell(await self.store.forget_session(transfer_id))
 

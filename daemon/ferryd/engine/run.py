@@ -13,7 +13,7 @@ from ferryd.core.ports import Clock, Files, Hub, Hubs, Interrupted, Lanes
 from ferryd.engine.ledger import Ledger
 from ferryd.engine.limits import Slots, TransferMeter
 from ferryd.engine.progress import RateGauge, Tally
-from ferrywire.parts import part_span
+from ferrywire.parts import part_count, part_span
 
 _TICK_S: Final = 0.5
 
@@ -98,6 +98,13 @@ class Run:
     async def update(self, **fields: Any) -> None:
         """Set fields of the transfer, durably."""
         self.transfer = await self._tools.ledger.update(self.id, **fields)
+
+    async def replan(self, files: Sequence[TransferFile], **fields: Any) -> None:
+        """The files with other part sizes than before, and no part yet."""
+        count = sum(part_count(file.size_bytes, file.part_bytes) for file in files)
+        none = {"persisted_bytes": 0, "chunk_index": 0, "chunk_count": count}
+        self.transfer = await self._tools.ledger.replan(self.id, files, **none | fields)
+        self.tally.resize(self.transfer)
 
     async def record(
         self, *, parts: Iterable[Part], persisted: bool, files: Sequence[TransferFile] = (), **fields: Any

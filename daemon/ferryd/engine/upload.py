@@ -13,8 +13,8 @@ from dataclasses import replace
 from typing import Any, Final
 
 from ferryd.core.crashpoint import crashpoint
-from ferryd.core.model import Part, Phase, SourceFile, TransferFile, UploadSpec
-from ferryd.core.ports import Content, UploadFile
+from ferryd.core.model import CRC64NVME, Part, Phase, SourceFile, TransferFile, UploadSpec
+from ferryd.core.ports import Content, Session, UploadFile
 from ferryd.engine.batches import Key, batches, work_off
 from ferryd.engine.delivery import Delivery
 from ferryd.engine.run import Run, Tools, span_of
@@ -34,6 +34,7 @@ class Upload:
         self._files: list[TransferFile] = []
         self._sources: list[SourceFile] = []
         self._blocks: dict[Key, bytes] = {}  #: block digests of every part known so far
+        self._crcs: dict[Key, bytes] = {}  #: of the parts hashed since the hub asks for it
         self._stored: set[Key] = set()  #: what the receiver has
         self._stored_parts: Counter[int] = Counter()  #: the same, counted by file
         self._begun: set[Key] = set()  #: what was sent before, confirmed or not
@@ -65,6 +66,8 @@ class Upload:
         for row in await store.parts(self._run.id):
             key = (row.part.file_index, row.part.number)
             self._blocks[key] = row.part.block_digests
+            if row.part.crc64nvme:
+                self._crcs[key] = row.part.crc64nvme
             self._begun.add(key)
             if row.persisted:
                 self._stored.add(key)
@@ -78,9 +81,29 @@ class Upload:
         request_id = f"{transfer.id}-{transfer.session_number}"
         session = await self._run.hub.create_upload(spec, manifest, request_id)
         self._run.answered.set()
-        await self._run.update(session_id=session.session_id, asset_id=session.asset_id)
+        await self._adopt(session)
         crashpoint("after-session")
         return session.content
+
+    async def _adopt(self, session: Session) -> None:
+        """Remember the session, and cut the files as its store wants them: the hub has done so already."""
+        fields = {
+            "session_id": session.session_id,
+            "asset_id": session.asset_id,
+            "part_checksum": session.part_checksum,
+        }
+        least = session.least_part_bytes
+        if all(file.part_bytes >= least for file in self._files):
+            await self._run.update(**fields)
+            return
+        self._files = [
+            replace(file, part_bytes=max(file.part_bytes, least), persisted_bytes=0, done=False) for file in self._files
+        ]
+        self._blocks.clear()
+        self._crcs.clear()
+        self._stored.clear()
+        self._begun.clear()
+        await self._run.replan(self._files, **fields)
 
     async def _commit_if_whole(self) -> Content | None:
         """After a lost reply to the commit everything is there: ask again at once."""
@@ -126,17 +149,26 @@ class Upload:
 
     async def _hash(self, batch: list[Key]) -> list[Part]:
         fresh: list[Part] = []
-        for index, number in batch:
-            if (index, number) not in self._blocks:
-                file = self._files[index]
-                self._run.show(Phase.HASHING, file)
-                span = span_of(file, number)
-                blocks = await self._tools.lanes.hash(self._sources[index], span, self._run.meter)
-                self._blocks[index, number] = blocks
-                fresh.append(Part(index, number, blocks))
+        wants_crc = self._run.transfer.part_checksum == CRC64NVME
+        for key in batch:
+            if key not in self._blocks or (wants_crc and key not in self._crcs):
+                fresh.append(await self._hash_part(key, wants_crc))
         if fresh:
             await self._run.record(parts=fresh, persisted=False)
-        return [Part(*key, self._blocks[key]) for key in batch]
+        return [Part(*key, self._blocks[key], self._crcs.get(key, b"") if wants_crc else b"") for key in batch]
+
+    async def _hash_part(self, key: Key, wants_crc: bool) -> Part:
+        index, number = key
+        file, source = self._files[index], self._sources[index]
+        self._run.show(Phase.HASHING, file)
+        span = span_of(file, number)
+        found = await self._tools.lanes.hash(source, span, self._run.meter, crc64nvme=wants_crc)
+        if self._blocks.setdefault(key, found.block_digests) != found.block_digests:
+            message = f"{file.path} changed while it was uploaded: part {number} is not what it was"
+            raise FerryError("SOURCE_CHANGED", message, path=source.local_path)
+        if wants_crc:
+            self._crcs[key] = found.crc64nvme
+        return Part(index, number, found.block_digests, found.crc64nvme)
 
     async def _confirm(self, parts: Sequence[Part]) -> None:
         """The receiver has these durably: only now a row says so, and only after the row the watchers hear of it."""

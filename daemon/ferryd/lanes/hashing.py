@@ -5,8 +5,9 @@ Reads through the thread's buffer, a block at a time; xxhash and preadv release 
 
 from __future__ import annotations
 
-from ferryd.core.model import Span
+from ferryd.core.model import Hashed, Span
 from ferryd.core.ports import Meter
+from ferryd.lanes.crc64 import CRC_BYTES, Crc
 from ferryd.lanes.windows import read_at
 from ferrywire.digest import BlockHasher
 
@@ -18,13 +19,20 @@ class EndOfFile(Exception):
 def hash_span(fd: int, span: Span, buffer: memoryview, meter: Meter) -> bytes:
     """The block digests of a span that starts at a block boundary of its file. Counts nothing. Raises `EndOfFile`,
     `OSError`, `Interrupted`."""
+    return hash_part(fd, span, buffer, meter, None).block_digests
+
+
+def hash_part(fd: int, span: Span, buffer: memoryview, meter: Meter, crc64nvme: Crc | None) -> Hashed:
+    """As `hash_span`, and with a function the CRC too: of each window while the processor's cache still holds it."""
     hasher = BlockHasher()
-    done = 0
+    crc = done = 0
     while done < span.length:
         meter.check()
         window = buffer[: min(len(buffer), span.length - done)]
         if read_at(fd, window, span.offset + done) < len(window):
             raise EndOfFile
         hasher.update(window)
+        if crc64nvme is not None:
+            crc = crc64nvme(window, crc)
         done += len(window)
-    return hasher.block_digests()
+    return Hashed(hasher.block_digests(), b"" if crc64nvme is None else crc.to_bytes(CRC_BYTES, "big"))

@@ -15,11 +15,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, TypeVar
 
-from ferryd.core.model import SourceFile, Span
+from ferryd.core.model import Hashed, SourceFile, Span
 from ferryd.core.ports import FileLocation, Interrupted, Location, Meter
+from ferryd.lanes import crc64
 from ferryd.lanes.file import receive_local, send_local
 from ferryd.lanes.halt import Halt
-from ferryd.lanes.hashing import EndOfFile, hash_span
+from ferryd.lanes.hashing import EndOfFile, hash_part, hash_span
 from ferryd.lanes.http import HttpLane
 from ferryd.lanes.oserrors import reading, writing
 from ferryd.lanes.source import changed, opened
@@ -54,9 +55,10 @@ class ByteLanes:
         self._connections = Connections(connect_timeout_s=connect_timeout_s, stall_timeout_s=stall_timeout_s, tls=tls)
         self._http = HttpLane(self._connections)
 
-    async def hash(self, source: SourceFile, span: Span, meter: Meter) -> bytes:
-        """Block digests of a span of a source; counts nothing. SOURCE_CHANGED, SOURCE_MISSING, SOURCE_UNREADABLE."""
-        return await self._run(lambda halt: self._hash(source, span, halt), meter)
+    async def hash(self, source: SourceFile, span: Span, meter: Meter, *, crc64nvme: bool = False) -> Hashed:
+        """Block digests, and the CRC, of a span of a source; counts nothing. SOURCE_CHANGED, SOURCE_MISSING,
+        SOURCE_UNREADABLE, UNIMPLEMENTED."""
+        return await self._run(lambda halt: self._hash(source, span, halt, crc64.load() if crc64nvme else None), meter)
 
     async def send(self, source: SourceFile, span: Span, to: Location, block_digests: bytes, meter: Meter) -> None:
         """Send a span; returns when the receiver has it durably. SOURCE_CHANGED when it is not what was hashed."""
@@ -89,9 +91,9 @@ class ByteLanes:
             raise
         return ended.result()
 
-    def _hash(self, source: SourceFile, span: Span, halt: Halt) -> bytes:
+    def _hash(self, source: SourceFile, span: Span, halt: Halt, crc: crc64.Crc | None) -> Hashed:
         with opened(source) as fd, _whole(source), reading(source.local_path):
-            return hash_span(fd, span, self._buffers.view(), halt)
+            return hash_part(fd, span, self._buffers.view(), halt, crc)
 
     def _send(self, source: SourceFile, span: Span, to: Location, block_digests: bytes, halt: Halt) -> None:
         buffer = self._buffers.view()

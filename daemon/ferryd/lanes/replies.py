@@ -7,6 +7,7 @@ between that is neither (a captive portal, a proxy). Signed URLs never appear in
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -26,7 +27,38 @@ _BY_STATUS: Final = {
     413: "TOO_LARGE",
     416: "BLOB_DAMAGED",  # the blob is shorter than its manifest says
     429: "RATE_LIMITED",
+    507: "DISK_FULL",
 }
+#: By the code in an S3 store's XML, where that says more than the status.
+_BY_STORE_CODE: Final = {
+    "BadDigest": "CHUNK_CORRUPT",
+    "InvalidDigest": "CHUNK_CORRUPT",
+    "XAmzContentChecksumMismatch": "CHUNK_CORRUPT",
+    "IncompleteBody": "CHUNK_CORRUPT",
+    "AccessDenied": "SIGNATURE_INVALID",
+    "AuthorizationQueryParametersError": "SIGNATURE_INVALID",
+    "ExpiredToken": "SIGNATURE_INVALID",
+    "InvalidAccessKeyId": "SIGNATURE_INVALID",
+    "InvalidToken": "SIGNATURE_INVALID",
+    "RequestExpired": "SIGNATURE_INVALID",
+    "RequestTimeTooSkewed": "SIGNATURE_INVALID",
+    "SignatureDoesNotMatch": "SIGNATURE_INVALID",
+    # The session is open all the same: the hub says what is left of it.
+    "NoSuchUpload": "PARTS_MISSING",
+    "NoSuchBucket": "HUB_OVERLOADED",
+    "OperationAborted": "HUB_OVERLOADED",
+    "RequestTimeout": "HUB_OVERLOADED",
+    "ServiceUnavailable": "HUB_OVERLOADED",
+    "SlowDown": "HUB_OVERLOADED",
+    "TooManyRequests": "HUB_OVERLOADED",
+    "InternalError": "HUB_OVERLOADED",
+    "NotImplemented": "UNIMPLEMENTED",
+    "QuotaExceeded": "DISK_FULL",
+    "XMinioStorageFull": "DISK_FULL",
+}
+_XML_HEAD_BYTES: Final = 200
+#: Found by a pattern: a parser would resolve what the text may define.
+_XML_CODE: Final = re.compile(rb"<Code>([A-Za-z0-9]{1,64})</Code>")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +86,7 @@ def require_range(reply: Reply, span: Span) -> None:
         raise error_of(reply)
     last = span.offset + span.length - 1
     length = reply.headers.get("content-length", "no length")
-    if reply.status == 206:
+    if reply.status == 206 or "content-range" in reply.headers:  # there are stores that give a range with a 200
         got = reply.headers.get("content-range", "no range")
         if not got.startswith(f"bytes {span.offset}-{last}/"):
             raise _stranger(reply, f"with {got!r:.100} for bytes {span.offset}-{last}")
@@ -69,7 +101,7 @@ def require_range(reply: Reply, span: Span) -> None:
 def error_of(reply: Reply) -> FerryError:
     """The error that a reply which is not a success stands for."""
     delay = retry_after_s(reply.headers.get("retry-after"), time.time())
-    return _own_error(reply, delay) or _foreign_error(reply, delay)
+    return _own_error(reply, delay) or _store_error(reply, delay) or _foreign_error(reply, delay)
 
 
 def unreachable(origin: str, what: str) -> FerryError:
@@ -94,6 +126,21 @@ def _own_error(reply: Reply, delay: float | None) -> FerryError | None:
 
 #: FerryError's own parameters, which metadata must not overwrite.
 _PARAMETERS: Final = {"self", "reason", "message", "retry_after_s"}
+
+
+def _store_error(reply: Reply, delay: float | None) -> FerryError | None:
+    """What an S3 store says in its XML, or None when the body is not that, or says no more than the status."""
+    if reply.status < 400 or b"<Error" not in reply.body[:_XML_HEAD_BYTES]:
+        return None
+    found = _XML_CODE.search(reply.body)
+    code = found[1].decode() if found else ""
+    reason = _BY_STORE_CODE.get(code)
+    if reason is None:
+        return None
+    metadata = dict.fromkeys(REASONS[reason].metadata, "")
+    if reason == "PARTS_MISSING":
+        metadata["missingCount"] = "1"
+    return FerryError(reason, f"{reply.origin} answered {reply.method} with {code}", retry_after_s=delay, **metadata)
 
 
 def _foreign_error(reply: Reply, delay: float | None) -> FerryError:

@@ -10,15 +10,16 @@ from typing import Final, TypeVar
 
 from ferryapi.hub.v1 import asset_service_pb2 as assets
 from ferryapi.hub.v1 import content_service_pb2 as pb
-from ferryd.core.model import Part, UploadSpec
+from ferryd.core.model import CRC64NVME, Part, UploadSpec
 from ferryd.core.ports import Content, FileLocation, Location, RemoteFile, Session, UploadFile, UrlLocation
 from ferryd.remote.address import HubAddress
 from ferrywire.digest import DIGEST_BYTES, of_blocks
-from ferrywire.parts import part_count
+from ferrywire.parts import MAX_PART_BYTES, MIB, part_count
 from ferrywire.reasons import FerryError
 
 T = TypeVar("T")
 
+_CHECKSUMS: Final = {pb.PART_CHECKSUM_UNSPECIFIED: "", pb.PART_CHECKSUM_CRC64NVME: CRC64NVME}
 #: What one request may hold: well below any server's limit on a message.
 _PAGE_BYTES: Final = 2 << 20
 
@@ -53,6 +54,7 @@ def to_part(part: Part, *, blocks: bool) -> pb.Part:
         part_number=part.number,
         digest=of_blocks(part.block_digests),
         block_digests=part.block_digests if blocks else b"",
+        crc64nvme=part.crc64nvme,
     )
 
 
@@ -66,7 +68,12 @@ def from_part(part: pb.Part) -> Part:
 def to_session(session: pb.UploadSession) -> Session:
     """An upload session; with its content when committed."""
     content = to_content(session.content) if session.HasField("content") else None
-    return Session(session.session_id, session.asset_id, content)
+    if session.part_checksum not in _CHECKSUMS:
+        raise senseless("a checksum of parts that this daemon does not know; update the daemon")
+    least = session.least_part_size_bytes
+    if not 0 <= least <= MAX_PART_BYTES or least % MIB:
+        raise senseless(f"{least} as the smallest size of a part")
+    return Session(session.session_id, session.asset_id, content, _CHECKSUMS[session.part_checksum], least)
 
 
 def to_content(content: pb.Content) -> Content:
@@ -85,7 +92,8 @@ def to_location(location: pb.Location, hub: HubAddress | None, *, accept_files: 
     if hub is None:
         raise senseless("a URL, although it has no address")
     expires_at = location.url.expire_time.ToNanoseconds() / 1e9
-    return UrlLocation(hub.resolve(location.url.url), dict(location.url.headers), expires_at)
+    url = location.url
+    return UrlLocation(hub.resolve(url.url), dict(url.headers), expires_at, url.report)
 
 
 def to_remote_file(file: pb.DownloadFile, hub: HubAddress | None, *, accept_files: bool) -> RemoteFile:

@@ -49,6 +49,7 @@ _PLAIN = (
     "ended_at",
     "session_number",
     "pinned_content_id",
+    "part_checksum",
 )
 
 
@@ -131,12 +132,14 @@ def from_part(transfer_id: str, stored: StoredPart) -> dict[str, Any]:
         "file_index": part.file_index,
         "number": part.number,
         "block_digests": part.block_digests,
+        "crc64nvme": part.crc64nvme,
         "persisted": int(stored.persisted),
     }
 
 
 def to_part(row: sqlite3.Row) -> StoredPart:
-    return StoredPart(Part(row["file_index"], row["number"], row["block_digests"]), bool(row["persisted"]))
+    part = Part(row["file_index"], row["number"], row["block_digests"], row["crc64nvme"])
+    return StoredPart(part, bool(row["persisted"]))
 
 
 def _to_spec(kind: Kind, values: dict[str, Any]) -> UploadSpec | DownloadSpec:

@@ -131,6 +131,16 @@ class SqliteStore:
 
         return await self._db.write(action)
 
+    async def replan(self, transfer_id: str, files: Sequence[TransferFile], **fields: Any) -> Transfer:
+        file_values = tuple(files)
+
+        def action(db: sqlite3.Connection) -> Transfer:
+            db.execute(QUERIES["drop_all_parts"], {"transfer_id": transfer_id})
+            db.executemany(QUERIES["put_file"], (rows.from_file(transfer_id, file) for file in file_values))
+            return _update(db, transfer_id, self._now(), fields)
+
+        return await self._db.write(action)
+
     async def forget_session(self, transfer_id: str) -> Transfer:
         def action(db: sqlite3.Connection) -> Transfer:
             number = _get(db, transfer_id).session_number + 1

@@ -165,7 +165,7 @@ async def test_memory_does_not_follow_the_size_of_a_part(tmp_path: Path) -> None
 
     lanes = ByteLanes(threads=2, stall_timeout_s=20)
     with ByteServer(script=[drain]) as server:
-        digests = await lanes.hash(source, Span(0, 64 * MIB), CountingMeter())
+        digests = (await lanes.hash(source, Span(0, 64 * MIB), CountingMeter())).block_digests
         before = process.memory_info().rss
         meter = Watching()
         await lanes.send(source, Span(0, size), at(server), digests, meter)

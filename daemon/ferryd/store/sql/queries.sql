@@ -5,12 +5,13 @@ INSERT INTO transfers (
     id, kind, state, spec, client, request_id, fingerprint, local_path, created_at, updated_at, title, priority, phase,
     waiting_for, next_attempt_at, error, attempts, size_bytes, persisted_bytes, resent_bytes, chunk_count, chunk_index,
     file_count, file_index, file_name, session_id, asset_id, content_id, digest, ended_at, session_number,
-    pinned_content_id, debris, context, hub
+    pinned_content_id, debris, part_checksum, context, hub
 ) VALUES (
     :id, :kind, :state, :spec, :client, :request_id, :fingerprint, :local_path, :created_at, :updated_at, :title,
     :priority, :phase, :waiting_for, :next_attempt_at, :error, :attempts, :size_bytes, :persisted_bytes, :resent_bytes,
     :chunk_count, :chunk_index, :file_count, :file_index, :file_name, :session_id, :asset_id, :content_id, :digest,
-    :ended_at, :session_number, :pinned_content_id, :debris, :context, :hub
+    :ended_at, :session_number, :pinned_content_id, :debris, :part_checksum, :context,
+    :hub
 )
 
 -- name: write_transfer  everything that can change, guarded by the state it was read in
@@ -21,7 +22,7 @@ UPDATE transfers SET
     chunk_count = :chunk_count, chunk_index = :chunk_index, file_count = :file_count, file_index = :file_index,
     file_name = :file_name, session_id = :session_id, asset_id = :asset_id, content_id = :content_id,
     digest = :digest, ended_at = :ended_at, session_number = :session_number,
-    pinned_content_id = :pinned_content_id, debris = :debris
+    pinned_content_id = :pinned_content_id, debris = :debris, part_checksum = :part_checksum
 WHERE id = :id AND state = :guard
 
 -- name: get_transfer
@@ -59,17 +60,17 @@ INSERT INTO transfer_files (
     :transfer_id, :file_index, :path, :local_path, :size_bytes, :part_bytes, :identity, :digest, :persisted_bytes,
     :done, :skipped, :part_path
 ) ON CONFLICT (transfer_id, file_index) DO UPDATE SET
-    local_path = excluded.local_path, digest = excluded.digest, persisted_bytes = excluded.persisted_bytes,
-    done = excluded.done, skipped = excluded.skipped, part_path = excluded.part_path
+    local_path = excluded.local_path, part_bytes = excluded.part_bytes, digest = excluded.digest,
+    persisted_bytes = excluded.persisted_bytes, done = excluded.done, skipped = excluded.skipped, part_path = excluded.part_path
 
 -- name: files
 SELECT * FROM transfer_files WHERE transfer_id = :transfer_id AND file_index > :after ORDER BY file_index LIMIT :limit
 
 -- name: put_part
-INSERT INTO parts (transfer_id, file_index, number, block_digests, persisted)
-VALUES (:transfer_id, :file_index, :number, :block_digests, :persisted)
+INSERT INTO parts (transfer_id, file_index, number, block_digests, crc64nvme, persisted)
+VALUES (:transfer_id, :file_index, :number, :block_digests, :crc64nvme, :persisted)
 ON CONFLICT (transfer_id, file_index, number) DO UPDATE SET
-    block_digests = excluded.block_digests, persisted = excluded.persisted
+    block_digests = excluded.block_digests, crc64nvme = excluded.crc64nvme, persisted = excluded.persisted
 
 -- name: parts
 SELECT * FROM parts WHERE transfer_id = :transfer_id ORDER BY file_index, number
