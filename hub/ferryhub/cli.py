@@ -1,6 +1,6 @@
 """The command `ferryhub`: serve a hub, and make, list and revoke tokens while it serves. For the operator.
 
-`ferryhub users …` is in `users.py`.
+`ferryhub users …` is in `users.py`, `ferryhub storage …` and `ferryhub allocations …` in `storage.py`.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from ferryhub.command import Run, add_command, add_token_options, day, in_catalogue, print_new_token, say, settings
 from ferryhub.config import DEFAULT_LISTEN, HubSettings
+from ferryhub.storage import add_allocation_commands, add_storage_commands
 from ferryhub.users import add_user_commands
 from ferrywire.reasons import FerryError
 
@@ -47,6 +48,10 @@ def _parser() -> argparse.ArgumentParser:
     _add_serve(commands)
     users = commands.add_parser("users", help="make, list and shut out users, bots and groups")
     add_user_commands(users.add_subparsers(required=True, metavar="COMMAND"))
+    storage = commands.add_parser("storage", help="add and choose places for bytes, such as an S3 store")
+    add_storage_commands(storage.add_subparsers(required=True, metavar="COMMAND"))
+    allocations = commands.add_parser("allocations", help="say who may keep how many bytes where")
+    add_allocation_commands(allocations.add_subparsers(required=True, metavar="COMMAND"))
     token = commands.add_parser("token", help="make, list and revoke tokens")
     _add_token_commands(token.add_subparsers(required=True, metavar="COMMAND"))
     return parser

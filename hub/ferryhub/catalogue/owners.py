@@ -20,6 +20,12 @@ OWNER_TYPES: Final = ("project", "user")
 _USER = select(t.principals.c.id).where(
     or_(t.principals.c.id == bindparam("key"), t.principals.c.email == bindparam("email"))
 )
+_PROJECT = select(t.projects.c.id).where(
+    or_(
+        t.projects.c.id == bindparam("key"),
+        t.projects.c.id.in_(select(t.aliases.c.node_id).where(t.aliases.c.alias_folded == bindparam("folded"))),
+    )
+)
 _USER_ROOT = select(t.collections.c.id).where(
     t.collections.c.owner_type == "user",
     t.collections.c.owner_id == bindparam("owner"),
@@ -69,6 +75,17 @@ def allocation_of(conn: Connection, owner_type: str, owner_id: str) -> Row[Any]:
         return conn.execute(_PROJECT_ALLOCATION, {"owner": owner_id}).one()
     location = locations.default_name(conn)
     return conn.execute(_USER_ALLOCATION, {"owner": owner_id, "location": location}).one()
+
+
+def by_name(conn: Connection, key: str) -> tuple[str, str]:
+    """(type, id) of a project by id or alias, or of a user by id or e-mail, for an operator. `OWNER_NOT_FOUND`."""
+    project_id: str | None = conn.execute(_PROJECT, {"key": key, "folded": key.casefold()}).scalar()
+    if project_id is not None:
+        return "project", project_id
+    user_id = find_user(conn, key)
+    if user_id is None:
+        raise FerryError("OWNER_NOT_FOUND", f"there is no project and no user '{key}'", ownerId=key)
+    return "user", user_id
 
 
 def find_user(conn: Connection, key: str) -> str | None:

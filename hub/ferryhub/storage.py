@@ -1,0 +1,123 @@
+"""The commands `ferryhub storage …` and `ferryhub allocations …`: where bytes are kept, and who may keep how many.
+
+For the operator; they work while the hub serves. Keys of a store are never among the words: boto3 finds them in the
+environment of the hub, in a profile, or from the machine's role.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+from typing import Any, Final
+
+from ferryhub.command import add_command, in_catalogue, say
+from ferrywire.parts import MIB
+
+_UNITS: Final = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40, "P": 1 << 50}
+_LEAST_PART_BYTES: Final = 5 * MIB
+_MOST_FILE_BYTES: Final = 5 << 40
+_S3_WORDS: Final = ("bucket", "endpoint", "public_endpoint", "region", "prefix", "addressing", "ca_bundle", "sse")
+
+
+def add_storage_commands(storage: Any) -> None:
+    """Add them to the parser of `ferryhub storage`."""
+    add = add_command(
+        storage, "add", _add, "add a place for bytes; nothing goes there before 'default' or 'allocations'"
+    )
+    add.add_argument("name", metavar="NAME", help="small letters, digits and '-'")
+    add.add_argument("--s3", action="store_true", required=True, help="a bucket of an S3 store")
+    add.add_argument("--bucket", required=True, help="it must exist")
+    add.add_argument("--endpoint", default="", metavar="URL", help="the store's address; default: AWS")
+    add.add_argument("--public-endpoint", default="", metavar="URL", help="as users reach it, when that differs")
+    add.add_argument("--region", default="", help="default: boto3's, else us-east-1")
+    add.add_argument("--prefix", default="", help="what all keys begin with")
+    add.add_argument("--addressing", choices=("path", "virtual"), default="path", help="default: %(default)s")
+    add.add_argument("--ca-bundle", default="", metavar="PEM", help="certificates that sign the store's")
+    add.add_argument("--sse", choices=("AES256", "aws:kms"), default="", help="have the store encrypt what it keeps")
+    add.add_argument("--kms-key", default="", metavar="ID", help="with which key, for --sse aws:kms")
+    add.add_argument("--profile", default="", help="boto3's profile to take keys from; default: its usual chain")
+    add.add_argument("--checksum", choices=("crc64nvme", "none"), default="crc64nvme", help="default: %(default)s")
+    least = {"type": _size, "default": _LEAST_PART_BYTES, "metavar": "BYTES"}
+    add.add_argument("--least-part", **least, help="the store's smallest part; default: 5M")
+    most = {"type": _size, "default": _MOST_FILE_BYTES, "metavar": "BYTES"}
+    add.add_argument("--most-file", **most, help="the store's largest object; default: 5T")
+    add.add_argument("--no-check", action="store_true", help="do not try it out")
+    add_command(storage, "list", _list, "show all places; * marks the one that new projects and users get")
+    default = add_command(storage, "default", _default, "choose where new projects and users keep their bytes")
+    default.add_argument("name", metavar="NAME")
+
+
+def add_allocation_commands(allocations: Any) -> None:
+    """Add them to the parser of `ferryhub allocations`."""
+    add_command(allocations, "list", _allocations, "show who may keep how much where, and how much there is")
+    allocate = add_command(allocations, "set", _allocate, "say how much a project or a user may keep at a place")
+    allocate.add_argument("owner", metavar="OWNER", help="a project's id or alias, or a user's id or e-mail address")
+    allocate.add_argument("location", metavar="LOCATION", help="see 'ferryhub storage list'")
+    allocate.add_argument("quota", type=_size, metavar="BYTES", help="such as 500G")
+    allocate.add_argument("--default", action="store_true", help="the project's new versions go there from now on")
+
+
+def _size(text: str) -> int:
+    match = re.fullmatch(r"(\d{1,19})([KMGTP]?)(iB|B)?", text)
+    if match is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a size such as 500G")
+    return int(match[1]) * _UNITS[match[2]]
+
+
+def _add(args: argparse.Namespace) -> int:
+    from ferryhub.catalogue import locations
+
+    options: dict[str, Any] = {word: getattr(args, word) for word in (*_S3_WORDS, "kms_key", "profile")}
+    options["prefix"] = args.prefix.strip("/")
+    options["checksum"] = "" if args.checksum == "none" else args.checksum
+    options |= {"least_part_bytes": -(-args.least_part // MIB) * MIB, "most_file_bytes": args.most_file}
+    if args.kms_key and args.sse != "aws:kms":
+        raise RuntimeError("--kms-key goes with --sse aws:kms")
+    if not args.no_check:
+        from ferryhub.blobs.s3check import check
+        from ferryhub.blobs.s3client import S3Options
+
+        for warning in check(S3Options.of(options)):
+            say(f"note: {warning}")
+    in_catalogue(args, locations.add, locations.StorageLocation(args.name, "s3", options))
+    return 0
+
+
+def _list(args: argparse.Namespace) -> int:
+    from ferryhub.catalogue import locations
+
+    def read(conn: Any) -> tuple[str, list[locations.StorageLocation]]:
+        return locations.default_name(conn), locations.listing(conn)
+
+    chosen, found = in_catalogue(args, read)
+    for location in found:
+        words = [f"{key}={value}" for key, value in sorted(location.options.items()) if value != ""]
+        say("  ".join([f"{'*' if location.name == chosen else ' '} {location.name}", location.kind, *words]))
+    return 0
+
+
+def _default(args: argparse.Namespace) -> int:
+    from ferryhub.catalogue import locations
+
+    in_catalogue(args, locations.set_default, args.name)
+    return 0
+
+
+def _allocations(args: argparse.Namespace) -> int:
+    from ferryhub.catalogue import locations
+
+    for row in in_catalogue(args, locations.allocations):
+        use = f"used {row.used_bytes}  reserved {row.reserved_bytes}  of {row.quota_bytes} bytes"
+        say(f"{row.owner_type} {row.owner_id}  {row.storage_location}  {use}")
+    return 0
+
+
+def _allocate(args: argparse.Namespace) -> int:
+    from ferryhub.catalogue import locations, owners
+
+    def allocate(conn: Any) -> None:
+        owner = owners.by_name(conn, args.owner)
+        locations.allocate(conn, owner, args.location, args.quota, by_default=args.default)
+
+    in_catalogue(args, allocate)
+    return 0
