@@ -7,7 +7,6 @@ are written in `grants.py`, members in `groups.py`, not here.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -21,13 +20,10 @@ from sqlalchemy import (
     ScalarSelect,
     Select,
     Text,
-    and_,
     bindparam,
     case,
-    false,
     func,
     literal,
-    or_,
     select,
     union_all,
 )
@@ -174,23 +170,3 @@ _BY_ALIAS = {noun: _with_rank(noun).where(_TABLES[noun].c.id == _NODE_OF_ALIAS.s
 def acting_ids(conn: Connection, actor: Actor) -> list[str]:
     """The ids of the principals whose grants count for a caller."""
     return list(conn.execute(_WE, {"me": actor.principal_id}).scalars())
-
-
-def visible_asset(assets: FromClause, actor: Actor, we: Sequence[str]) -> ColumnElement[bool]:
-    """The condition that an asset is ready and for the caller's eyes, given its `acting_ids`; for rows at hand.
-
-    `assets` is the table or an alias of it. Looks from the asset to the grants above it, whose number does not grow
-    with the catalogue: never through all that somebody may see.
-    """
-    scopes, mine = t.collection_scopes.c, t.grants.c.principal_id.in_(we)
-    above = select(scopes.resource_id).where(scopes.collection_id == assets.c.collection_id).correlate(assets)
-    # Counted, since EXISTS lets PostgreSQL choose to gather all of the caller's collections first.
-    on_it = select(func.count()).where(mine, t.grants.c.resource_id == assets.c.id).correlate(assets)
-    over_it = select(func.count()).where(mine, t.grants.c.resource_id.in_(above)).correlate(assets)
-    seen = or_(
-        and_(assets.c.owner_type == "user", assets.c.owner_id == actor.principal_id),
-        over_it.scalar_subquery() > 0,
-        on_it.scalar_subquery() > 0,
-    )
-    # A CASE, so that nobody takes the state for a way to find the rows: nearly all assets are ready.
-    return case((assets.c.state == "ready", seen), else_=false())

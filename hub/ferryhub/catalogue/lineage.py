@@ -7,17 +7,18 @@ caller may not see are neither shown nor walked through. Drafts count as not vis
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, bindparam, case, literal, or_, select
+from sqlalchemy import ColumnElement, Connection, Row, case, literal, or_, select
 
 from ferryhub.catalogue import tables as t
-from ferryhub.catalogue.access import acting_ids, require, visible_asset
+from ferryhub.catalogue.access import require
 from ferryhub.catalogue.actor import Actor
 from ferryhub.catalogue.columns import Text
+from ferryhub.catalogue.reach import among, reach_of, sees
 from ferryhub.catalogue.relationships import Direction
 from ferryhub.catalogue.validation import invalid
 
@@ -26,7 +27,6 @@ MAX_ASSETS: Final = 10_000
 DEFAULT_ASSETS: Final = 1000
 #: Links in one reply at most: some 200 bytes each.
 _MAX_LINKS: Final = 50_000
-_BATCH: Final = 500
 #: Up to this depth the database counts levels, and may meet an asset once in each; below, it meets each asset once.
 _SHALLOW: Final = 3
 
@@ -57,7 +57,8 @@ def walk(conn: Connection, actor: Actor, asset_key: str, how: Walk) -> Lineage:
     _in_range("max_assets", how.max_assets, MAX_ASSETS)
     start = require(conn, actor, asset_key, "read", noun="asset")
     ids = _reachable(conn, actor, start.id, how)
-    rows = {row.id: row for some in _batches(ids) for row in conn.execute(_ROWS, {"ids": some})} | {start.id: start.row}
+    found_rows = conn.execute(select(t.assets).where(among(conn, _a.id, ids)))
+    rows = {row.id: row for row in found_rows} | {start.id: start.row}
     links = _links_among(conn, how.direction, rows)
     depths = _depths(start.id, how.direction, links)
     nearest = sorted((key for key in rows if key in depths), key=lambda key: (depths[key], rows[key].created_at))
@@ -79,7 +80,7 @@ def _reachable(conn: Connection, actor: Actor, start_id: str, how: Walk) -> list
     onward = (
         select(_a.id, met.c.depth + (1 if shallow else 0))
         .select_from(met.join(t.relationships, follow).join(t.assets, _a.id == other))
-        .where(visible_asset(t.assets, actor, acting_ids(conn, actor)))
+        .where(sees(conn, reach_of(conn, actor), t.assets))
         .where(met.c.depth <= how.max_depth)
     )
     everything = met.union(onward)
@@ -102,10 +103,8 @@ def _step(direction: Direction, at: ColumnElement[str]) -> tuple[ColumnElement[b
 def _links_among(conn: Connection, direction: Direction, rows: dict[str, Row[Any]]) -> list[Row[Any]]:
     """The links between assets, oldest first: one more than can be shown, if there are."""
     begin, end = _ALONG[direction]
-    links: list[Row[Any]] = []
-    for some in _batches(list(rows)):
-        query = _links(begin).limit(_MAX_LINKS + 1 - len(links))
-        links += [link for link in conn.execute(query, {"ids": some}) if link._mapping[end] in rows]
+    beginning = select(t.relationships).where(among(conn, begin, list(rows))).limit(_MAX_LINKS + 1)
+    links = [link for link in conn.execute(beginning) if link._mapping[end] in rows]
     return sorted(links, key=lambda link: (link.created_at, link.id))
 
 
@@ -128,22 +127,11 @@ def _between(link: Row[Any], found: Lineage) -> bool:
     return link.from_asset_id in found.assets and link.to_asset_id in found.assets
 
 
-def _batches(ids: Sequence[str]) -> Iterator[list[str]]:
-    rest = iter(ids)
-    while batch := list(islice(rest, _BATCH)):
-        yield batch
-
-
 def _in_range(name: str, value: int, most: int) -> None:
     if not 1 <= value <= most:
         raise invalid(name, f"{value} is not between 1 and {most}")
 
 
-def _links(column: Any) -> Select[Any]:
-    return select(t.relationships).where(column.in_(bindparam("ids", expanding=True)))
-
-
-_ROWS: Final = select(t.assets).where(_a.id.in_(bindparam("ids", expanding=True)))
 #: By which end links are looked up, and the other end.
 _ALONG: Final = {
     "origins": (_r.from_asset_id, _r.to_asset_id),

@@ -14,11 +14,12 @@ from sqlalchemy import Connection, Row, Select, and_, bindparam, delete, insert,
 
 from ferryhub.catalogue import tables as t
 from ferryhub.catalogue import validation
-from ferryhub.catalogue.access import acting_ids, require, visible_asset
+from ferryhub.catalogue.access import require
 from ferryhub.catalogue.actor import Actor, require_scope
 from ferryhub.catalogue.clock import now_us
 from ferryhub.catalogue.idempotency import Request, once
 from ferryhub.catalogue.paging import Key, Page, cut
+from ferryhub.catalogue.reach import Reach, reach_of, sees
 from ferrywire.ids import new_id
 from ferrywire.reasons import FerryError
 
@@ -59,7 +60,7 @@ def create(conn: Connection, actor: Actor, new: NewRelationship, *, request_id: 
     values |= {"from_asset_id": source.id, "to_asset_id": target.id}
     request = Request(request_id, "CreateRelationship", values)
     link_id = once(conn, actor, request, lambda: _create(conn, actor, values))
-    seen = _seen_from(actor, acting_ids(conn, actor), "origins")
+    seen = _seen_from(conn, reach_of(conn, actor), "origins")
     made = conn.execute(seen.where(_r.id == link_id)).first()
     if made is None:
         raise _link_not_found(link_id)
@@ -72,9 +73,9 @@ def listing(
     """The links of an asset, oldest first. Error: `ASSET_NOT_FOUND`."""
     asset = require(conn, actor, asset_key, "read", noun="asset")
     ways: tuple[Literal["origins", "derived"], ...] = ("origins", "derived") if direction == "both" else (direction,)
-    we = acting_ids(conn, actor)
+    reach = reach_of(conn, actor)
     # One query per direction, each along its own index; the pages are merged here.
-    pages = [conn.execute(_page_of(_seen_from(actor, we, way), way, asset.id, page)).all() for way in ways]
+    pages = [conn.execute(_page_of(_seen_from(conn, reach, way), way, asset.id, page)).all() for way in ways]
     rows = list(islice(merge(*pages, key=_key), page.size + 1))
     return cut(rows, page, _key)
 
@@ -118,10 +119,10 @@ def _canonical(values: dict[str, str]) -> dict[str, object]:
     return {**values, "qualifiers": json.loads(values["qualifiers"])}
 
 
-def _seen_from(actor: Actor, we: Sequence[str], way: Literal["origins", "derived"]) -> Select[Any]:
+def _seen_from(conn: Connection, reach: Reach, way: Literal["origins", "derived"]) -> Select[Any]:
     """Links with the asset at their far end, which shows only when the caller may see it."""
     far, other = _ENDS[way][1], t.assets.alias("other")
-    shown = and_(other.c.id == far, visible_asset(other, actor, we))
+    shown = and_(other.c.id == far, sees(conn, reach, other))
     columns = [other.c[name].label(f"other_{name}") for name in ("id", "title", "alias", "latest_content_id")]
     return select(t.relationships, *columns).join_from(t.relationships, other, shown, isouter=True)
 
