@@ -15,10 +15,11 @@ from typing import IO, Final
 from ferryhub.blobs.service import BlobOptions, BlobService, open_blobs
 from ferryhub.blobs.sweep import Sweeper
 from ferryhub.catalogue import principals, schema
-from ferryhub.catalogue.database import Database, sqlite_url
+from ferryhub.catalogue.database import Database, Statistics, sqlite_url
 from ferryhub.catalogue.paging import PageSeal
 from ferryhub.catalogue.settings import PAGE_SECRET, URL_SECRET
 from ferryhub.config import HubSettings
+from ferryhub.health import Health
 from ferryhub.rpc.access import AccessService
 from ferryhub.rpc.asset import AssetService
 from ferryhub.rpc.collection import CollectionService
@@ -71,6 +72,7 @@ class Hub:
         self._database: Database | None = None
         self._asgi: AsgiApp | None = None
         self._identities: Identities | None = None
+        self._health: Health | None = None
 
     @property
     def asgi(self) -> AsgiApp:
@@ -95,7 +97,8 @@ class Hub:
             if self._settings.sweep_interval_s > 0:
                 await stack.enter_async_context(_sweeping(blobs.sweeper))
             services = self._services(database, blobs, PageSeal(secrets[PAGE_SECRET]))
-            self._asgi = Edge(services, self._identities, blobs.endpoint, site=site)
+            self._health = Health(database, blobs.places)
+            self._asgi = Edge(services, self._identities, blobs.endpoint, site=site, problem=self._health.problem)
             self._lifetime = stack.pop_all()
 
     async def ensure_principal(self, principal_id: str, email: str) -> None:
@@ -104,6 +107,20 @@ class Hub:
             raise RuntimeError("start the hub before using it")
         await self._database.write(principals.ensure, principal_id, email)
         self._identities.forget_all()
+
+    @property
+    def draining(self) -> bool:
+        """Whether it was told that it will be closed soon."""
+        return self._health is not None and self._health.draining
+
+    def drain(self) -> None:
+        """Say at `/readyz` that requests should go elsewhere; they are still answered here until `close`."""
+        if self._health is not None:
+            self._health.draining = True
+
+    def statistics(self) -> Statistics:
+        """What the database had to do since the start."""
+        return Statistics() if self._database is None else self._database.statistics()
 
     async def close(self) -> None:
         """Stop sweeping and close the catalogue. Harmless on a hub that is not started."""

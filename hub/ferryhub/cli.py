@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import argparse
-import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -14,6 +13,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
+from ferryhub import logs
 from ferryhub.command import Run, add_command, add_token_options, day, in_catalogue, print_new_token, say, settings
 from ferryhub.config import DEFAULT_LISTEN, HubSettings
 from ferryhub.storage import add_allocation_commands, add_storage_commands
@@ -28,7 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code: 0 done, 1 failed, 2 misused."""
     args = _parser().parse_args(argv)
     os.umask(0o077)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    logs.set_up(getattr(args, "log_format", "text"))
     run: Run = args.run
     try:
         return run(args)
@@ -69,6 +69,10 @@ def _add_serve(commands: Any) -> None:
     serve.add_argument(
         "--public-url", default="", metavar="URL", help="where users find the hub; default: as they call it"
     )
+    serve.add_argument("--metrics", default="", metavar="HOST:PORT", help="let Prometheus fetch metrics here")
+    serve.add_argument("--log-format", choices=logs.FORMATS, default="text", help="default: %(default)s")
+    drain = "how long to answer on SIGTERM while /readyz sends proxies elsewhere; default: %(default)s"
+    serve.add_argument("--drain-delay", type=_seconds, default=0, metavar="S", help=drain)
     _add_lifetimes(serve.add_argument_group("lifetimes, in seconds"))
 
 
@@ -99,7 +103,9 @@ def _add_token_commands(commands: Any) -> None:
     create.add_argument("--email", required=True, help="whose token; the user is made when new")
     add_token_options(create)
     add_command(commands, "list", _list_tokens, "show all tokens, without their secrets")
-    revoke = add_command(commands, "revoke", _revoke_token, "make a token worthless, at the latest after half a minute")
+    revoke = add_command(
+        commands, "revoke", _revoke_token, "make a token worthless, everywhere after five seconds at the latest"
+    )
     revoke.add_argument("token_id", metavar="ID", help="such as tok_01J…")
 
 
@@ -115,6 +121,7 @@ def _serve(args: argparse.Namespace) -> int:
         "device_interval_s",
     )
     chosen = {field: getattr(args, field) for field in lifetimes}
+    chosen |= {"drain_delay_s": args.drain_delay, "metrics_listen": args.metrics}
     hub = settings(args, web=True, public_url=args.public_url, **chosen)
     tls = server.tls_files(args.tls_cert, args.tls_key)
     place = server.unix_socket(args.unix.absolute()) if args.unix else server.tcp_socket(args.listen)

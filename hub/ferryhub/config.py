@@ -47,6 +47,12 @@ class HubSettings:
     #: How often a waiting device may ask, in seconds.
     device_interval_s: int = 5
 
+    #: How long a hub that was told to stop still takes requests while `/readyz` says that it is not ready, in seconds:
+    #: what a proxy in front of several hubs needs to notice.
+    drain_delay_s: float = 0
+    #: Where Prometheus may fetch metrics, as `HOST:PORT`; empty: nowhere.
+    metrics_listen: str = ""
+
     @property
     def catalogue_path(self) -> Path:
         """The SQLite file, unless there is a `database_url`."""

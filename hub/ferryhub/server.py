@@ -9,8 +9,8 @@ import signal
 import socket
 import ssl
 import stat
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -18,8 +18,9 @@ from typing import Final
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from ferryhub.app import create_hub
+from ferryhub.app import Hub, create_hub
 from ferryhub.config import HubSettings
+from ferryhub.requests import Observer, Requests
 
 _BACKLOG: Final = 2048
 #: How long running requests may take after SIGTERM, in seconds; a part that is cut off is sent again.
@@ -62,23 +63,55 @@ async def _serve(settings: HubSettings, listener: socket.socket, tls: TlsFiles |
     hub = create_hub(settings)
     await hub.start()
     try:
-        config = uvicorn.Config(
-            hub.asgi,
-            http=_Protocol,
-            ws="none",
-            lifespan="off",
-            interface="asgi3",
-            access_log=False,  # request lines hold signed URLs
-            log_config=None,
-            server_header=False,
-            timeout_keep_alive=_KEEP_ALIVE_S,
-            timeout_graceful_shutdown=_GRACE_S,
-            ssl_certfile=tls.cert if tls else None,
-            ssl_keyfile=tls.key if tls else None,
-        )
-        await _Server(config, _address(listener, "https" if tls else "http")).serve(sockets=[listener])
+        async with _counting(hub, settings.metrics_listen) as observer:
+            app = Requests(hub.asgi, draining=lambda: hub.draining, observer=observer)
+            await _answer(app, hub, settings, listener, tls)
     finally:
         await hub.close()
+
+
+async def _answer(
+    app: Requests, hub: Hub, settings: HubSettings, listener: socket.socket, tls: TlsFiles | None
+) -> None:
+    config = uvicorn.Config(
+        app,
+        http=_Protocol,
+        ws="none",
+        lifespan="off",
+        interface="asgi3",
+        access_log=False,  # request lines hold signed URLs
+        log_config=None,
+        server_header=False,
+        timeout_keep_alive=_KEEP_ALIVE_S,
+        timeout_graceful_shutdown=_GRACE_S,
+        ssl_certfile=tls.cert if tls else None,
+        ssl_keyfile=tls.key if tls else None,
+    )
+    address = _address(listener, "https" if tls else "http")
+    await _Server(config, address, drain=hub.drain, drain_delay_s=settings.drain_delay_s).serve(sockets=[listener])
+
+
+@asynccontextmanager
+async def _counting(hub: Hub, listen: str) -> AsyncIterator[Observer | None]:
+    """Whoever counts requests for Prometheus, if that is wanted."""
+    if not listen:
+        yield None
+        return
+    from ferryhub.metrics import Metrics, serving  # for those alone who use it
+
+    host, port = host_and_port(listen, "--metrics")
+
+    def totals() -> dict[str, int]:
+        found = hub.statistics()
+        return {"database_reads": found.reads, "database_writes": found.writes, "database_repeats": found.repeats}
+
+    def levels() -> dict[str, float]:
+        return {"database_calls_running": hub.statistics().running, "draining": float(hub.draining)}
+
+    metrics = Metrics(totals=totals, levels=levels)
+    with serving(metrics, host, port) as url:
+        print(f"ferryhub metrics at {url}", flush=True)  # noqa: T201
+        yield metrics
 
 
 class _Protocol(HttpToolsProtocol):
@@ -124,9 +157,14 @@ class _Protocol(HttpToolsProtocol):
 class _Server(uvicorn.Server):
     """uvicorn with its signals handled by the loop, so that the hub is closed after the last request."""
 
-    def __init__(self, config: uvicorn.Config, address: str) -> None:
+    def __init__(
+        self, config: uvicorn.Config, address: str, *, drain: Callable[[], None], drain_delay_s: float
+    ) -> None:
         super().__init__(config)
         self._address = address
+        self._drain = drain
+        self._drain_delay_s = drain_delay_s
+        self._told = False
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -143,12 +181,22 @@ class _Server(uvicorn.Server):
         loop = asyncio.get_running_loop()
         caught = (signal.SIGTERM, signal.SIGINT)
         for number in caught:
-            loop.add_signal_handler(number, self.handle_exit, number, None)
+            loop.add_signal_handler(number, self._stop, number)
         try:
             yield
         finally:
             for number in caught:
                 loop.remove_signal_handler(number)
+
+    def _stop(self, number: int) -> None:
+        """First say that nobody should come any more; then, or when told again, let nobody come."""
+        self._drain()
+        if self._told or not self._drain_delay_s:
+            self.handle_exit(number, None)
+        else:
+            _notify("STOPPING=1\nSTATUS=draining")
+            asyncio.get_running_loop().call_later(self._drain_delay_s, self.handle_exit, number, None)
+        self._told = True
 
 
 def _notify(words: str) -> None:
@@ -165,17 +213,22 @@ def _notify(words: str) -> None:
 @contextmanager
 def tcp_socket(listen: str) -> Iterator[socket.socket]:
     """A listening TCP socket for `HOST:PORT`; port 0 means any that is free."""
-    host, _, port = listen.rpartition(":")
-    if not host or not port.isdecimal():
-        raise RuntimeError(f"--listen '{listen}': give it as HOST:PORT, such as 127.0.0.1:8720")
-    host = host.strip("[]")
+    host, port = host_and_port(listen, "--listen")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        listener = socket.create_server((host, int(port)), family=family, backlog=_BACKLOG)
+        listener = socket.create_server((host, port), family=family, backlog=_BACKLOG)
     except (OSError, OverflowError) as error:
         raise RuntimeError(f"cannot listen on {listen}: {error}") from error
     with listener:
         yield listener
+
+
+def host_and_port(text: str, option: str) -> tuple[str, int]:
+    """What `HOST:PORT` says. Error: `RuntimeError`."""
+    host, _, port = text.rpartition(":")
+    if not host or not port.isdecimal():
+        raise RuntimeError(f"{option} '{text}': give it as HOST:PORT, such as 127.0.0.1:8720")
+    return host.strip("[]"), int(port)
 
 
 @contextmanager

@@ -1,6 +1,6 @@
 """The commands `ferryhub users …`: make, list and shut out users, bots and groups; passwords; tokens. For the operator.
 
-They work while the hub serves; what it remembers of a caller is half a minute old at most.
+They work while the hub serves; what it remembers of a caller is five seconds old at most.
 """
 
 from __future__ import annotations

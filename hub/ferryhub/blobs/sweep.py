@@ -19,14 +19,19 @@ from ferryhub.blobs.gate import PartGate
 from ferryhub.blobs.places import Place, Places
 from ferryhub.blobs.store import Stored, session_of
 from ferryhub.blobs.uploads import discard
-from ferryhub.catalogue import contents, sessions
+from ferryhub.catalogue import contents, idempotency, sessions
 from ferryhub.catalogue.database import Database
+from ferryhub.catalogue.leases import while_held
+from ferrywire.ids import new_id
 from ferrywire.reasons import FerryError
 
 _SESSIONS_AT_ONCE: Final = 1000
 _NAMES_AT_ONCE: Final = 500
 #: What is younger is left alone, in seconds.
 GRACE_S: Final = 3600.0
+#: What the hub that sweeps holds, and how long a hub that stopped in the middle of it keeps others from going on.
+LEASE: Final = "sweep"
+_LEASE_S: Final = 120.0
 _log = logging.getLogger(__name__)
 
 
@@ -58,17 +63,20 @@ class Sweeper:
         self._interval_s = interval_s
 
     async def run(self) -> None:
-        """Sweep until cancelled. A sweep that fails is logged and the next one tries again."""
+        """Sweep until cancelled, one hub at a time. A sweep that fails is logged and the next one tries again."""
+        holder = new_id("hub")
         while True:
             await asyncio.sleep(self._interval_s)
             try:
-                swept = await self.sweep_once()
-                _log.info("swept %s", swept)
+                swept = await while_held(self._database, LEASE, holder, ttl_s=_LEASE_S, work=self.sweep_once)
+                if swept is not None:
+                    _log.info("swept %s", swept)
             except Exception:  # noqa: BLE001 - the edge of a background task: the hub serves on, whatever a sweep meets
                 _log.exception("sweep_failed")
 
     async def sweep_once(self) -> Swept:
         """One sweep over everything. A location that cannot be reached is left for the next one."""
+        await self._database.write(idempotency.forget_old, self._now_us())
         ended = await self._expired_sessions()
         stagings = blobs = 0
         for name in await self._places.names():

@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+from dataclasses import dataclass
 from typing import Concatenate, ParamSpec, Protocol, TypeVar
 
 from sqlalchemy import URL, Connection
@@ -17,7 +19,20 @@ from ferryhub.catalogue.sqlite import SqliteTransactions
 from ferryhub.catalogue.sqlite import sqlite_url as sqlite_url
 
 P = ParamSpec("P")
+
 T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """What a database had to do since it was opened."""
+
+    reads: int = 0
+    writes: int = 0
+    #: Runs of functions beyond the first of each call.
+    repeats: int = 0
+    #: Calls that have not ended yet.
+    running: int = 0
 
 
 class Transactions(Protocol):
@@ -25,6 +40,8 @@ class Transactions(Protocol):
 
     readers: int
     writers: int
+    #: How many more runs there were than calls.
+    repeats: int
 
     def read(self, work: Callable[[Connection], T]) -> T:
         """Run a function on one snapshot."""
@@ -48,23 +65,41 @@ class Database:
         self._transactions = _transactions(url)
         self._write_threads = ThreadPoolExecutor(self._transactions.writers, "hub-writer")
         self._read_threads = ThreadPoolExecutor(self._transactions.readers, "hub-reader")
+        self._reads = self._writes = self._running = 0
 
     async def read(self, fn: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run `fn(connection, …)` in a reader thread on one snapshot."""
-        work = _bound(fn, *args, **kwargs)
-        return await asyncio.get_running_loop().run_in_executor(self._read_threads, self._transactions.read, work)
+        self._reads += 1
+        return await self._run(self._read_threads, self._transactions.read, lambda conn: fn(conn, *args, **kwargs))
 
     async def write(self, fn: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run `fn(connection, …)` in a writer thread; what it did is durable once this returns.
 
         Cancelling the caller does not stop a function that has begun.
         """
-        work = _bound(fn, *args, **kwargs)
-        return await asyncio.get_running_loop().run_in_executor(self._write_threads, self._transactions.write, work)
+        self._writes += 1
+        return await self._run(self._write_threads, self._transactions.write, lambda conn: fn(conn, *args, **kwargs))
+
+    def statistics(self) -> Statistics:
+        """What was done so far."""
+        return Statistics(self._reads, self._writes, self._transactions.repeats, self._running)
 
     async def close(self) -> None:
         """Wait for what runs, then close every connection."""
         await asyncio.get_running_loop().run_in_executor(None, self._close)
+
+    async def _run(
+        self,
+        threads: ThreadPoolExecutor,
+        run: Callable[[Callable[[Connection], T]], T],
+        work: Callable[[Connection], T],
+    ) -> T:
+        self._running += 1
+        try:
+            # In the caller's context: what is logged there belongs to the caller's request.
+            return await asyncio.get_running_loop().run_in_executor(threads, copy_context().run, run, work)
+        finally:
+            self._running -= 1
 
     def _close(self) -> None:
         for threads in (self._read_threads, self._write_threads):
@@ -79,7 +114,3 @@ def _transactions(url: str | URL) -> Transactions:
     from ferryhub.catalogue.postgres import PostgresTransactions
 
     return PostgresTransactions(url)
-
-
-def _bound(fn: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> Callable[[Connection], T]:
-    return lambda connection: fn(connection, *args, **kwargs)

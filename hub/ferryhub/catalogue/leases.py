@@ -5,9 +5,19 @@ A holder that stops loses it when its time is over. Clocks of hubs must agree to
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Final, TypeVar
+
 from sqlalchemy import Connection, bindparam, delete, insert, or_, select, update
 
 from ferryhub.catalogue import tables as t
+from ferryhub.catalogue.clock import now_us
+from ferryhub.catalogue.database import Database
+
+T = TypeVar("T")
+#: How often in its time a lease is taken again.
+_KEEPS: Final = 4
 
 _l = t.leases.c
 _TAKE = (
@@ -34,3 +44,29 @@ def take(conn: Connection, name: str, holder: str, now_us: int, ttl_us: int) -> 
 def give_up(conn: Connection, name: str, holder: str) -> None:
     """Let another have it at once, if it is this holder's."""
     conn.execute(_GIVE_UP, {"key": name, "me": holder})
+
+
+async def while_held(
+    database: Database, name: str, holder: str, *, ttl_s: float, work: Callable[[], Awaitable[T]]
+) -> T | None:
+    """Do something while holding a lease, which is kept meanwhile and given up at the end; None while another has it.
+
+    Error: an `ExceptionGroup` when the lease is lost or cannot be kept; `work` was cancelled then.
+    """
+    if not await database.write(take, name, holder, now_us(), int(ttl_s * 1e6)):
+        return None
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            keeping = tasks.create_task(_keep(database, name, holder, ttl_s), name=f"lease {name}")
+            done = await work()
+            keeping.cancel()
+        return done
+    finally:
+        await database.write(give_up, name, holder)
+
+
+async def _keep(database: Database, name: str, holder: str, ttl_s: float) -> None:
+    while True:
+        await asyncio.sleep(ttl_s / _KEEPS)
+        if not await database.write(take, name, holder, now_us(), int(ttl_s * 1e6)):
+            raise RuntimeError(f"another hub took the lease '{name}': this one was too slow to keep it")

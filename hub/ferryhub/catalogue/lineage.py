@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import islice
+from operator import attrgetter
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Connection, Row, case, literal, or_, select
@@ -104,7 +105,8 @@ def _links_among(conn: Connection, direction: Direction, rows: dict[str, Row[Any
     """The links between assets, oldest first: one more than can be shown, if there are."""
     begin, end = _ALONG[direction]
     beginning = select(t.relationships).where(among(conn, begin, list(rows))).limit(_MAX_LINKS + 1)
-    links = [link for link in conn.execute(beginning) if link._mapping[end] in rows]
+    other = attrgetter(end.name)
+    links = [link for link in conn.execute(beginning).all() if other(link) in rows]
     return sorted(links, key=lambda link: (link.created_at, link.id))
 
 

@@ -68,6 +68,8 @@ class PostgresTransactions:
         event.listen(self._reader, "connect", _read_only)
         #: Held while a write is repeated, so that those of this hub do not get in each other's way again.
         self._repeating = threading.Lock()
+        self.repeats = 0
+        self._counting = threading.Lock()
 
     def read(self, work: Callable[[Connection], T]) -> T:
         """Run on one snapshot; again when the connection was lost."""
@@ -94,6 +96,8 @@ class PostgresTransactions:
                         meant = explained(error, self._where, in_doubt=attempt.in_doubt(error))
                         # Where it happened, without PostgreSQL's own words: those may hold what is stored.
                         raise meant.with_traceback(error.__traceback__) from None
+            with self._counting:
+                self.repeats += 1
             time.sleep(patience.pause_s())
 
 

@@ -34,6 +34,7 @@ class SqliteTransactions:
 
     readers = _READERS
     writers = 1
+    repeats = 0
 
     def __init__(self, url: str | URL) -> None:
         self._writer = _engine(url, begin="BEGIN IMMEDIATE", connections=1)

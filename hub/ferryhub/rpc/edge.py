@@ -49,12 +49,20 @@ _APPLICATIONS: Final = {
 class Edge:
     """Routes by path. `services` are the service objects by their short name; `blobs` serves the byte endpoints.
 
-    `site` serves the sign-in page and the OAuth endpoints, if the hub has them.
+    `site` serves the sign-in page and the OAuth endpoints, if the hub has them. `problem` says why the hub is not
+    ready, empty when it is.
     """
 
     def __init__(
-        self, services: Mapping[str, Any], identities: Identities, blobs: AsgiApp, *, site: AsgiApp | None = None
+        self,
+        services: Mapping[str, Any],
+        identities: Identities,
+        blobs: AsgiApp,
+        *,
+        site: AsgiApp | None = None,
+        problem: Callable[[], Awaitable[str]] | None = None,
     ) -> None:
+        self._problem = problem
         interceptors = (ErrorInterceptor(max_request_bytes=MAX_REQUEST_BYTES), IdentityInterceptor(identities))
         self._blobs = blobs
         self._site = site
@@ -77,6 +85,9 @@ class Edge:
             await self._site(scope, receive, send)
         elif path == "/healthz":
             await _plain(send, 200, b"ok", (VERSION_HEADER, version("ferryman").encode()))
+        elif path == "/readyz":
+            problem = await self._problem() if self._problem is not None else ""
+            await _plain(send, 503 if problem else 200, problem.encode() or b"ok")
         else:
             await _plain(send, 404, b"not found")
 

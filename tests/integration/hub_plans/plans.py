@@ -86,4 +86,4 @@ def _looked_at(node: dict[str, Any]) -> int:
     if "Scan" not in node["Node Type"]:
         return 0
     removed = node.get("Rows Removed by Filter", 0) + node.get("Rows Removed by Index Recheck", 0)
-    return round((node["Actual Rows"] + removed) * node["Actual Loops"])
+    return round(float((node["Actual Rows"] + removed) * node["Actual Loops"]))

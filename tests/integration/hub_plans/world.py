@@ -93,13 +93,13 @@ def _principals() -> Iterator[Row]:
 
 
 def _principal(prefix: str, n: int, kind: str, email: str) -> Row:
-    row = {"id": key(prefix, n), "kind": kind, "email": email, "display_name": "", "disabled": False}
+    row: Row = {"id": key(prefix, n), "kind": kind, "email": email, "display_name": "", "disabled": False}
     return {**row, "created_at": n}
 
 
 def _projects() -> Iterator[Row]:
     for n in range(PROJECTS):
-        row = {"id": key("prj", n), "name": f"P{n}", "description": "", "alias": ""}
+        row: Row = {"id": key("prj", n), "name": f"P{n}", "description": "", "alias": ""}
         roots = {"root_collection_id": key("col", 2 * n), "default_allocation_id": key("alc", n)}
         yield {**row, **roots, "created_at": n, "created_by": key("usr", n % PEOPLE)}
 
@@ -120,7 +120,7 @@ def _scopes() -> Iterator[Row]:
 
 
 def _asset(n: int, project: int) -> Row:
-    row = {"id": key("ast", n), "title": f"A{n}", "description": "", "alias": f"A{n}" if n % 4 == 3 else ""}
+    row: Row = {"id": key("ast", n), "title": f"A{n}", "description": "", "alias": f"A{n}" if n % 4 == 3 else ""}
     row |= {"tags": "[]", "metadata": '{"k": 1}', "owner_type": "project", "owner_id": key("prj", project)}
     row |= {"project_id": key("prj", project), "collection_id": key("col", 2 * project + n // PROJECTS % 2)}
     row |= {"state": "ready", "latest_content_id": key("cnt", n), "size_bytes": 1, "file_count": 1, "etag": "e"}
@@ -129,12 +129,12 @@ def _asset(n: int, project: int) -> Row:
 
 
 def _content(n: int) -> Row:
-    row = {"id": key("cnt", n), "asset_id": key("ast", n), "version": 1, "digest": "d", "size_bytes": 1}
+    row: Row = {"id": key("cnt", n), "asset_id": key("ast", n), "version": 1, "digest": "d", "size_bytes": 1}
     return {**row, "file_count": 1, "message": "", "created_at": n, "created_by": key("usr", n % PEOPLE)}
 
 
 def _file(n: int) -> Row:
-    row = {"content_id": key("cnt", n), "file_index": 0, "path": "f", "size_bytes": 1, "digest": b"d" * 16}
+    row: Row = {"content_id": key("cnt", n), "file_index": 0, "path": "f", "size_bytes": 1, "digest": b"d" * 16}
     return {**row, "part_bytes": 1 << 20, "part_digests": b"d" * 16, "media_type": "", "blob_key": f"k{n}"}
 
 
@@ -145,7 +145,7 @@ def _links(rng: random.Random) -> Iterator[Row]:
         older = [n - PROJECTS * back for back in rng.sample(range(1, 8), LINKS_EACH - 1)]
         for origin in [each for each in older if each >= 0] + ([rng.randrange(n)] if n else []):
             number += 1
-            row = {"id": key("rel", number), "fingerprint": number.to_bytes(32, "big"), "type": "of"}
+            row: Row = {"id": key("rel", number), "fingerprint": number.to_bytes(32, "big"), "type": "of"}
             ends = {"from_asset_id": key("ast", n), "to_asset_id": key("ast", origin)}
             rest = {"analysis_mode": "", "qualifier_note": "", "qualifier_time": "", "qualifiers": "{}"}
             yield {**row, **ends, **rest, "created_at": number, "created_by": key("usr", n % PEOPLE)}
@@ -165,12 +165,17 @@ def _grants(rng: random.Random) -> Iterator[Row]:
 
 
 def _allocation(n: int) -> Row:
-    row = {"id": key("alc", n), "owner_type": "project", "owner_id": key("prj", n), "storage_location": "default"}
+    row: Row = {"id": key("alc", n), "owner_type": "project", "owner_id": key("prj", n), "storage_location": "default"}
     return {**row, "quota_bytes": 1 << 50, "used_bytes": 0, "reserved_bytes": 0, "created_at": n}
 
 
 def _session(n: int) -> Row:
-    row = {"id": key("upl", n), "asset_id": key("ast", n), "new_asset": False, "principal_id": key("usr", n % PEOPLE)}
+    row: Row = {
+        "id": key("upl", n),
+        "asset_id": key("ast", n),
+        "new_asset": False,
+        "principal_id": key("usr", n % PEOPLE),
+    }
     row |= {
         "request_id": f"r{n}",
         "request_fingerprint": b"f" * 32,
@@ -182,20 +187,20 @@ def _session(n: int) -> Row:
 
 
 def _upload_file(n: int, file: int) -> Row:
-    row = {"session_id": key("upl", n), "file_index": file, "path": f"f{file}", "size_bytes": 2 << 20}
+    row: Row = {"session_id": key("upl", n), "file_index": file, "path": f"f{file}", "size_bytes": 2 << 20}
     return {**row, "part_bytes": 1 << 20, "media_type": ""}
 
 
 def _part(n: int, part: int) -> Row:
-    row = {"session_id": key("upl", n), "file_index": (part - 1) // 2, "part_number": (part - 1) % 2 + 1}
+    row: Row = {"session_id": key("upl", n), "file_index": (part - 1) // 2, "part_number": (part - 1) % 2 + 1}
     return {**row, "digest": b"d" * 16, "block_digests": b"d" * 16, "stored_at": n}
 
 
 def _token(n: int) -> Row:
-    row = {"id": key("tok", n), "principal_id": key("usr", n % PEOPLE), "sha256": n.to_bytes(32, "big")}
+    row: Row = {"id": key("tok", n), "principal_id": key("usr", n % PEOPLE), "sha256": n.to_bytes(32, "big")}
     return {**row, "scopes": "read", "expires_at": None, "revoked_at": None, "created_at": n}
 
 
 def _request(n: int) -> Row:
-    row = {"request_id": f"q{n}", "principal_id": key("usr", n % PEOPLE), "method": "m", "fingerprint": b"f" * 32}
+    row: Row = {"request_id": f"q{n}", "principal_id": key("usr", n % PEOPLE), "method": "m", "fingerprint": b"f" * 32}
     return {**row, "result_id": "x", "created_at": n}
