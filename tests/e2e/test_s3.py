@@ -154,7 +154,7 @@ def test_urls_that_expire_in_two_seconds_fail_no_transfer(
                 for file in down.files:
                     got = Path(file.local_path)
                     assert same_bytes(path if source is path else source / got.name, got)
-            assert client.daemon.status().retried_parts > 0, "no URL was too old"
+            assert client.daemon.statistics().retried_parts > 0, "no URL was too old"
     assert failed_attempts(home) == 0
 
 
