@@ -68,6 +68,7 @@ def _add_lifetimes(group: Any) -> None:
         ("--access-ttl", "access_ttl_s", "an access token"),
         ("--refresh-ttl", "refresh_ttl_s", "a refresh token, from its last use"),
         ("--refresh-grace", "refresh_grace_s", "how long a refresh may be repeated when its reply was lost"),
+        ("--url-ttl", "url_ttl_s", "a signed URL, which moves bytes even when the sign-in behind it has ended"),
         ("--device-ttl", "device_ttl_s", "how long a device waits to be approved"),
         ("--device-interval", "device_interval_s", "how often a waiting device may ask"),
     ):
@@ -96,7 +97,14 @@ def _add_token_commands(commands: Any) -> None:
 def _serve(args: argparse.Namespace) -> int:
     from ferryhub import server  # uvicorn is the server's alone
 
-    lifetimes = ("access_ttl_s", "refresh_ttl_s", "refresh_grace_s", "device_ttl_s", "device_interval_s")
+    lifetimes = (
+        "access_ttl_s",
+        "refresh_ttl_s",
+        "refresh_grace_s",
+        "url_ttl_s",
+        "device_ttl_s",
+        "device_interval_s",
+    )
     chosen = {field: getattr(args, field) for field in lifetimes}
     settings = HubSettings(state_dir=state_dir(args), web=True, public_url=args.public_url, **chosen)
     tls = server.tls_files(args.tls_cert, args.tls_key)
