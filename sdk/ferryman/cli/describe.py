@@ -24,7 +24,7 @@ _WAITS: Final = {
     "hub": "the hub",
 }
 _STYLES: Final = {"running": "strong", "succeeded": "good", "failed": "bad", "cancelled": "dim", "paused": "wait"}
-_NARROW: Final = 60
+_NARROW: Final = 76
 _MOST_NAME: Final = 32
 
 

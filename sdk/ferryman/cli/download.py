@@ -35,9 +35,10 @@ def download(
     session = session_of(context)
     with session.client() as client:
         known = client.get_metadata(asset)
-        transfer = client.transfers.download(
-            known, directory, content_id=content, if_exists=if_exists, include=include, priority=priority
-        )
+        with session.queueing():
+            transfer = client.transfers.download(
+                known, directory, content_id=content, if_exists=if_exists, include=include, priority=priority
+            )
         if session.settings.detach:
             session.out.say(f"The download goes on in the background. Look at it: ferry watch {transfer.id}")
             session.out.result("queued", {"transfer_id": transfer.id, "title": known.title}, transfer.id)

@@ -72,6 +72,8 @@ def explain(error: BaseException) -> Fault:
         return _fault(error.message, next_step(error), code_for(error), error.code, error.reason)
     if isinstance(error, Problem):
         return _fault(error.message, error.next_step, error.exit_code, "", "")
+    if isinstance(error, KeyboardInterrupt):
+        return _fault("interrupted", "", Exit.INTERRUPTED, "", "")
     if isinstance(error, OSError):
         said = f"{error.strerror or error}: {error.filename}" if error.filename else str(error)
         return _fault(said, "Check the path and your rights.", Exit.LOCAL, "", "")

@@ -6,8 +6,6 @@ called. typer's own rich help is off: it alone would take the time that the whol
 
 from __future__ import annotations
 
-import errno
-import io
 import os
 import sys
 from importlib import import_module
@@ -16,6 +14,7 @@ from typing import Any, Final, NamedTuple
 import typer
 from typer.core import TyperGroup
 
+from ferryman.cli import streams
 from ferryman.cli.settings import Settings, options_for
 
 HELP: Final = """Move research data to a data hub and back.
@@ -128,9 +127,9 @@ def _ferry(
     version: bool = typer.Option(False, "--version", help="Show the version and exit."),
 ) -> None:
     if version:
-        from importlib.metadata import version as installed
+        import ferryman
 
-        sys.stdout.write(f"ferry {installed('ferryman')}\n")
+        sys.stdout.write(f"ferry {ferryman.__version__}\n")
         raise typer.Exit
 
 
@@ -146,22 +145,33 @@ def group() -> Any:
 
 def run(arguments: list[str]) -> int:
     """Run a command line; returns the exit code."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # a terminal that knows no █ is no reason to fail
+    streams.prepare()
     if "_FERRY_COMPLETE" in os.environ:  # a shell asks what may come next
         from typer._completion_classes import completion_init
 
         completion_init()
     settings = Settings(context=os.environ.get("FERRYMAN_CONTEXT", ""))
+    with streams.one_interrupt():
+        try:
+            return _run(arguments, settings)
+        except OSError as error:  # what it said could not be written
+            from ferryman.cli.exits import Exit
+
+            streams.silence()
+            return Exit.OTHER if streams.is_left(error) else Exit.LOCAL
+
+
+def _run(arguments: list[str], settings: Settings) -> int:
     try:
         code = group().main(arguments, prog_name="ferry", standalone_mode=False, obj=settings)
         sys.stdout.flush()
     except typer.TyperException as error:
         return _usage(error, settings, arguments)
-    except KeyboardInterrupt:
-        return 130
-    except Exception as error:  # noqa: BLE001 - the boundary: people get a sentence, not a traceback
+    except KeyboardInterrupt as error:
+        return _failed(error, settings)
+    except Exception as error:  # the boundary: people get a sentence, not a traceback
+        if streams.is_left(error):
+            raise
         return _failed(error, settings)
     return code if isinstance(code, int) else 0
 
@@ -179,10 +189,7 @@ def _usage(error: typer.TyperException, settings: Settings, arguments: list[str]
     return error.exit_code
 
 
-def _failed(error: Exception, settings: Settings) -> int:
-    if isinstance(error, OSError) and error.errno == errno.EPIPE:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # whoever read it has gone: nothing to flush to
-        return 1
+def _failed(error: BaseException, settings: Settings) -> int:
     if settings.debug:
         import traceback
 

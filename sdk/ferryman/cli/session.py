@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import typer
 
+from ferryman.cli.exits import Exit
+from ferryman.cli.faults import Problem
 from ferryman.cli.output import Output
 from ferryman.cli.settings import Settings, settings_of
 
@@ -29,6 +33,15 @@ class Session:
         if self.settings.context:
             os.environ["FERRYMAN_CONTEXT"] = self.settings.context  # the SDK sends it with every call
         return Client()
+
+    @contextmanager
+    def queueing(self) -> Iterator[None]:
+        """Around a call that queues a transfer: Ctrl-C may come before its id does."""
+        try:
+            yield
+        except KeyboardInterrupt:
+            message = "interrupted before the transfer had an id"
+            raise Problem(message, "ferry ls shows whether it was queued.", exit_code=Exit.INTERRUPTED) from None
 
 
 def session_of(context: typer.Context) -> Session:

@@ -140,7 +140,8 @@ def _upload(session: Session, client: Client, chosen: list[str], wish: _Wish) ->
         session.out.say(f"{wish.alias} is there already; nothing was sent.")
         session.out.result("asset", known, known.asset_id)
         return Exit.OK
-    transfer = _start(session, client, chosen, wish, known)
+    with session.queueing():
+        transfer = _start(session, client, chosen, wish, known)
     if session.settings.detach:
         session.out.say(f"The upload goes on in the background. Look at it: ferry watch {transfer.id}")
         session.out.result("queued", {"transfer_id": transfer.id, "title": wish.title}, transfer.id)
