@@ -11,6 +11,7 @@ import threading
 import time
 import weakref
 from collections.abc import Generator
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -159,7 +160,22 @@ class Connection(Link):
         return call.parse(reply)
 
     def stream(self, call: Call[T], timeout_s: float | None) -> Generator[T, None, None]:
-        """The events of a streaming call. Closing the iterator ends the call. Never asked again by itself."""
+        """The events of a streaming call. Closing the iterator ends the call. Asked once more where the first daemon
+        was stopping or gone before it could have done anything; never in the midst of it."""
+        begun = False
+        try:
+            with closing(self._stream(call, timeout_s)) as events:
+                for event in events:
+                    begun = True
+                    yield event
+                return
+        except DaemonError as error:
+            if begun or not repeatable(error):
+                raise
+            self.await_gone(error)
+        yield from self._stream(call, timeout_s)
+
+    def _stream(self, call: Call[T], timeout_s: float | None) -> Generator[T, None, None]:
         wire = self.open()
         events = None
         try:

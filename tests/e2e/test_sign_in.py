@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from ferryman import Client, DaemonError, UploadResult
+from ferryman import AsyncClient, Client, DaemonError, DeviceCode, UploadResult
 from tests.support.accounts import EMAIL, PASSWORD, account_hub, login, secrets, token_file
 from tests.support.home import Home
 from tests.support.hubs import HubServer
-from tests.support.signin import Browser
+from tests.support.signin import Browser, approve
 
 pytestmark = pytest.mark.slow
 
@@ -51,6 +52,29 @@ def test_a_sign_in_outlives_its_daemon(client: Client, hub: HubServer, home: Hom
     with Client() as later:
         status = later.auth.status()
         assert (status.user_email, status.hub) == (EMAIL, hub.url)
+
+
+def test_a_client_that_has_outlived_its_daemon_signs_in(client: Client, hub: HubServer, home: Home) -> None:
+    client.connect()
+    home.kill_daemons()
+    assert login(client, hub).user_email == EMAIL, "the first call that meets the new daemon is a stream"
+
+    async def again() -> str:
+        async with AsyncClient() as later:
+            await later.daemon.info()
+            home.kill_daemons()
+            watched = later.transfers.watch([])
+            first = asyncio.ensure_future(anext(aiter(watched)))
+            transfer = await later.transfers.upload(
+                __file__, title="T", owner_type="project", owner_id=(await later.create_project("P")).project_id
+            )
+            assert (await first).transfer_id == transfer.id
+            return (await later.auth.login(hub.url, on_code=approve_code, timeout_s=60)).user_email
+
+    def approve_code(code: DeviceCode) -> None:
+        approve(hub.url, code.user_code, EMAIL, PASSWORD)
+
+    assert asyncio.run(again()) == EMAIL
 
 
 def test_signing_out_ends_the_tokens_at_the_hub(client: Client, hub: HubServer, home: Home) -> None:
