@@ -70,7 +70,7 @@ MUTANTS = (
     Mutant(
         "forms-not-sealed",
         "hub/ferryhub/web/device.py",
-        'self._seal.fits(visit.cookie, form.get("csrf", ""))',
+        'self._pages.seal.fits(visit.cookie, form.get("csrf", ""))',
         "True",
         "tests/integration/hub_auth/test_page.py",
     ),

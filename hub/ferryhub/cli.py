@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ferryhub.command import Run, add_command, add_token_options, day, in_catalogue, print_new_token, say, state_dir
-from ferryhub.config import DEFAULT_LISTEN, HubSettings
+from ferryhub.config import DEFAULT_LISTEN, HubSettings, ProviderSettings
 from ferryhub.users import add_user_commands
 from ferrywire.reasons import FerryError
 
@@ -60,7 +60,25 @@ def _add_serve(commands: Any) -> None:
     serve.add_argument(
         "--public-url", default="", metavar="URL", help="where users find the hub; default: as they call it"
     )
+    _add_provider(serve.add_argument_group("signing in at an OpenID provider"))
     _add_lifetimes(serve.add_argument_group("lifetimes, in seconds"))
+
+
+def _add_provider(group: Any) -> None:
+    group.add_argument("--oidc-issuer", default="", metavar="URL", help="its address, exactly as it calls itself")
+    group.add_argument("--oidc-client-id", default="", metavar="ID", help="what it calls this hub")
+    group.add_argument(
+        "--oidc-client-secret-file", type=Path, metavar="PATH", help="the file with the secret that it gave to this hub"
+    )
+    group.add_argument("--oidc-name", default="", metavar="NAME", help="what people call it; default: its host")
+    group.add_argument(
+        "--oidc-new-users-of",
+        action="append",
+        default=[],
+        metavar="DOMAIN",
+        help="make users of whoever is new and has a verified e-mail address there; may be repeated",
+    )
+    group.add_argument("--no-passwords", action="store_true", help="nobody signs in with a password")
 
 
 def _add_lifetimes(group: Any) -> None:
@@ -106,12 +124,28 @@ def _serve(args: argparse.Namespace) -> int:
         "device_interval_s",
     )
     chosen = {field: getattr(args, field) for field in lifetimes}
-    settings = HubSettings(state_dir=state_dir(args), web=True, public_url=args.public_url, **chosen)
+    settings = HubSettings(
+        state_dir=state_dir(args),
+        web=True,
+        public_url=args.public_url,
+        provider=_provider(args),
+        passwords=not args.no_passwords,
+        **chosen,
+    )
     tls = server.tls_files(args.tls_cert, args.tls_key)
     place = server.unix_socket(args.unix.absolute()) if args.unix else server.tcp_socket(args.listen)
     with place as listener:
         server.serve(settings, listener, tls)
     return 0
+
+
+def _provider(args: argparse.Namespace) -> ProviderSettings | None:
+    given = (args.oidc_issuer, args.oidc_client_id, args.oidc_client_secret_file)
+    if not any((*given, args.oidc_name, args.oidc_new_users_of)):
+        return None
+    if not all(given):
+        raise RuntimeError("give --oidc-issuer, --oidc-client-id and --oidc-client-secret-file, or none of them")
+    return ProviderSettings(*given, name=args.oidc_name, new_users_of=tuple(args.oidc_new_users_of))
 
 
 def _create_token(args: argparse.Namespace) -> int:

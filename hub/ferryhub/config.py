@@ -11,6 +11,22 @@ DEFAULT_LISTEN: Final = "127.0.0.1:8720"
 
 
 @dataclass(frozen=True, slots=True)
+class ProviderSettings:
+    """An OpenID provider at which people may sign in to the hub's page."""
+
+    #: Its address, exactly as it calls itself in its `/.well-known/openid-configuration`.
+    issuer: str
+    #: What it calls this hub.
+    client_id: str
+    #: The file that holds the secret it gave to this hub, on one line.
+    client_secret_file: Path
+    #: What people call it; empty: the host in its address.
+    name: str = ""
+    #: Who comes with a verified e-mail address in one of these domains and is new is made a user.
+    new_users_of: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class HubSettings:
     """Settings of one hub."""
 
@@ -40,6 +56,11 @@ class HubSettings:
     device_ttl_s: float = 600
     #: How often a waiting device may ask, in seconds.
     device_interval_s: int = 5
+
+    #: At which people may sign in, besides or instead of with a password. Needs `public_url`.
+    provider: ProviderSettings | None = None
+    #: Whether people may sign in with a password.
+    passwords: bool = True
 
     @property
     def catalogue_path(self) -> Path:

@@ -21,8 +21,6 @@ from ferryhub.catalogue.clock import now_us
 from ferryhub.catalogue.database import Database
 from ferrywire.reasons import FerryError
 
-_BROWSER_PREFIX = "fbr_"
-
 _log = logging.getLogger(__name__)
 
 
@@ -91,7 +89,7 @@ class Accounts:
         if known is None or not right:
             _log.info("browser_sign_in_refused address=%s", address)
             return None
-        secret = tokens.new_secret(_BROWSER_PREFIX)
+        secret = tokens.new_secret(browsers.PREFIX)
         expires_at = now_us() + int(self.options.browser_ttl_s * SECOND_US)
 
         def enter(conn: Connection) -> None:

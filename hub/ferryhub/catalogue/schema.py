@@ -18,7 +18,7 @@ from ferryhub.catalogue.settings import load_secrets, make_secrets
 from ferrywire.reasons import FerryError
 
 #: The newest revision in `migrations/versions/`.
-HEAD: Final = "0002"
+HEAD: Final = "0003"
 MIGRATIONS: Final = Path(__file__).with_name("migrations")
 
 #: Alembic's own table, as Alembic makes it.

@@ -6,7 +6,7 @@ Plain ASGI. No decision about accounts here.
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import parse_qsl
@@ -42,7 +42,7 @@ class Disconnected(Exception):
     """The client went away; there is nobody to answer."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Response:
     """What goes back: `headers` besides those that every reply has."""
 
@@ -50,6 +50,8 @@ class Response:
     body: bytes
     content_type: str
     headers: Mapping[str, str] = field(default_factory=dict)
+    #: Each goes into a Set-Cookie header of its own.
+    cookies: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -98,6 +100,7 @@ async def send_response(scope: Scope, send: Send, response: Response) -> None:
     own = {"content-type": response.content_type, "content-length": str(len(response.body))}
     named = {**_HEADERS, **more, **own, **response.headers}
     headers = [(name.encode(), value.encode("latin-1")) for name, value in named.items()]
+    headers += [(b"set-cookie", cookie.encode("latin-1")) for cookie in response.cookies]
     await send({"type": "http.response.start", "status": response.status, "headers": headers})
     body = b"" if scope["method"] == "HEAD" else response.body
     await send({"type": "http.response.body", "body": body})
