@@ -114,7 +114,7 @@ def wheel() -> Iterator[Path]:
 @pytest.fixture
 def programs(home: Home, wheel: Path) -> Path:
     """Task 1, install: the wheel in an environment of its own, its dependencies taken from this one."""
-    assert INSTALL == 'pip install "ferryman[cli,daemon]"'
+    assert INSTALL == 'pip install ".[cli,daemon]"'
     place = home.root / "venv"
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(place)], check=True)
     site = next(place.glob("lib/python3*/site-packages"))
