@@ -86,6 +86,8 @@ class UploadSpec:
     asset_id: str = ""
     part_bytes: int | None = None  #: None means the default; 0 is an error
     message: str = ""
+    include: tuple[str, ...] = ()  #: patterns as in .gitignore
+    exclude: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +142,8 @@ class Transfer:
     pinned_content_id: str = ""
     #: A hub session or part files of this transfer still have to be removed.
     debris: bool = False
+    #: Files that the receiver had whole when the transfer last began to move bytes.
+    present_file_count: int = 0
 
 
 @dataclass(frozen=True, slots=True)

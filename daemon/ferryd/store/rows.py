@@ -49,6 +49,7 @@ _PLAIN = (
     "ended_at",
     "session_number",
     "pinned_content_id",
+    "present_file_count",
 )
 
 
@@ -141,7 +142,8 @@ def to_part(row: sqlite3.Row) -> StoredPart:
 
 def _to_spec(kind: Kind, values: dict[str, Any]) -> UploadSpec | DownloadSpec:
     if kind is Kind.UPLOAD:
-        return UploadSpec(**values | {"paths": tuple(values["paths"]), "tags": tuple(values["tags"])})
+        lists = ("paths", "tags", "include", "exclude")
+        return UploadSpec(**values | {name: tuple(values.get(name, ())) for name in lists})
     return DownloadSpec(
         **values | {"if_exists": IfExists(values["if_exists"]), "include": tuple(values["include"])},
     )

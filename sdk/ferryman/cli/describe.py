@@ -48,6 +48,13 @@ def amount(info: TransferInfo) -> str:
     return f"{units.size(info.persisted_bytes)} of {units.size(info.size_bytes)}" if known else ""
 
 
+def present(info: TransferInfo) -> str:
+    """How many of its files need not move, because the receiver had them when it began; empty for none."""
+    if not info.present_file_count:
+        return ""
+    return f"already there {info.present_file_count:,} of {info.file_count:,} files"
+
+
 def reason(info: TransferInfo, now: datetime) -> str:
     """Why it does not move, with the time of its next attempt; empty for one that moves or has ended well."""
     if info.state == "failed":
@@ -122,9 +129,9 @@ def _figures(info: TransferInfo, eta_s: float | None, *, narrow: bool) -> str:
 def block(
     info: TransferInfo, columns: int, now: datetime, eta_s: float | None = None, *, ascii_only: bool = False
 ) -> list[Line]:
-    """A transfer on a live screen: its line of progress and, when it does not move, the reason below it."""
+    """A transfer on a live screen: its line of progress; below it why it does not move, or what was there already."""
     lines = [progress(info, columns, eta_s, ascii_only=ascii_only)]
-    if why := reason(info, now):
+    if why := reason(info, now) or ("" if info.settled else present(info)):
         wrapped = textwrap.wrap(why, max(10, columns - 2), max_lines=3, placeholder=" …", break_on_hyphens=False)
         lines += [cut([(f"  {text}", style(info) or "wait")], columns) for text in wrapped]
     return lines
@@ -149,6 +156,7 @@ def heartbeat(info: TransferInfo, now: datetime, eta_s: float | None = None) -> 
         amount(info),
         units.rate(info.rate_bps) if info.rate_bps and info.state == "running" else "",
         f"{units.countdown(eta_s)} left" if eta_s is not None and not info.settled else "",
+        "" if info.settled else present(info),
         reason(info, now),
     ]
     return "  ".join(part for part in parts if part)

@@ -53,9 +53,11 @@ def _uploaded(session: Session, info: TransferInfo, note: str) -> None:
         "size_bytes": info.size_bytes,
         "file_count": info.file_count,
         "resent_bytes": info.resent_bytes,
+        "present_file_count": info.present_file_count,
         "seconds": _seconds(info),
     }
-    session.out.say(f"Uploaded {describe.name(info)}: {_amount(info)}{note}")
+    there = f"; {describe.present(info)}" if info.present_file_count else ""
+    session.out.say(f"Uploaded {describe.name(info)}: {_amount(info)}{there}{note}")
     if session.out.quiet and not session.out.json:
         session.out.result("uploaded", data, info.asset_id or "")
         return
@@ -79,13 +81,13 @@ def _downloaded(session: Session, info: TransferInfo, files: Sequence[TransferFi
         ],
     }
     there = sum(file.skipped for file in files)
-    already = f"; already there: {there} of {len(files)}" if there else ""
+    already = f"; already there {there:,} of {len(files):,} files" if there else ""
     session.out.say(f"Downloaded {describe.name(info)}: {_amount(info)}{already}")
     session.out.result("downloaded", data, [units.clean(file.local_path) for file in files])
 
 
 def _amount(info: TransferInfo) -> str:
-    files = "1 file" if info.file_count == 1 else f"{info.file_count:,} files"
+    files = units.count(info.file_count, "file")
     seconds = _seconds(info)
     took = f", {units.duration(seconds)}" if seconds and seconds >= 1 else ""
     mean = f", {units.rate(info.size_bytes / seconds)}" if seconds and seconds >= 1 else ""
