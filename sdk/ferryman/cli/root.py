@@ -15,6 +15,7 @@ import typer
 from typer.core import TyperGroup
 
 from ferryman.cli import streams
+from ferryman.cli.examples import EXAMPLES
 from ferryman.cli.settings import Settings, options_for
 
 HELP: Final = """Move research data to a data hub and back.
@@ -109,8 +110,15 @@ def load(name: str) -> Any:
     return _with_common_options(command, name)
 
 
+def example_of(name: str) -> str | None:
+    """The last line of a command's help."""
+    example = EXAMPLES.get(name)
+    return example and f"Example:  {example}"
+
+
 def _with_common_options(command: Any, name: str) -> Any:
     command.rich_markup_mode = None
+    command.epilog = example_of(name)
     children = getattr(command, "commands", None)
     for param in command.params:
         if param.param_type_name == "argument":
@@ -139,6 +147,7 @@ def group() -> Any:
     app.callback(invoke_without_command=True, no_args_is_help=True)(_ferry)
     command: Any = typer.main.get_command(app)
     command.help = HELP
+    command.epilog = example_of("")
     command.params += options_for("")
     return command
 
