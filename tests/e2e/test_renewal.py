@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -50,13 +48,6 @@ def ends_at(home: Home) -> float:
 
 def begun(transfer: Transfer[Any]) -> bool:
     return transfer.info().persisted_bytes > 0
-
-
-def history(home: Home, transfer: Transfer[Any]) -> list[str]:
-    """What has happened to a transfer, oldest first."""
-    with closing(sqlite3.connect(f"file:{home.state_dir / 'queue.db'}?mode=ro", uri=True)) as queue:
-        query = "SELECT event FROM transfer_events WHERE transfer_id = ? ORDER BY seq"
-        return [event for (event,) in queue.execute(query, (transfer.id,))]
 
 
 def fresh(client: Client, home: Home) -> dict[str, Any]:
@@ -118,7 +109,7 @@ def test_transfers_outlive_many_tokens(client: Client, home: Home) -> None:
         assert Path(down.wait(timeout_s=60).files[0].local_path).read_bytes() == old.read_bytes()
         again = client.download(up.wait(timeout_s=60).asset_id, home.root / "again")
         assert Path(again.files[0].local_path).read_bytes() == new.read_bytes()
-        assert history(home, down) == history(home, up) == ["create", "claim", "complete"]
+        assert home.history(down.id) == home.history(up.id) == ["create", "claim", "complete"]
 
 
 @pytest.mark.serial
@@ -163,16 +154,26 @@ def test_cut_off_for_longer_than_the_grace(home: Home, monkeypatch: pytest.Monke
             login(client, hub)
             (dies,) = home.daemons()
             monkeypatch.delenv("FERRYMAN_CRASHPOINT")
+            project = client.create_project("P").project_id
+            client.transfers.set_limits(bandwidth_bps=MIB, parts_in_flight=2)
+            transfer_id = client.transfers.upload(
+                make_file(home.data / "big", SIZE), title="T", owner_type="project", owner_id=project, chunk_size_mb=1
+            ).id
             with Client(auto_start=False) as last:  # one that starts no successor, which would renew too
                 _use_until(lambda: not dies.is_running() or dies.status() == "zombie", last)
         with Client() as client:
             # The renewal comes a little before the old access token ends.
             refused = wait_for(lambda: _refusal(client), what="the old access token to end")
-            assert refused is not None
-            assert refused.reason == "NOT_SIGNED_IN"
-            assert hub.url in refused.message
+            transfer = client.transfers.get(transfer_id)
+            wait_for(lambda: transfer.info().waiting_for == "auth", what="it to wait for a sign-in")
+            for told in (refused, transfer.info().error):
+                assert told is not None
+                assert told.reason == "NOT_SIGNED_IN"
+                assert hub.url in told.message
+            assert transfer.info().state == "paused"
+            client.transfers.set_limits(bandwidth_bps=0)
             login(client, hub)
-            assert client.create_project("P").project_id
+            assert transfer.wait(timeout_s=60)
 
 
 def _refusal(client: Client) -> DaemonError | None:

@@ -174,7 +174,10 @@ def test_one_sign_in_resumes_what_waits_for_it(
         server.command("users", "enable", EMAIL)
     if restart:  # and whoever signs in does not wait for it
         home.kill_daemons()
+    apart = (scene.elsewhere, scene.paused, scene.left)
+    before = [home.history(transfer.id) for transfer in apart]
     sign_in(client, hub, home)
+    assert restart or [home.history(transfer.id) for transfer in apart] == before, "left alone"
 
     for transfer in scene.waiting:
         transfer.wait(timeout_s=60)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 
 from ferryman import AsyncClient, Client, DaemonError, DeviceCode, UploadResult
 from tests.support.accounts import EMAIL, PASSWORD, account_hub, login, secrets, token_file
+from tests.support.cli import COMMAND
 from tests.support.home import Home
 from tests.support.hubs import HubServer
 from tests.support.signin import Browser, approve
@@ -137,6 +139,9 @@ def test_the_token_of_the_environment_is_never_kept(
         with pytest.raises(DaemonError) as refused:
             client.auth.logout()
         assert refused.value.reason == "INVALID_ARGUMENT"
+        for words in (["--json", "doctor"], ["--json", "whoami"], ["--debug", "asset", "get", "nothing"]):
+            told = subprocess.run([*COMMAND, *words], capture_output=True, text=True, timeout=60, check=False)
+            assert token not in told.stdout + told.stderr
     home.stop_daemons()
     holders = [file for file in home.root.rglob("*") if file.is_file() and token.encode() in file.read_bytes()]
     assert holders == []
