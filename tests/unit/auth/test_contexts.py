@@ -172,6 +172,10 @@ async def test_a_change_that_cannot_be_kept_has_not_happened(path: Path, monkeyp
 GOOD = {"hub": "https://lab.example", "user_email": ""}
 
 
+def damaged(**changed: Any) -> str:
+    return json.dumps({"version": 1, "current": "lab", "contexts": {"lab": GOOD | changed}})
+
+
 @pytest.mark.parametrize(
     "content",
     [
