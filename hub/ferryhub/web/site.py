@@ -41,7 +41,9 @@ class Site:
         except http.Disconnected:
             return
         except http.BadRequest as error:
-            response = http.json_response(400, {"error": "invalid_request", "error_description": str(error)})
+            body = {"error": "invalid_request", "error_description": str(error)}
+            # What is left of the request is not waited for.
+            response = http.json_response(400, body, connection="close")
         except Exception as error:  # noqa: BLE001 - the edge: nothing unknown may show its text to the network
             error_id = secrets.token_hex(6)
             _log.error("web_request_failed path=%s error_id=%s", scope["path"], error_id, exc_info=error)
