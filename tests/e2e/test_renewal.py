@@ -109,6 +109,7 @@ def test_transfers_outlive_many_tokens(client: Client, home: Home) -> None:
         assert Path(down.wait(timeout_s=60).files[0].local_path).read_bytes() == old.read_bytes()
         again = client.download(up.wait(timeout_s=60).asset_id, home.root / "again")
         assert Path(again.files[0].local_path).read_bytes() == new.read_bytes()
+        assert down.info().resent_bytes == 0
         assert home.history(down.id) == home.history(up.id) == ["create", "claim", "complete"]
 
 

@@ -40,7 +40,8 @@ class Fetching:
                 if error.reason not in AGAIN or tries == TRIES:
                     raise _final(error, file) from error
                 await self._again(error, origin, remote, tries)
-                self._run.resent(span.length)
+                if error.reason != "SIGNATURE_INVALID":  # refused before a byte moved
+                    self._run.resent(span.length)
         raise AssertionError("unreachable")
 
     async def _receive(self, origin: RemoteFile, number: int, span: Span, dest: Path) -> bytes:
