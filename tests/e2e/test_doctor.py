@@ -161,7 +161,7 @@ def test_little_space_and_a_lost_socket_directory(home: Home, monkeypatch: pytes
     assert checks.space(home.state_dir / "deeper" / "still").verdict is Verdict.PROBLEM
     long = {"FERRYMAN_RUNTIME_DIR": str(home.root / ("x" * 120))}
     monkeypatch.setenv(*long.popitem())
-    assert checks.socket_path({}).verdict is Verdict.PROBLEM
+    assert checks.socket_path().verdict is Verdict.PROBLEM
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can give a directory away")
