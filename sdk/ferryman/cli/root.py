@@ -90,6 +90,9 @@ class Lazy(TyperGroup):
         """The commands' names, without importing any of them."""
         from typer._click.shell_completion import CompletionItem
 
+        if incomplete.startswith("-"):
+            options = [option for param in self.params for option in param.opts if option.startswith(incomplete)]
+            return [CompletionItem(option) for option in options]
         return [CompletionItem(name, help=row.help) for name, row in COMMANDS.items() if name.startswith(incomplete)]
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:

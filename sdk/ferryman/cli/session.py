@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -48,6 +48,15 @@ def session_of(context: typer.Context) -> Session:
     """The session of a running command."""
     settings = settings_of(context)
     return Session(settings, Output(settings))
+
+
+def among(*values: str) -> Callable[[str], list[str]]:
+    """What a shell offers for a value that is one of these."""
+
+    def matching(incomplete: str) -> list[str]:
+        return [value for value in values if value.startswith(incomplete)]
+
+    return matching
 
 
 def new_app(help_text: str) -> typer.Typer:

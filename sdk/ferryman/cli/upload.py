@@ -11,7 +11,7 @@ import typer
 from ferryman.cli import fields, outcomes, owners, selection, units, waiting
 from ferryman.cli.exits import Exit
 from ferryman.cli.faults import Problem
-from ferryman.cli.session import Session, new_app, session_of
+from ferryman.cli.session import Session, among, new_app, session_of
 from ferryman.errors import DaemonError
 from ferrywire.patterns import EVERYTHING, Selection
 from ferrywire.patterns import selection as selection_of
@@ -69,7 +69,10 @@ def upload(
         list[str] | None, _option("--derived-from", metavar="ASSET", help="What it was made from.")
     ] = None,
     if_exists: Annotated[
-        str, _option("--if-exists", metavar="fail|version|skip", help="If --alias is taken.")
+        str,
+        typer.Option(
+            "--if-exists", metavar="fail|version|skip", autocompletion=among(*_EXISTING), help="If --alias is taken."
+        ),
     ] = "fail",
     include: Annotated[
         list[str] | None, _option("--include", metavar="PATTERN", help="Only these (as .gitignore).")

@@ -86,25 +86,3 @@ def test_a_mistake_with_json_is_an_event_too() -> None:
     done = ferry("upload", "--json")
     assert done.code == 2
     assert done.data("error")["exit_code"] == 2
-
-
-@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_completion_scripts(shell: str) -> None:
-    done = ferry("completion", shell, "-q")
-    assert done.code == 0
-    assert "_FERRY_COMPLETE" in done.out
-    assert done.err == ""
-
-
-def test_completion_for_an_unknown_shell_is_refused() -> None:
-    assert ferry("completion", "tcsh").code == 2
-
-
-def test_the_shell_is_given_commands_and_options(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("_FERRY_COMPLETE", "complete_bash")
-    monkeypatch.setenv("COMP_WORDS", "ferry up")
-    monkeypatch.setenv("COMP_CWORD", "1")
-    assert ferry().out.split() == ["upload"]
-    monkeypatch.setenv("COMP_WORDS", "ferry upload --det")
-    monkeypatch.setenv("COMP_CWORD", "2")
-    assert ferry().out.split() == ["--detach"]
