@@ -40,6 +40,8 @@ class OpenIdProvider:
         #: Changes the claims of an ID token, or what is made of them.
         self.claims: Callable[[Claims], Claims] = dict
         self.sign: Callable[[Claims], str] = self.signed
+        #: People must say yes on a page of its own.
+        self.asks = False
         self.asked: list[str] = []
         self._codes: dict[str, Claims] = {}
 
@@ -96,16 +98,19 @@ class OpenIdProvider:
         return {"keys": [other, *KeySet([self.key]).as_dict()["keys"]]}
 
 
+_PATHS = ("/.well-known/openid-configuration", "/jwks", "/userinfo")
+
+
 class _Handler(BaseHTTPRequestHandler):
     provider: OpenIdProvider
 
     def do_GET(self) -> None:
         parts = urlsplit(self.path)
         if parts.path == "/authorize":
-            self.send_response(302)
-            self.send_header("location", self.provider.authorize(dict(parse_qsl(parts.query))))
-            self.send_header("content-length", "0")
-            self.end_headers()
+            self._authorize(dict(parse_qsl(parts.query)))
+            return
+        if parts.path not in _PATHS:
+            self.send_error(404)
             return
         answers = {
             "/.well-known/openid-configuration": self.provider.metadata,
@@ -113,6 +118,15 @@ class _Handler(BaseHTTPRequestHandler):
             "/userinfo": lambda: dict(self.provider.person),
         }
         self._answer(parts.path, answers[parts.path])
+
+    def _authorize(self, query: dict[str, str]) -> None:
+        if self.provider.asks and "yes" not in query:
+            fields = "".join(f'<input type="hidden" name="{name}" value="{value}">' for name, value in query.items())
+            name = self.provider.person["name"]
+            page = f'<form action="/authorize">{fields}<button name="yes" value="1">Continue as {name}</button></form>'
+            self._send(200, "text/html", f"<!DOCTYPE html><title>Provider</title>{page}".encode())
+            return
+        self._send(302, "text/plain", b"", location=self.provider.authorize(query))
 
     def do_POST(self) -> None:
         form = dict(parse_qsl(self.rfile.read(int(self.headers["content-length"])).decode()))
@@ -126,12 +140,14 @@ class _Handler(BaseHTTPRequestHandler):
             status, body = 400, {"error": "invalid_request", "error_description": repr(error)}
         except HttpStatus as error:
             status, body = error.status, {"error": "server_error"}
-        text = json.dumps(body).encode()
+        self._send(status, "application/json", json.dumps(body).encode())
+
+    def _send(self, status: int, content_type: str, body: bytes, **headers: str) -> None:
         self.send_response(status)
-        self.send_header("content-type", "application/json")
-        self.send_header("content-length", str(len(text)))
+        for name, value in {"content-type": content_type, "content-length": str(len(body)), **headers}.items():
+            self.send_header(name, value)
         self.end_headers()
-        self.wfile.write(text)
+        self.wfile.write(body)
 
     def log_message(self, *_: Any) -> None:
         """Tests look at `asked`."""
@@ -146,14 +162,14 @@ class HttpStatus(Exception):
 
 
 @contextmanager
-def provider() -> Iterator[OpenIdProvider]:
-    """A provider that serves until the end of the block."""
+def provider(host: str = "127.0.0.1") -> Iterator[OpenIdProvider]:
+    """A provider that serves until the end of the block; to browsers a `host` of another name is another site."""
 
     class Handler(_Handler):
         """With the one provider of this server."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    Handler.provider = OpenIdProvider(f"http://127.0.0.1:{server.server_port}")
+    Handler.provider = OpenIdProvider(f"http://{host}:{server.server_port}")
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()
     try:

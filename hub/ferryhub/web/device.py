@@ -12,6 +12,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
+from ferryhub.auth.limits import network_of
 from ferryhub.auth.service import Accounts, WaitingDevice
 from ferryhub.web.http import Request, Response, text_response
 from ferryhub.web.pages import CALLBACK_PATH, STYLE_PATH, Pages, Visit
@@ -121,7 +122,9 @@ class DevicePage:
     def _ask(self, visit: Visit, device: WaitingDevice) -> Response:
         asked_at = datetime.fromtimestamp(device.asked_at / 1e6, UTC).strftime("%Y-%m-%d %H:%M UTC")
         may = [_MEANINGS.get(scope, scope) for scope in device.scopes]
-        return self._pages.page(visit, "approve.html", device=device, asked_at=asked_at, may=may)
+        elsewhere = network_of(visit.request.address) != network_of(device.address)
+        here = visit.request.address if elsewhere else ""
+        return self._pages.page(visit, "approve.html", device=device, asked_at=asked_at, may=may, here=here)
 
     def _unknown_code(self, visit: Visit) -> Response:
         problem = "No device waits with this code. Check it, or start again on the device for a new one."
