@@ -13,6 +13,7 @@ import pytest
 from ferryman import AsyncClient, Client, DaemonError, DeviceCode, UploadResult
 from tests.support.accounts import EMAIL, PASSWORD, account_hub, login, secrets, token_file
 from tests.support.cli import COMMAND
+from tests.support.cli import ferry
 from tests.support.home import Home
 from tests.support.hubs import HubServer
 from tests.support.signin import Browser, approve
@@ -168,6 +169,45 @@ def test_two_hubs_at_once(client: Client, hub: HubServer, home: Home, table: Pat
         with pytest.raises(DaemonError) as unknown:
             client.assets.get(stored["one"].asset_id)
         assert unknown.value.code == "not_found", "each hub knows its own alone"
+
+
+def test_two_contexts_on_one_hub(client: Client, hub: HubServer, home: Home) -> None:
+    """Each has a sign-in of its own; a login that names neither means the one in use."""
+    writes, reads = hub.token(EMAIL), hub.token(EMAIL, "read")
+    for name in ("one", "two"):
+        client.auth.login_with_token(hub.url, writes, context=name)
+    client.contexts.use("two")
+    client.auth.login_with_token(hub.url, reads)
+    assert (client.auth.status("one").scopes, client.auth.status("two").scopes) == (["read", "write"], ["read"])
+    with pytest.raises(DaemonError) as refused:
+        client.create_project("P")
+    assert refused.value.reason == "SCOPE_DENIED"
+    client.auth.logout("two")
+    assert client.auth.status("one").user_email == EMAIL
+    assert secrets(home) == {writes}
+
+
+def test_the_hub_of_the_configuration_is_signed_in_to_by_its_address(home: Home, hub: HubServer) -> None:
+    (home.config_dir / "config.toml").write_text(f'hub = "{hub.url}"\n')
+    with Client() as client:
+        assert client.auth.login_with_token(hub.url, hub.token(EMAIL)).context == "env"
+        assert client.create_project("P").project_id
+
+
+def test_ferry_signs_in_to_the_context_that_is_meant(
+    client: Client, hub: HubServer, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with account_hub() as other:
+        tokens = {"one": hub.token(EMAIL), "two": other.token(EMAIL)}
+        again = hub.token(EMAIL)
+        client.auth.login_with_token(hub.url, tokens["one"], context="one")
+        client.auth.login_with_token(other.url, tokens["two"], context="two")
+        assert ferry("login", "--with-token", "--name", "one", stdin=again).code == 0
+        assert secrets(home) == {again, tokens["two"]}
+        monkeypatch.setenv("FERRYMAN_CONTEXT", "one")
+        assert ferry("login", "--with-token", stdin=tokens["one"]).code == 0
+        assert secrets(home) == set(tokens.values())
+        assert client.auth.status("two").user_email == EMAIL
 
 
 def test_a_context_belongs_to_one_hub(client: Client, hub: HubServer) -> None:

@@ -89,9 +89,10 @@ class Contexts:
         return known.user_email if known and known.context == context else ""
 
     def named_for(self, hub: str) -> Context:
-        """The context for a login that names only an address: the one that has it, else a new one named after it."""
-        for one in self.all():
-            if one.hub == hub and one != self._configured:
+        """The context for a login that names only an address: one that has it, first of all the current one, else a new
+        one named after it."""
+        for one in (self._current, *self.all()):
+            if one.hub == hub:
                 return one
         base = _name_of(hub)
         names = [base, *(f"{base[:60]}-{number}" for number in range(2, 1000))]

@@ -114,6 +114,17 @@ async def test_a_name_that_is_taken_is_not_given_again_and_a_known_hub_keeps_its
     assert contexts.named_for("http://hub.example/a").name == "hub.example"
 
 
+async def test_of_two_at_one_hub_the_current_one_is_meant(path: Path) -> None:
+    contexts = Contexts(path, "https://configured.example")
+    for name in ("a", "b"):
+        await contexts.add(Context(name, LAB.hub), "")
+    await contexts.use("b")
+    assert contexts.named_for(LAB.hub).name == "b"
+    await contexts.use("env")
+    assert contexts.named_for(LAB.hub).name == "a"
+    assert contexts.named_for("https://configured.example").name == "env", "or who signs in there would still be out"
+
+
 @pytest.mark.parametrize("name", ["", "embedded", "-x", "a b", "a/b", "ä", "a\n", "x" * 65, "\x1b[2J"])
 def test_what_cannot_be_a_name(name: str) -> None:
     with pytest.raises(FerryError) as refused:

@@ -197,7 +197,7 @@ async def test_after_the_lock_what_nobody_waits_for_any_more_is_left_out() -> No
 
 
 def _patient(store: KeyringTokens) -> KeyringTokens:
-    store._timeout_s = 30.0  # noqa: SLF001 - the same keyring, now with somebody before it
+    store._timeout_s = 30.0
     return store
 
 
