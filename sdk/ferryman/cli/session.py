@@ -26,13 +26,13 @@ class Session:
     settings: Settings
     out: Output
 
-    def client(self) -> Client:
+    def client(self, *, request_timeout_s: float = 30.0) -> Client:
         """A client of this user's daemon, to be used in a `with` block; starts the daemon when none runs."""
         from ferryman.client import Client
 
         if self.settings.context:
             os.environ["FERRYMAN_CONTEXT"] = self.settings.context  # the SDK sends it with every call
-        return Client()
+        return Client(request_timeout_s=request_timeout_s)
 
     @contextmanager
     def queueing(self) -> Iterator[None]:
