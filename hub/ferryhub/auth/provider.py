@@ -7,6 +7,7 @@ nonce are right. Loaded only by a hub that has a provider. No database, no web p
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -23,6 +24,10 @@ from joserfc.errors import InvalidKeyIdError, JoseError
 from joserfc.jwk import KeySet
 
 from ferryhub.auth.options import ProviderOptions
+
+# They write every address to the log, and at DEBUG the client secret.
+for _name in ("httpx", "httpcore"):
+    logging.getLogger(_name).setLevel(logging.WARNING)
 
 #: Public keys only: neither `none` nor a shared secret, for which a public key could be taken.
 _ALGORITHMS: Final = tuple(f"{family}{bits}" for family in ("RS", "PS", "ES") for bits in (256, 384, 512))

@@ -58,6 +58,7 @@ def hub(tmp_path_factory: pytest.TempPathFactory, served: OpenIdProvider) -> Ite
     log = server.log.read_text()
     assert "Traceback (most recent call last)" not in log
     assert CLIENT_SECRET not in log
+    assert "HTTP Request" not in log
 
 
 @pytest.fixture
