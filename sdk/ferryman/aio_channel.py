@@ -12,7 +12,7 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING, TypeVar
 
 from ferryman import address
-from ferryman.channel import GONE_S, POLL_S, Link, import_wire, lost, repeatable
+from ferryman.channel import GONE_S, POLL_S, Link, contexts_call, import_wire, lost, repeatable
 from ferryman.errors import DaemonError
 
 if TYPE_CHECKING:
@@ -46,6 +46,8 @@ class AsyncConnection(Link):
 
     async def _run(self, call: Call[T]) -> T:
         wire = await self.open()
+        if wanted := self.hub_in_doubt(wire, call):
+            self.compare(wire, wanted, await self._run(contexts_call()))
         try:
             reply = await wire.unary(call)(call.request, timeout=self.timeout_of(call), metadata=self.metadata)
         except asyncio.CancelledError as fault:

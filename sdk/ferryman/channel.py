@@ -20,6 +20,7 @@ from ferryman.errors import DaemonError
 
 if TYPE_CHECKING:
     from ferryman.call import Call
+    from ferryman.types import Context
     from ferryman.wire import Wire
 
 T = TypeVar("T")
@@ -36,6 +37,7 @@ class Link:
         self.endpoint = endpoint
         self.request_timeout_s = request_timeout_s
         self._wire: Wire | None = None
+        self._compared: Wire | None = None
         self._closed = False
         self._lock = threading.Lock()
         _links.add(self)
@@ -53,6 +55,22 @@ class Link:
         if not (name.isascii() and name.isprintable()):
             raise errors.invalid("FERRYMAN_CONTEXT", f"FERRYMAN_CONTEXT is not the name of a context: {name!r}")
         return (("ferryman-context", name),)
+
+    def hub_in_doubt(self, wire: Wire, call: Call[Any]) -> str:
+        """The hub that FERRYMAN_HUB names, when a call is for a hub and this daemon has not been asked which it serves.
+
+        Empty when there is nothing to ask: the variable is for the daemon, which may have been started without it.
+        """
+        if self._compared is wire or not call.for_hub or os.environ.get("FERRYMAN_CONTEXT"):
+            return ""
+        return os.environ.get("FERRYMAN_HUB", "")
+
+    def compare(self, wire: Wire, wanted: str, known: list[Context]) -> None:
+        """Raise when the daemon serves another hub; once that is known not to be, it is not asked again."""
+        from ferryman.contexts import require_hub
+
+        require_hub(wanted, known)
+        self._compared = wire
 
     def prepare(self) -> Path:
         """Make sure that a daemon runs and that grpc is imported. Blocks for as long as the daemon takes to start."""
@@ -117,6 +135,13 @@ def import_wire() -> Any:
     return wire
 
 
+def contexts_call() -> Call[list[Context]]:
+    """The call for all contexts."""
+    from ferryman.contexts import listing
+
+    return listing()
+
+
 def repeatable(error: DaemonError) -> bool:
     """Whether the daemon certainly did not do what was asked, so that it can be asked again."""
     return error.reason == "SHUTTING_DOWN" or (isinstance(error, errors.ConnectionError) and not error.sent)
@@ -153,6 +178,8 @@ class Connection(Link):
 
     def _run(self, call: Call[T]) -> T:
         wire = self.open()
+        if wanted := self.hub_in_doubt(wire, call):
+            self.compare(wire, wanted, self._run(contexts_call()))
         try:
             reply = wire.unary(call)(call.request, timeout=self.timeout_of(call), metadata=self.metadata)
         except wire.faults as fault:
