@@ -10,7 +10,7 @@ import contextlib
 import os
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -26,6 +26,8 @@ PLACES: Final = (
     "XDG_STATE_HOME",
     "XDG_CONFIG_HOME",
 )
+#: The authorities that a hub's certificate is checked with. The unit repeats them too; they make no other daemon.
+TRUST: Final = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 #: A daemon of this environment alone: a service would not see them.
 OWN: Final = ("FERRYMAN_HUB", "FERRYMAN_TOKEN")
 #: What systemd tells the process it started, and nobody that process starts.
@@ -38,9 +40,9 @@ def unit_path(environ: Mapping[str, str] = os.environ) -> Path:
     return (Path(base) if base else paths.home("XDG_CONFIG_HOME") / ".config") / "systemd" / "user" / NAME
 
 
-def environment_lines(environ: Mapping[str, str] = os.environ) -> list[str]:
+def environment_lines(environ: Mapping[str, str] = os.environ, names: Sequence[str] = PLACES) -> list[str]:
     """The unit's lines that make the service live where a daemon started in this environment would."""
-    return [f'Environment="{name}={_quoted(environ[name])}"' for name in PLACES if environ.get(name)]
+    return [f'Environment="{name}={_quoted(environ[name])}"' for name in names if environ.get(name)]
 
 
 def serves(environ: Mapping[str, str] = os.environ) -> bool:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import getpass
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Mapping
@@ -20,6 +21,12 @@ from ferryman.cli.exits import Exit
 from ferryman.cli.faults import Problem
 
 _TIMEOUT_S: Final = 90.0
+#: What needs no quotes in ExecStart.
+_PLAIN: Final = re.compile(r"[\w/.+@:-]+", re.ASCII)
+#: What systemd allows in no program's name, but in its arguments.
+_FORBIDDEN: Final = re.compile(r"""['"\\$]""")
+_ENV: Final = "/usr/bin/env"
+_FIRST_WORD: Final = re.compile(r'"((?:[^"\\]|\\.)*)"|(\S+)')
 _NOT_NEEDED: Final = (
     "You can do without: every command starts the daemon when none runs, and it goes on after the terminal is closed."
 )
@@ -50,9 +57,11 @@ def template(name: str = unit.NAME) -> str:
 def render(command: list[str], environ: Mapping[str, str] = os.environ) -> str:
     """The user's unit: the shipped one, running this command, living where this environment says."""
     lines = []
+    written = unit.environment_lines(environ, unit.PLACES + unit.TRUST)
     for line in template().splitlines():
         if line.startswith("ExecStart="):
-            lines += [f"ExecStart={' '.join(map(_word, [*command, 'run']))}", *unit.environment_lines(environ)]
+            words = [*([_ENV] if _FORBIDDEN.search(command[0]) else []), *command, "run"]
+            lines += [f"ExecStart={' '.join(map(_word, words))}", *written]
         else:
             lines.append(line)
     return "\n".join(lines) + "\n"
@@ -63,8 +72,9 @@ def program(text: str) -> str:
     for line in text.splitlines():
         if line.startswith("ExecStart="):
             value = line.removeprefix("ExecStart=")
-            word = value[1:].partition('" ')[0] if value.startswith('"') else value.partition(" ")[0]
-            return word.rstrip('"').replace("%%", "%").replace("%h", str(Path.home())).replace('\\"', '"')
+            found = _FIRST_WORD.match(value.removeprefix(f"{_ENV} "))
+            word = re.sub(r"\\(.)", r"\1", found[1] or found[2]) if found else ""
+            return word.replace("%h", str(Path.home())).replace("%%", "%").replace("$$", "$")
     return ""
 
 
@@ -149,4 +159,4 @@ def _run(command: list[str]) -> subprocess.CompletedProcess[str]:
 def _word(word: str) -> str:
     """A word of ExecStart."""
     escaped = word.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%").replace("$", "$$")
-    return escaped if escaped == word and " " not in word else f'"{escaped}"'
+    return escaped if _PLAIN.fullmatch(word) else f'"{escaped}"'
