@@ -12,8 +12,7 @@ import pytest
 
 from ferryman import AsyncClient, Client, DaemonError, DeviceCode, UploadResult
 from tests.support.accounts import EMAIL, PASSWORD, account_hub, login, secrets, token_file
-from tests.support.cli import COMMAND
-from tests.support.cli import ferry
+from tests.support.cli import COMMAND, ferry
 from tests.support.home import Home
 from tests.support.hubs import HubServer
 from tests.support.signin import Browser, approve
