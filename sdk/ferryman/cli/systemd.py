@@ -20,7 +20,10 @@ from ferryman import unit
 from ferryman.cli.exits import Exit
 from ferryman.cli.faults import Problem
 
+#: Starting waits for the daemon; a question is answered at once, or systemd hangs.
 _TIMEOUT_S: Final = 90.0
+_QUESTION_TIMEOUT_S: Final = 10.0
+_QUESTIONS: Final = frozenset({"show", "show-environment", "show-user"})
 #: What needs no quotes in ExecStart.
 _PLAIN: Final = re.compile(r"[\w/.+@:-]+", re.ASCII)
 #: What systemd allows in no program's name, but in its arguments.
@@ -142,6 +145,7 @@ def write(path: Path, text: str) -> bool:
 
 
 def _run(command: list[str]) -> subprocess.CompletedProcess[str]:
+    timeout_s = _TIMEOUT_S if _QUESTIONS.isdisjoint(command) else _QUESTION_TIMEOUT_S
     try:
         return subprocess.run(
             command,
@@ -149,10 +153,12 @@ def _run(command: list[str]) -> subprocess.CompletedProcess[str]:
             capture_output=True,
             text=True,
             env=unit.manager_environment(),
-            timeout=_TIMEOUT_S,
+            timeout=timeout_s,
             check=False,
         )
-    except (OSError, subprocess.TimeoutExpired) as error:
+    except subprocess.TimeoutExpired:
+        return subprocess.CompletedProcess(command, 1, "", f"{command[0]} does not answer within {timeout_s:g} s")
+    except OSError as error:
         return subprocess.CompletedProcess(command, 1, "", str(error))
 
 
