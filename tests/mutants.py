@@ -317,7 +317,7 @@ MUTANTS = (
         "daemon/ferryd/auth/sign_in.py",
         "            if self._tokens is spent:  # else somebody",
         "            if True:  # else somebody",
-        "tests/unit/auth tests/e2e/test_renewal.py",
+        "tests/unit/auth/test_tokens.py",
     ),
     Mutant(
         "renewal-not-noted",
