@@ -38,9 +38,16 @@ def _failed(session: Session, info: TransferInfo) -> Exit:
     code = code_for(error)
     fault = faults.explain(error)
     session.out.event("error", {**fault.data, "transfer_id": info.transfer_id})
-    again = "" if info.state == "cancelled" else f" Then: ferry retry {info.transfer_id}"
-    session.out.warn(units.clean(f"{describe.name(info)}: {fault}{again}"))
+    said = str(fault)
+    if info.state != "cancelled" and _may_be_retried(error):
+        said += f"{' Then' if said.endswith('.') else '; then'}: ferry retry {info.transfer_id}"
+    session.out.warn(units.clean(f"{describe.name(info)}: {said}"))
     return code
+
+
+def _may_be_retried(error: DaemonError) -> bool:
+    """Whether the same transfer may succeed later: not one that asks for the wrong thing, or of a file that changed."""
+    return code_for(error) not in (Exit.USAGE, Exit.NOT_FOUND) and error.reason not in ("ALIAS_TAKEN", "SOURCE_CHANGED")
 
 
 def _uploaded(session: Session, info: TransferInfo, note: str) -> None:

@@ -126,12 +126,19 @@ def _with_common_options(command: Any, name: str) -> Any:
     for param in command.params:
         if param.param_type_name == "argument":
             param.display_type_rich = lambda ctx: ""  # its name says what it is; a Python type does not
+            param.callback = param.callback or _not_empty
     if children is None:
         taken = {option for param in command.params for option in param.opts}
         command.params += [option for option in options_for(name) if not taken & set(option.opts)]
     for child_name, child in (children or {}).items():
         _with_common_options(child, f"{name} {child_name}")
     return command
+
+
+def _not_empty(context: Any, argument: Any, value: Any) -> Any:
+    if value == "" or (isinstance(value, list | tuple) and "" in value):
+        raise typer.BadParameter("It is empty.", ctx=context, param=argument)
+    return value
 
 
 def _ferry(
