@@ -32,12 +32,12 @@ def moving(text: str) -> bool:
     return bool(re.search(r"Run 7 +━.* [1-9]\d? %", text))
 
 
-@pytest.mark.parametrize("columns", [40, 160])
+@pytest.mark.parametrize("columns", [40, 60, 200])
 def test_a_live_bar_then_a_summary(big: Path, columns: int) -> None:
     with upload(big, columns) as terminal:
         text = terminal.wait(lambda text: moving(text) and "iB/s" in text, "a bar that moves, and its rate")
         assert len(text.splitlines()) == 1, "one line for one transfer"
-        assert ("64.0 MiB" in text) == (columns == 160)
+        assert ("64.0 MiB" in text) == (columns == 200)
         ferry("limit", "off")
         assert terminal.end() == 0
         assert "━" not in terminal.text, "the bar gives way to the summary"
