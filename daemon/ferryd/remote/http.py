@@ -93,9 +93,7 @@ class HttpTransport:
 def _cause(error: Exception) -> str:
     what = str(error) or type(error).__name__
     if "CERTIFICATE_VERIFY_FAILED" in what:
-        what += (
-            "; if an authority of your own has signed it, start the daemon with SSL_CERT_FILE naming it"
-        )
+        what += "; if an authority of your own has signed it, start the daemon with SSL_CERT_FILE naming it"
     return what
 
 

@@ -91,7 +91,7 @@ async def test_a_code_is_asked_for_by_a_form(hub: Client) -> None:
     assert forms == [{"client_id": ["ferryman"], "scope": ["read write"]}]
     assert (grant.user_code, grant.expires_in_s, grant.interval_s) == ("ABCD-EFGH", 600.0, 5.0)
     assert grant.verification_uri_complete == ""
-    assert GRANT["device_code"] not in repr(grant)
+    assert str(GRANT["device_code"]) not in repr(grant)
 
 
 async def test_tokens_are_taken_whole(hub: Client) -> None:

@@ -13,7 +13,7 @@ from tests.unit.cli.samples import transfer
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     now = [100.0]
-    monkeypatch.setattr(waiting.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr("ferryman.cli.waiting.time.monotonic", lambda: now[0])
     return now
 
 
