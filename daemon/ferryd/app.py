@@ -67,10 +67,10 @@ def run(config: Config, readiness: Readiness, umask: int) -> int:
     manager = ServiceManager(os.environ)
     try:
         held = _take_locks(config)
-    except locks.Busy:
+    except locks.Busy as busy:
         readiness.busy()
-        manager.status(f"another daemon, not this service, serves on {config.socket_path}; stop that one")
-        print(f"ferryd: another daemon serves on {config.socket_path}", file=sys.stderr)  # noqa: T201
+        manager.status(f"another daemon, not this service, serves on {busy}; stop that one")
+        print(f"ferryd: another daemon serves on {busy}", file=sys.stderr)  # noqa: T201
         return _OK
     except (locks.Unsafe, OSError) as error:
         readiness.error(str(error))
@@ -93,7 +93,7 @@ def _take_locks(config: Config) -> list[int]:
     locks.private_dir(config.state_dir, "FERRYMAN_STATE_DIR")
     return [
         locks.take_runtime_lock(socket_path, _LOCK_TIMEOUT_S),
-        locks.take_state_lock(config.state_dir, _LOCK_TIMEOUT_S),
+        locks.take_state_lock(config.state_dir, socket_path, _LOCK_TIMEOUT_S),
     ]
 
 

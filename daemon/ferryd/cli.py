@@ -22,7 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     readiness = Readiness(options.ready_fd)
     try:
         config = load()
-    except ConfigError as error:
+    except (ConfigError, OSError) as error:  # OSError: no home directory, an unreadable file
         readiness.error(str(error))
         print(f"ferryd: {error}", file=sys.stderr)  # noqa: T201 — a command's own words
         return _USAGE

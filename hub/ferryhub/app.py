@@ -10,7 +10,8 @@ import fcntl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import IO, Final
+from typing import IO, TYPE_CHECKING, Final
+from urllib.parse import urlsplit
 
 from ferryhub.blobs.service import BlobOptions, BlobService, open_blobs
 from ferryhub.blobs.sweep import Sweeper
@@ -28,6 +29,9 @@ from ferryhub.rpc.edge import AsgiApp, Edge
 from ferryhub.rpc.identity import Identities
 from ferryhub.rpc.project import ProjectService
 from ferryhub.rpc.relationship import RelationshipService
+
+if TYPE_CHECKING:
+    from ferryhub.auth.options import ProviderOptions
 
 #: Held by the hub that uses a state directory.
 LOCK_NAME: Final = "hub.lock"
@@ -159,18 +163,43 @@ async def _site(
         return
     # A third of a second to import, and of no use to an embedded hub.
     from ferryhub.auth.options import AuthOptions
-    from ferryhub.web.site import open_site
+    from ferryhub.web.site import SiteOptions, open_site
 
-    options = AuthOptions(
+    auth = AuthOptions(
         access_ttl_s=settings.access_ttl_s,
         refresh_ttl_s=settings.refresh_ttl_s,
         refresh_grace_s=settings.refresh_grace_s,
         device_ttl_s=settings.device_ttl_s,
         device_interval_s=settings.device_interval_s,
+        passwords=settings.passwords,
     )
-    forget = identities.forget_all
-    async with open_site(database, options, forget, hub_secret=secret, public_url=settings.public_url) as site:
+    options = SiteOptions(auth, hub_secret=secret, public_url=settings.public_url, provider=_provider(settings))
+    async with open_site(database, options, identities.forget_all) as site:
         yield site
+
+
+def _provider(settings: HubSettings) -> ProviderOptions | None:
+    """Error: `RuntimeError` for settings with which nobody could sign in."""
+    given = settings.provider
+    if given is None:
+        if not settings.passwords:
+            raise RuntimeError("without passwords there must be an OpenID provider, or nobody could sign in")
+        return None
+    from ferryhub.auth.options import ProviderOptions
+
+    if not settings.public_url:
+        raise RuntimeError("an OpenID provider needs --public-url: it must know where to send browsers back to")
+    secret = given.client_secret_file.read_text(encoding="utf-8").strip()
+    if not secret:
+        raise RuntimeError(f"{given.client_secret_file} holds no client secret")
+    return ProviderOptions(
+        issuer=given.issuer,
+        client_id=given.client_id,
+        client_secret=secret,
+        redirect_uri=settings.public_url.rstrip("/") + "/device/callback",
+        name=given.name or urlsplit(given.issuer).netloc,
+        email_domains=frozenset(each.lower() for each in given.new_users_of),
+    )
 
 
 @asynccontextmanager

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from ferryhub import logs
 from ferryhub.command import Run, add_command, add_token_options, day, in_catalogue, print_new_token, say, settings
-from ferryhub.config import DEFAULT_LISTEN, HubSettings
+from ferryhub.config import DEFAULT_LISTEN, HubSettings, ProviderSettings
 from ferryhub.storage import add_allocation_commands, add_storage_commands
 from ferryhub.users import add_user_commands
 from ferrywire.reasons import FerryError
@@ -42,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="ferryhub", description="Keeps a catalogue of research data, and the data.")
+    parser = argparse.ArgumentParser(prog="ferryhub", allow_abbrev=False, description="Keeps a catalogue of research data, and the data.")
     parser.add_argument("--version", action="version", version=f"ferryhub {version('ferryman')}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_serve(commands)
@@ -73,7 +73,25 @@ def _add_serve(commands: Any) -> None:
     serve.add_argument("--log-format", choices=logs.FORMATS, default="text", help="default: %(default)s")
     drain = "how long to answer on SIGTERM while /readyz sends proxies elsewhere; default: %(default)s"
     serve.add_argument("--drain-delay", type=_seconds, default=0, metavar="S", help=drain)
+    _add_provider(serve.add_argument_group("signing in at an OpenID provider"))
     _add_lifetimes(serve.add_argument_group("lifetimes, in seconds"))
+
+
+def _add_provider(group: Any) -> None:
+    group.add_argument("--oidc-issuer", default="", metavar="URL", help="its address, exactly as it calls itself")
+    group.add_argument("--oidc-client-id", default="", metavar="ID", help="what it calls this hub")
+    group.add_argument(
+        "--oidc-client-secret-file", type=Path, metavar="PATH", help="the file with the secret that it gave to this hub"
+    )
+    group.add_argument("--oidc-name", default="", metavar="NAME", help="what people call it; default: its host")
+    group.add_argument(
+        "--oidc-new-users-of",
+        action="append",
+        default=[],
+        metavar="DOMAIN",
+        help="make users of whoever is new and has a verified e-mail address there; may be repeated",
+    )
+    group.add_argument("--no-passwords", action="store_true", help="nobody signs in with a password")
 
 
 def _add_lifetimes(group: Any) -> None:
@@ -122,12 +140,22 @@ def _serve(args: argparse.Namespace) -> int:
     )
     chosen = {field: getattr(args, field) for field in lifetimes}
     chosen |= {"drain_delay_s": args.drain_delay, "metrics_listen": args.metrics}
+    chosen |= {"provider": _provider(args), "passwords": not args.no_passwords}
     hub = settings(args, web=True, public_url=args.public_url, **chosen)
     tls = server.tls_files(args.tls_cert, args.tls_key)
     place = server.unix_socket(args.unix.absolute()) if args.unix else server.tcp_socket(args.listen)
     with place as listener:
         server.serve(hub, listener, tls)
     return 0
+
+
+def _provider(args: argparse.Namespace) -> ProviderSettings | None:
+    given = (args.oidc_issuer, args.oidc_client_id, args.oidc_client_secret_file)
+    if not any((*given, args.oidc_name, args.oidc_new_users_of)):
+        return None
+    if not all(given):
+        raise RuntimeError("give --oidc-issuer, --oidc-client-id and --oidc-client-secret-file, or none of them")
+    return ProviderSettings(*given, name=args.oidc_name, new_users_of=tuple(args.oidc_new_users_of))
 
 
 def _create_token(args: argparse.Namespace) -> int:

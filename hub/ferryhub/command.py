@@ -22,7 +22,7 @@ Run = Callable[[argparse.Namespace], int]
 
 def add_command(commands: Any, name: str, run: Run, text: str) -> Any:
     """A subcommand with `--state-dir` and `--database`; `run` gets its words and returns the exit code."""
-    command = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+    command = commands.add_parser(name, allow_abbrev=False, help=text, description=text[0].upper() + text[1:] + ".")
     command.add_argument("--state-dir", type=Path, metavar="DIR", help=f"default: {default_state_dir()}")
     database = command.add_mutually_exclusive_group()
     text = f"PostgreSQL for the catalogue, without a password; default: ${DATABASE_VARIABLE}, else SQLite in DIR"

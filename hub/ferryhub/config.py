@@ -14,6 +14,22 @@ DEFAULT_LISTEN: Final = "127.0.0.1:8720"
 
 
 @dataclass(frozen=True, slots=True)
+class ProviderSettings:
+    """An OpenID provider at which people may sign in to the hub's page."""
+
+    #: Its address, exactly as it calls itself in its `/.well-known/openid-configuration`.
+    issuer: str
+    #: What it calls this hub.
+    client_id: str
+    #: The file that holds the secret it gave to this hub, on one line.
+    client_secret_file: Path
+    #: What people call it; empty: the host in its address.
+    name: str = ""
+    #: Who comes with a verified e-mail address in one of these domains and is new is made a user.
+    new_users_of: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class HubSettings:
     """Settings of one hub."""
 
@@ -52,6 +68,10 @@ class HubSettings:
     drain_delay_s: float = 0
     #: Where Prometheus may fetch metrics, as `HOST:PORT`; empty: nowhere.
     metrics_listen: str = ""
+    #: At which people may sign in, besides or instead of with a password. Needs `public_url`.
+    provider: ProviderSettings | None = None
+    #: Whether people may sign in with a password.
+    passwords: bool = True
 
     @property
     def catalogue_path(self) -> Path:

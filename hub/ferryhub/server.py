@@ -25,6 +25,8 @@ from ferryhub.requests import Observer, Requests
 _BACKLOG: Final = 2048
 #: How long running requests may take after SIGTERM, in seconds; a part that is cut off is sent again.
 _GRACE_S: Final = 10
+#: How long a peer may take to say goodbye then, as TLS wants it, in seconds; one that is idle does not even read.
+_FAREWELL_S: Final = 1.0
 #: A lane keeps its connection while it reads and hashes the next part, in seconds.
 _KEEP_ALIVE_S: Final = 75
 #: What comes before the body must come within this time, in seconds, and be no larger than this.
@@ -115,10 +117,14 @@ async def _counting(hub: Hub, listen: str) -> AsyncIterator[Observer | None]:
 
 
 class _Protocol(HttpToolsProtocol):
-    """uvicorn's, with an end to heads that never end: nobody has shown a token by then, so nothing else bounds them."""
+    """uvicorn's, with an end to heads that never end: nobody has shown a token by then, so nothing else bounds them.
+
+    And to connections that TLS would keep half closed for half a minute when the hub stops.
+    """
 
     _head_timer: asyncio.TimerHandle | None = None
     _head_bytes = 0
+    _stopping = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
         super().connection_made(transport)
@@ -142,6 +148,19 @@ class _Protocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._stop_waiting()
         super().on_headers_complete()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        self._end_soon()
+
+    def shutdown(self) -> None:
+        self._stopping = True
+        super().shutdown()
+        self._end_soon()
+
+    def _end_soon(self) -> None:
+        if self._stopping and self.transport.is_closing():
+            self.loop.call_later(_FAREWELL_S, self.transport.abort)
 
     def _await_head(self) -> None:
         self._stop_waiting()

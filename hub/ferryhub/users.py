@@ -34,6 +34,10 @@ def add_user_commands(users: Any) -> None:
     passwd.add_argument("name", metavar="EMAIL", help=_WHO_HELP)
     passwd.add_argument("--password-stdin", action="store_true", help=_PASSWORD_HELP)
     passwd.add_argument("--sign-out", action="store_true", help="end all sign-ins of their devices too")
+    unlink = add_command(
+        users, "unlink", _unlink, "forget who somebody is at the OpenID provider; a sign-in links anew"
+    )
+    unlink.add_argument("name", metavar="EMAIL", help=_WHO_HELP)
     token = add_command(users, "token", _token, "make a token for a user or a bot and print it, once")
     token.add_argument("name", metavar="EMAIL", help=_WHO_HELP)
     add_token_options(token)
@@ -104,6 +108,14 @@ def _passwd(args: argparse.Namespace) -> int:
             signins.end_all(conn, principals.find(conn, args.name).id)
 
     in_catalogue(args, change)
+    return 0
+
+
+def _unlink(args: argparse.Namespace) -> int:
+    from ferryhub.auth import links
+
+    if not in_catalogue(args, links.unlink, args.name):
+        raise RuntimeError(f"'{args.name}' has not signed in at a provider")
     return 0
 
 

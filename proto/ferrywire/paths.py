@@ -12,6 +12,7 @@ from typing import Final
 
 APP: Final = "ferryman"
 SOCKET_NAME: Final = "daemon.sock"
+#: In the runtime directory and in the state directory. There it holds the path of its holder's socket.
 LOCK_NAME: Final = "daemon.lock"
 SPAWN_LOCK_NAME: Final = "spawn.lock"
 LOG_NAME: Final = "daemon.log"
@@ -30,7 +31,10 @@ def runtime_dir() -> Path:
 
 
 def state_dir() -> Path:
-    """FERRYMAN_STATE_DIR, else $XDG_STATE_HOME/ferryman, else ~/.local/state/ferryman. Holds queue and hub, 0700."""
+    """FERRYMAN_STATE_DIR, else $XDG_STATE_HOME/ferryman, else ~/.local/state/ferryman. Holds queue and hub, 0700.
+
+    `OSError` where there is no home directory, as in some containers.
+    """
     return _home_dir("FERRYMAN_STATE_DIR", "XDG_STATE_HOME", ".local/state")
 
 
@@ -45,9 +49,17 @@ def socket_path() -> Path:
     return Path(override) if override else runtime_dir() / SOCKET_NAME
 
 
+def home(instead: str) -> Path:
+    """The user's home directory. `OSError` where there is none; `instead` is the variable to set in its place."""
+    try:
+        return Path.home()
+    except RuntimeError as error:
+        raise OSError(f"your user has no home directory; set HOME, or {instead}") from error
+
+
 def _home_dir(override: str, xdg: str, default: str) -> Path:
     if value := os.environ.get(override):
         return Path(value)
     if value := os.environ.get(xdg):
         return Path(value) / APP
-    return Path.home() / default / APP
+    return home(override) / default / APP

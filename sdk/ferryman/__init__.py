@@ -92,6 +92,10 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("ferryman")
     if name not in __all__:
         raise AttributeError(f"module 'ferryman' has no attribute {name!r}")
     home = next((module for module, names in _HOMES.items() if name in names), "types")

@@ -7,6 +7,7 @@ here.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import socket
 import stat
@@ -22,9 +23,36 @@ _SO_PEERCRED: Final[int | None] = getattr(socket, "SO_PEERCRED", None)
 
 
 def resolve(socket_path: str | os.PathLike[str] | None) -> Path:
-    """The absolute path of the socket: the given one, else FERRYMAN_SOCKET, else the default."""
-    path = Path(socket_path).expanduser() if socket_path is not None else paths.socket_path()
-    path = path.absolute()
+    """The absolute path of the socket: the given one, else FERRYMAN_SOCKET, else the default.
+
+    Where nobody answers at the default and a daemon of the same state directory answers elsewhere, that one: it was
+    started where XDG_RUNTIME_DIR or TMPDIR said something else, as they do for cron, su and batch jobs.
+    """
+    if socket_path is not None:
+        return _checked(Path(socket_path).expanduser().absolute())
+    path = _checked(paths.socket_path().absolute())
+    if os.environ.get("FERRYMAN_SOCKET"):
+        return path
+    with contextlib.suppress(DaemonError):  # whoever uses the path is told
+        if not answers(path) and (other := _recorded()) is not None and answers(other):
+            return other
+    return path
+
+
+def _recorded() -> Path | None:
+    """The socket that the holder of the state directory's lock has written into it. What nobody holds is stale."""
+    try:
+        with (paths.state_dir() / paths.LOCK_NAME).open("rb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        said = (paths.state_dir() / paths.LOCK_NAME).read_bytes()
+        return Path(os.fsdecode(said)) if said.startswith(b"/") else None
+    except OSError:
+        pass
+    return None
+
+
+def _checked(path: Path) -> Path:
     size = len(os.fsencode(path))
     if size > paths.MAX_SOCKET_PATH_BYTES:
         raise invalid(

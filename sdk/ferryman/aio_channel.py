@@ -8,10 +8,11 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import TYPE_CHECKING, TypeVar
 
 from ferryman import address
-from ferryman.channel import GONE_S, POLL_S, Link, import_wire, lost, repeatable
+from ferryman.channel import GONE_S, POLL_S, Link, contexts_call, import_wire, lost, repeatable
 from ferryman.errors import DaemonError
 
 if TYPE_CHECKING:
@@ -45,6 +46,8 @@ class AsyncConnection(Link):
 
     async def _run(self, call: Call[T]) -> T:
         wire = await self.open()
+        if wanted := self.hub_in_doubt(wire, call):
+            self.compare(wire, wanted, await self._run(contexts_call()))
         try:
             reply = await wire.unary(call)(call.request, timeout=self.timeout_of(call), metadata=self.metadata)
         except asyncio.CancelledError as fault:
@@ -54,7 +57,24 @@ class AsyncConnection(Link):
         return call.parse(reply)
 
     async def stream(self, call: Call[T], timeout_s: float | None) -> AsyncGenerator[T, None]:
-        """The events of a streaming call. Closing the iterator ends the call. Never asked again by itself."""
+        """The events of a streaming call. Closing the iterator ends the call. Asked once more where the first daemon
+        was stopping or gone before it could have done anything; never in the midst of it."""
+        begun = False
+        try:
+            async with aclosing(self._stream(call, timeout_s)) as events:
+                async for event in events:
+                    begun = True
+                    yield event
+                return
+        except DaemonError as error:
+            if begun or not repeatable(error):
+                raise
+            await self.await_gone(error)
+        async with aclosing(self._stream(call, timeout_s)) as events:
+            async for event in events:
+                yield event
+
+    async def _stream(self, call: Call[T], timeout_s: float | None) -> AsyncGenerator[T, None]:
         wire = await self.open()
         events = None
         try:

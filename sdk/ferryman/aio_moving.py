@@ -43,6 +43,8 @@ async def upload(
     asset: AssetRef | None = None,
     message: str | None = None,
     priority: int = 0,
+    include: Iterable[str] | None = None,
+    exclude: Iterable[str] | None = None,
 ) -> UploadResult:
     """Upload a file, a directory or several of them as one asset, as `Client.upload`."""
     from ferryman import arguments, transfer_calls
@@ -63,6 +65,8 @@ async def upload(
         asset=asset,
         message=message,
         priority=priority,
+        include=include,
+        exclude=exclude,
     )
     info = await self._connection.run(await asyncio.to_thread(transfer_calls.create_upload, upload))
     transfer: AsyncTransfer[UploadResult] = AsyncTransfer(self._connection, info)

@@ -6,6 +6,7 @@ Pure functions make the calls; the two classes run them.
 from __future__ import annotations
 
 import inspect
+import time
 from collections.abc import Callable, Iterable
 from contextlib import aclosing, closing
 from datetime import UTC, datetime
@@ -88,9 +89,9 @@ def _login_event(message: Any) -> AuthStatus | DeviceCode | None:
             return None  # a step that this version does not know
 
 
-def _unapproved(error: DaemonTimeoutError, timeout_s: float | None) -> DaemonTimeoutError:
-    """What a sign-in that took too long says: the hub's own words, or that our time is over."""
-    if error.reason == "LOGIN_EXPIRED":
+def _unapproved(error: DaemonTimeoutError, began: float, timeout_s: float | None) -> DaemonTimeoutError:
+    """What a sign-in that took too long says: the daemon's own words, or that our time since `began` is over."""
+    if error.reason == "LOGIN_EXPIRED" or timeout_s is None or time.monotonic() - began < timeout_s:
         return error
     return timed_out(f"the sign-in was not approved within timeout_s ({timeout_s:g} s)")
 
@@ -148,6 +149,7 @@ class Auth:
             client.auth.login("https://hub.example.org", on_code=lambda code: print(code.verification_uri_complete))
         """
         call, wait_s = _login(hub, context, scopes), arguments.seconds(timeout_s, "timeout_s")
+        began = time.monotonic()
         try:
             with closing(self._connection.stream(call, wait_s)) as steps:
                 for step in steps:
@@ -156,7 +158,7 @@ class Auth:
                     if step is not None:
                         on_code(step)
         except DaemonTimeoutError as error:
-            raise _unapproved(error, timeout_s) from None
+            raise _unapproved(error, began, timeout_s) from None
         raise _ended()
 
     def login_with_token(self, hub: str | None, token: str, *, context: str | None = None) -> AuthStatus:
@@ -207,6 +209,7 @@ class AsyncAuth:
     ) -> AuthStatus:
         """Sign in by a code that you approve in a browser, as `Auth.login`; `on_code` may be a coroutine function."""
         call, wait_s = _login(hub, context, scopes), arguments.seconds(timeout_s, "timeout_s")
+        began = time.monotonic()
         try:
             async with aclosing(self._connection.stream(call, wait_s)) as steps:
                 async for step in steps:
@@ -217,7 +220,7 @@ class AsyncAuth:
                         if inspect.isawaitable(shown):
                             await shown
         except DaemonTimeoutError as error:
-            raise _unapproved(error, timeout_s) from None
+            raise _unapproved(error, began, timeout_s) from None
         raise _ended()
 
     async def login_with_token(self, hub: str | None, token: str, *, context: str | None = None) -> AuthStatus:

@@ -22,11 +22,17 @@ class Call(Generic[T]):
 
     #: `/package.Service/Method`.
     method: str
-    request: Message
+    #: Not shown: it may hold a token.
+    request: Message = field(repr=False)
     response: type[Message]
     parse: Callable[[Any], T]
     #: Raises the client's request timeout where the daemon has much to look at, in seconds.
     at_least_s: float = 0.0
+
+    @property
+    def for_hub(self) -> bool:
+        """Whether it is of the catalogue, or creates a transfer: what goes to the hub in use."""
+        return self.method.startswith("/ferryapi.hub.") or self.method.endswith(("/CreateUpload", "/CreateDownload"))
 
     @property
     def harmless(self) -> bool:

@@ -11,6 +11,7 @@ import threading
 import time
 import weakref
 from collections.abc import Generator
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -19,6 +20,7 @@ from ferryman.errors import DaemonError
 
 if TYPE_CHECKING:
     from ferryman.call import Call
+    from ferryman.types import Context
     from ferryman.wire import Wire
 
 T = TypeVar("T")
@@ -35,6 +37,7 @@ class Link:
         self.endpoint = endpoint
         self.request_timeout_s = request_timeout_s
         self._wire: Wire | None = None
+        self._compared: Wire | None = None
         self._closed = False
         self._lock = threading.Lock()
         _links.add(self)
@@ -52,6 +55,22 @@ class Link:
         if not (name.isascii() and name.isprintable()):
             raise errors.invalid("FERRYMAN_CONTEXT", f"FERRYMAN_CONTEXT is not the name of a context: {name!r}")
         return (("ferryman-context", name),)
+
+    def hub_in_doubt(self, wire: Wire, call: Call[Any]) -> str:
+        """The hub that FERRYMAN_HUB names, when a call is for a hub and this daemon has not been asked which it serves.
+
+        Empty when there is nothing to ask: the variable is for the daemon, which may have been started without it.
+        """
+        if self._compared is wire or not call.for_hub or os.environ.get("FERRYMAN_CONTEXT"):
+            return ""
+        return os.environ.get("FERRYMAN_HUB", "")
+
+    def compare(self, wire: Wire, wanted: str, known: list[Context]) -> None:
+        """Raise when the daemon serves another hub; once that is known not to be, it is not asked again."""
+        from ferryman.contexts import require_hub
+
+        require_hub(wanted, known)
+        self._compared = wire
 
     def prepare(self) -> Path:
         """Make sure that a daemon runs and that grpc is imported. Blocks for as long as the daemon takes to start."""
@@ -116,6 +135,13 @@ def import_wire() -> Any:
     return wire
 
 
+def contexts_call() -> Call[list[Context]]:
+    """The call for all contexts."""
+    from ferryman.contexts import listing
+
+    return listing()
+
+
 def repeatable(error: DaemonError) -> bool:
     """Whether the daemon certainly did not do what was asked, so that it can be asked again."""
     return error.reason == "SHUTTING_DOWN" or (isinstance(error, errors.ConnectionError) and not error.sent)
@@ -152,6 +178,8 @@ class Connection(Link):
 
     def _run(self, call: Call[T]) -> T:
         wire = self.open()
+        if wanted := self.hub_in_doubt(wire, call):
+            self.compare(wire, wanted, self._run(contexts_call()))
         try:
             reply = wire.unary(call)(call.request, timeout=self.timeout_of(call), metadata=self.metadata)
         except wire.faults as fault:
@@ -159,7 +187,22 @@ class Connection(Link):
         return call.parse(reply)
 
     def stream(self, call: Call[T], timeout_s: float | None) -> Generator[T, None, None]:
-        """The events of a streaming call. Closing the iterator ends the call. Never asked again by itself."""
+        """The events of a streaming call. Closing the iterator ends the call. Asked once more where the first daemon
+        was stopping or gone before it could have done anything; never in the midst of it."""
+        begun = False
+        try:
+            with closing(self._stream(call, timeout_s)) as events:
+                for event in events:
+                    begun = True
+                    yield event
+                return
+        except DaemonError as error:
+            if begun or not repeatable(error):
+                raise
+            self.await_gone(error)
+        yield from self._stream(call, timeout_s)
+
+    def _stream(self, call: Call[T], timeout_s: float | None) -> Generator[T, None, None]:
         wire = self.open()
         events = None
         try:

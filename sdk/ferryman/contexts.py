@@ -6,10 +6,12 @@ Pure functions make the calls; the two classes run them.
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from ferryapi.daemon.v1 import auth_service_pb2 as pb
 from ferryman import arguments
 from ferryman.call import Call
+from ferryman.errors import invalid
 from ferryman.types import Context
 
 if TYPE_CHECKING:
@@ -21,7 +23,8 @@ if TYPE_CHECKING:
 _SERVICE = "/ferryapi.daemon.v1.AuthService/"
 
 
-def _list() -> Call[list[Context]]:
+def listing() -> Call[list[Context]]:
+    """The call for all contexts."""
     return Call(
         f"{_SERVICE}ListContexts",
         pb.ListContextsRequest(),
@@ -34,6 +37,27 @@ def _use(context: str | Context) -> Call[Context]:
     name = context.name if isinstance(context, Context) else context
     request = pb.UseContextRequest(context=arguments.text(name, "name"))
     return Call(f"{_SERVICE}UseContext", request, pb.Context, _context)
+
+
+def require_hub(wanted: str, known: list[Context]) -> None:
+    """Raise unless the daemon serves the hub that FERRYMAN_HUB names: as its current one, or because it was started for
+    it and somebody has chosen another since."""
+    served = list(dict.fromkeys(one.hub for one in known if one.current or one.name == "env"))
+    if _plain(wanted) not in map(_plain, served):
+        message = (
+            f"FERRYMAN_HUB is {_plain(wanted)}, but the daemon that runs was started without it and uses "
+            f"{' and '.join(served)}; sign in to that hub and use it (ferry login, ferry hub use), or stop the daemon: "
+            "the next call starts one with it"
+        )
+        raise invalid("FERRYMAN_HUB", message)
+
+
+def _plain(address: str) -> str:
+    """An address as the daemon writes it, without what may be a password."""
+    parts = urlsplit(address)
+    if parts.scheme not in ("http", "https"):
+        return address
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2].lower()}{parts.path.rstrip('/')}"
 
 
 def _context(message: Any) -> Context:
@@ -59,7 +83,7 @@ class Contexts:
         Example:
             [context.name for context in client.contexts.list() if context.current]
         """
-        return self._connection.run(_list())
+        return self._connection.run(listing())
 
     def use(self, name: str | Context) -> Context:
         """Make a context the current one, for every program of this user, until it is changed again.
@@ -84,7 +108,7 @@ class AsyncContexts:
 
     async def list(self) -> builtins.list[Context]:
         """List all contexts by name, as `Contexts.list`."""
-        return await self._connection.run(_list())
+        return await self._connection.run(listing())
 
     async def use(self, name: str | Context) -> Context:
         """Make a context the current one, as `Contexts.use`."""

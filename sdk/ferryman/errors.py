@@ -127,13 +127,17 @@ def from_ferry(error: FerryError, code: str) -> DaemonError:
     return kind(code, error.message, reason=reason, metadata=error.metadata, retry_after_s=error.retry_after_s)
 
 
-def about_transfer(error: DaemonError, transfer_id: str) -> DaemonError:
-    """The same kind of error, naming the transfer that goes on and how to find it again."""
-    hint = (
+def goes_on(transfer_id: str) -> str:
+    """What to tell somebody who stops waiting: the transfer's id and how to find it again."""
+    return (
         f"transfer {transfer_id} goes on in the daemon; wait for it with client.transfers.get({transfer_id!r}).wait()"
     )
+
+
+def about_transfer(error: DaemonError, transfer_id: str) -> DaemonError:
+    """The same kind of error, naming the transfer that goes on and how to find it again."""
     metadata = {**error.metadata, "transferId": transfer_id}
-    return type(error)(error.code, f"{error.message}; {hint}", reason=error.reason, metadata=metadata)
+    return type(error)(error.code, f"{error.message}; {goes_on(transfer_id)}", reason=error.reason, metadata=metadata)
 
 
 def _rebuild(

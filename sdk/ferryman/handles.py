@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast
 
 from ferryman import arguments, errors, transfer_calls
 from ferryman.channel import repeatable
-from ferryman.errors import DaemonError, DaemonTimeoutError, about_transfer, timed_out
+from ferryman.errors import DaemonError, DaemonTimeoutError, about_transfer, goes_on, timed_out
 from ferryman.pages import AsyncPage, Page
 from ferryman.progress import (
     DownloadResult,
@@ -139,11 +139,15 @@ class Transfer(_Handle[R]):
             result = client.transfers.get(transfer_id).wait(timeout_s=600)
         """
         follower = Follower()
-        with closing(self._follow(timeout_s)) as snapshots:
-            for info in snapshots:
-                event = follower.event(info)
-                if event is not None and on_progress is not None:
-                    on_progress(event)
+        try:
+            with closing(self._follow(timeout_s)) as snapshots:
+                for info in snapshots:
+                    event = follower.event(info)
+                    if event is not None and on_progress is not None:
+                        on_progress(event)
+        except KeyboardInterrupt as error:
+            error.add_note(goes_on(self.id))
+            raise
         return self._result(info)
 
     def events(self) -> Iterator[ProgressEvent]:

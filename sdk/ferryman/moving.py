@@ -50,6 +50,8 @@ def upload(
     asset: AssetRef | None = None,
     message: str | None = None,
     priority: int = 0,
+    include: Iterable[str] | None = None,
+    exclude: Iterable[str] | None = None,
 ) -> UploadResult:
     """Upload a file, a directory or several of them as one asset, and wait until it is stored and verified.
 
@@ -68,6 +70,7 @@ def upload(
             newest version give that version.
         message: a note kept with the version.
         priority: -100 to 100, higher first; default 0.
+        include, exclude: patterns as in `.gitignore`, over the paths in the asset: only these files, and none of those.
 
     The transfer is durable and goes on in the daemon when this call ends early: on a timeout, on Ctrl-C, on an
     exception in `on_progress` (which comes out of this call). Nothing half-uploaded is ever visible.
@@ -97,6 +100,8 @@ def upload(
         asset=asset,
         message=message,
         priority=priority,
+        include=include,
+        exclude=exclude,
     )
     info = self._connection.run(transfer_calls.create_upload(upload))
     transfer: Transfer[UploadResult] = Transfer(self._connection, info)

@@ -53,7 +53,8 @@ class TransferInfo:
     `space`, `rate_limit`, `hub`, `user`), with the time of its next attempt. `error` is that of the last attempt.
     Sizes are bytes, `rate_bps` is bytes per second, `resent_bytes` what interruptions cost. `chunk_index` of
     `chunk_count` parts are stored; `file_index` (from 0) and `file_name` are of the file that moved last. `context` is
-    the name of the hub it belongs to, for good.
+    the name of the hub it belongs to, for good. `present_file_count` is how many files the receiver had whole when the
+    transfer last began to move bytes.
     """
 
     transfer_id: str
@@ -83,6 +84,7 @@ class TransferInfo:
     ended_at: datetime | None
     resent_bytes: int
     context: str = ""
+    present_file_count: int = 0
 
     @property
     def settled(self) -> bool:

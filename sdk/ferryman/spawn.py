@@ -75,6 +75,7 @@ def ensure(endpoint: Endpoint, *, meanwhile: Callable[[], object] = lambda: None
                 unit.start(endpoint.start_timeout_s / 2)
             elif not address.answers(path):  # the lock's last holder may have started one meanwhile
                 _start(endpoint, path, deadline, meanwhile)
+            path = address.resolve(endpoint.socket_path)  # a daemon of another shell may be quicker, elsewhere
     return path
 
 
@@ -184,7 +185,10 @@ def log_path() -> Path:
 
 
 def _open_log(socket: Path) -> int:
-    log = log_path()
+    try:
+        log = log_path()
+    except OSError as error:
+        raise unreachable(socket, str(error)) from error
     try:
         log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         return os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)

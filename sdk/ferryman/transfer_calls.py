@@ -48,6 +48,8 @@ class Upload:
     asset: arguments.AssetRef | None = None
     message: str | None = None
     priority: int = 0
+    include: Iterable[str] | None = None
+    exclude: Iterable[str] | None = None
 
 
 def create_upload(upload: Upload) -> Call[TransferInfo]:
@@ -58,6 +60,8 @@ def create_upload(upload: Upload) -> Call[TransferInfo]:
     request = pb.CreateUploadRequest(
         paths=arguments.local_paths(upload.local_path, "local_path"),
         message=arguments.optional_text(upload.message, "message"),
+        include=arguments.texts(upload.include, "include"),
+        exclude=arguments.texts(upload.exclude, "exclude"),
         priority=arguments.whole(upload.priority, "priority", *_PRIORITY),
         client=arguments.client_name(),
         request_id=str(uuid.uuid4()),
@@ -227,6 +231,7 @@ def parse(message: Any) -> TransferInfo:
         ended_at=moment(message, "end_time"),
         resent_bytes=message.resent_bytes,
         context=message.context,
+        present_file_count=message.present_file_count,
     )
 
 

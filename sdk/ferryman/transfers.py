@@ -49,6 +49,8 @@ class Transfers:
         asset: AssetRef | None = None,
         message: str | None = None,
         priority: int = 0,
+        include: Iterable[str] | None = None,
+        exclude: Iterable[str] | None = None,
     ) -> Transfer[UploadResult]:
         """Queue an upload and return its handle as soon as it is on stable storage, before any byte moves.
 
@@ -71,6 +73,8 @@ class Transfers:
             asset=asset,
             message=message,
             priority=priority,
+            include=include,
+            exclude=exclude,
         )
         return Transfer(self._connection, self._connection.run(transfer_calls.create_upload(upload)))
 
@@ -183,6 +187,8 @@ class AsyncTransfers:
         asset: AssetRef | None = None,
         message: str | None = None,
         priority: int = 0,
+        include: Iterable[str] | None = None,
+        exclude: Iterable[str] | None = None,
     ) -> AsyncTransfer[UploadResult]:
         """Queue an upload and return its handle, as `Transfers.upload`."""
         upload = transfer_calls.Upload(
@@ -199,6 +205,8 @@ class AsyncTransfers:
             asset=asset,
             message=message,
             priority=priority,
+            include=include,
+            exclude=exclude,
         )
         call = await asyncio.to_thread(transfer_calls.create_upload, upload)  # it looks at paths
         return AsyncTransfer(self._connection, await self._connection.run(call))

@@ -6,12 +6,15 @@ only read.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
+
+from ferrywire import paths
 
 NAME: Final = "ferryd.service"
 #: They decide where a daemon keeps things. The unit repeats those that were set when it was written.
@@ -23,6 +26,8 @@ PLACES: Final = (
     "XDG_STATE_HOME",
     "XDG_CONFIG_HOME",
 )
+#: The authorities that a hub's certificate is checked with. The unit repeats them too; they make no other daemon.
+TRUST: Final = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 #: A daemon of this environment alone: a service would not see them.
 OWN: Final = ("FERRYMAN_HUB", "FERRYMAN_TOKEN")
 #: What systemd tells the process it started, and nobody that process starts.
@@ -32,12 +37,12 @@ MANAGER: Final = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "INVOCATION_
 def unit_path(environ: Mapping[str, str] = os.environ) -> Path:
     """Where the user's unit lies, or would lie."""
     base = environ.get("XDG_CONFIG_HOME")
-    return (Path(base) if base else Path.home() / ".config") / "systemd" / "user" / NAME
+    return (Path(base) if base else paths.home("XDG_CONFIG_HOME") / ".config") / "systemd" / "user" / NAME
 
 
-def environment_lines(environ: Mapping[str, str] = os.environ) -> list[str]:
+def environment_lines(environ: Mapping[str, str] = os.environ, names: Sequence[str] = PLACES) -> list[str]:
     """The unit's lines that make the service live where a daemon started in this environment would."""
-    return [f'Environment="{name}={_quoted(environ[name])}"' for name in PLACES if environ.get(name)]
+    return [f'Environment="{name}={_quoted(environ[name])}"' for name in names if environ.get(name)]
 
 
 def serves(environ: Mapping[str, str] = os.environ) -> bool:
@@ -46,7 +51,7 @@ def serves(environ: Mapping[str, str] = os.environ) -> bool:
         return False
     try:
         text = unit_path(environ).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError, RuntimeError):  # RuntimeError: a user without a home
+    except (OSError, UnicodeDecodeError):  # OSError also for a user without a home
         return False
     starts = tuple(f'Environment="{name}=' for name in PLACES)
     lines = [line for line in text.splitlines() if line.startswith(starts)]
@@ -63,12 +68,22 @@ def start(timeout_s: float) -> bool:
             [systemctl, "--user", "--no-ask-password", "start", NAME],
             stdin=subprocess.DEVNULL,
             capture_output=True,
+            env=manager_environment(),
             timeout=timeout_s,
             check=False,
         )
     except (OSError, subprocess.TimeoutExpired):
         return False
     return done.returncode == 0
+
+
+def manager_environment(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """The environment in which `systemctl --user` finds its manager, also below cron and su."""
+    found, usual = dict(environ), Path(f"/run/user/{os.getuid()}")
+    with contextlib.suppress(OSError):
+        if not found.get("XDG_RUNTIME_DIR") and usual.stat().st_uid == os.getuid():
+            found["XDG_RUNTIME_DIR"] = str(usual)
+    return found
 
 
 def _quoted(value: str) -> str:

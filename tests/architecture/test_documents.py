@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import importlib.util
+import io
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +14,7 @@ from types import ModuleType
 import pytest
 
 from ferryd.core import states
+from ferryhub import cli as hub_cli
 from ferrywire.reasons import REASONS
 from tests.architecture import sources
 from tests.architecture.sources import ROOT
@@ -136,6 +139,14 @@ def test_the_configuration_page_names_every_variable() -> None:
     for_tests = {"FERRYMAN_CRASHPOINT"}
     assert variables(_text("docs/configuration.md")) == used - for_tests
     assert variables("FERRYMAN_A_B, FERRYMAN_C") == {"FERRYMAN_A_B", "FERRYMAN_C"}
+
+
+def test_the_configuration_page_names_every_option_of_the_hub() -> None:
+    page = _text("docs/configuration.md").partition("## The hub\n")[2].partition("\n## ")[0]
+    named = set(re.findall(r"`(--[\w-]+)`", page))
+    with pytest.raises(SystemExit), contextlib.redirect_stdout(io.StringIO()) as printed:
+        hub_cli.main(["serve", "--help"])
+    assert named == set(re.findall(r"^  (?:-h, )?(--[\w-]+)", printed.getvalue(), re.MULTILINE)) - {"--help"}
 
 
 def unused(reasons: list[str], texts: list[str]) -> list[str]:

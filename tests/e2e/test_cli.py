@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ferryman import Client
+from ferryman import Client, TransferInfo
 from tests.support.cli import Done, ferry
 from tests.support.cli_schema import all_wrong, events
 from tests.support.files import MIB, make_file, same_bytes
@@ -62,7 +62,7 @@ def test_a_folder_goes_up_and_comes_back(home: Home, run_dir: Path) -> None:
     assert [path.relative_to(home.root / "out").as_posix() for path in paths] == ["a.csv", "raw/1.dat", "raw/2.dat"]
     assert all(same_bytes(run_dir / path.relative_to(home.root / "out"), path) for path in paths)
     again = ferry("download", asset_id, home.root / "out")
-    assert (again.code, "already there: 3 of 3" in again.err) == (0, True)
+    assert (again.code, "already there 3 of 3 files" in again.err) == (0, True)
 
 
 def test_everything_an_upload_may_say_about_itself(home: Home, run_dir: Path) -> None:
@@ -163,7 +163,7 @@ def test_a_killed_daemon_is_found_again(home: Home, big: Path) -> None:
     assert row["data"]["state"] in ("queued", "running")
     assert row["data"]["persisted_bytes"] >= 4 * MIB
     ferry("limit", "off")
-    assert uploaded(ferry("watch"))
+    assert uploaded(ferry("watch", transfer_id))
 
 
 def test_transfers_are_controlled_by_their_ids(home: Home, big: Path) -> None:
@@ -185,7 +185,8 @@ def test_a_source_that_changes_is_code_6(home: Home, big: Path) -> None:
     big.write_bytes(b"other bytes")
     ended = ferry("watch", transfer_id)
     assert (ended.code, "changed" in ended.err) == (6, True)
-    assert f"ferry retry {transfer_id}" in ended.err
+    assert "Upload again" in ended.err
+    assert "ferry retry" not in ended.err, "it would meet the same change"
 
 
 @pytest.mark.parametrize(
@@ -195,6 +196,11 @@ def test_a_source_that_changes_is_code_6(home: Home, big: Path) -> None:
         (("upload", ".", "--project", "nobody"), 4, "ferry project list"),
         (("upload", ".", "--if-exists", "version"), 2, "--alias"),
         (("upload", ".", "--meta", "nonsense"), 2, "key=value"),
+        (("upload", ".", "--timeout", "-1"), 2, "--timeout"),
+        (("upload", ".", "--timeout", "nan"), 2, "--timeout"),
+        (("upload", ""), 2, "empty"),
+        (("upload", "a.csv", "a.csv"), 2, "would both be"),
+        (("upload", ".", "--meta-file", "."), 9, "directory"),
         (("upload", ".", "--derived-from", "nothing"), 4, "ferry asset list"),
         (("upload", ".", "--derived-from", "x", "--detach"), 2, "--detach"),
         (("upload", "/dev/null"), 2, "regular files"),
@@ -204,6 +210,16 @@ def test_a_source_that_changes_is_code_6(home: Home, big: Path) -> None:
         (("limit", "fast"), 2, "20M"),
         (("watch", "trf_nothing"), 4, "ferry ls"),
         (("project", "get", "nothing"), 4, "ferry project list"),
+        (("project", "get", ""), 2, "ferry project get --help"),
+        (("collection", "create", "nothing", "x"), 4, "ferry project list"),
+        (("cancel",), 2, "by their ids. Run"),
+        (("limit", "--transfers", "0"), 2, "--transfers"),
+        (("hub", "use", "nothing"), 4, "ferry hub list"),
+        (("logout", "nothing"), 4, "ferry hub list"),
+        (("whoami", "--context", "nothing"), 4, "ferry hub list"),
+        (("login",), 2, "no hub is in use"),
+        (("login", "ftp://x"), 2, "https://host"),
+        (("lineage", "nothing", "--direction", "up"), 2, "origins"),
         (("meta", "set", "r"), 2, "nothing to change"),
         (("link", "delete", "rel_nothing"), 4, "no relationship"),
         (("top",), 2, "needs a terminal"),
@@ -247,11 +263,43 @@ def test_a_dry_run_sends_nothing_and_starts_nothing(home: Home, run_dir: Path) -
 
 
 def test_patterns_choose_what_goes(home: Home, run_dir: Path) -> None:
-    asset_id = uploaded(ferry("upload", run_dir, "--exclude", "raw/"))
-    assert ferry("asset", "get", asset_id, "--json").data("asset")["file_count"] == 1
+    asset_id = uploaded(ferry("upload", run_dir, "--include", "*.dat", "--exclude", "1.dat"))
+    got = ferry("download", asset_id, home.root / "out")
+    assert got.out.splitlines() == [str(home.root / "out" / "raw" / "2.dat")]
+    (run_dir / "link").symlink_to("/nowhere")
+    assert ferry("upload", run_dir).code == 2
+    uploaded(ferry("upload", run_dir, "--exclude", "link"))
     uploaded(ferry("upload", f"{run_dir}/raw/*.dat"))
-    refused = ferry("upload", run_dir, "--exclude", "1.dat")
-    assert (refused.code, "raw/1.dat" in refused.err) == (2, True)
+    nothing = ferry("upload", run_dir, "--include", "*.none")
+    assert (nothing.code, "leave no file of" in nothing.err) == (2, True)
+    assert ferry("upload", run_dir, "--include", "*.none", "--dry-run").code == 2
+    assert ferry("upload", run_dir, "--include", "[").code == 2
+
+
+def test_what_the_hub_has_is_counted_and_not_sent_again(home: Home) -> None:
+    """Of a directory, after its daemon was killed in the middle: `already there` in lines, summary and JSON."""
+    for number in range(24):
+        make_file(home.data / "many" / f"{number:02}.dat", MIB)
+    assert ferry("limit", "4M", "--parts", "1").code == 0
+    transfer_id = ferry("upload", home.data / "many", "--detach", "-q").out.strip()
+    with Client() as client:
+        wait_for(lambda: client.transfers.get(transfer_id).info().persisted_bytes > 4 * MIB, what="some files")
+    assert home.kill_daemons()
+    with Client() as client:
+        info = wait_for(lambda: _begun(client.transfers.get(transfer_id).info()), what="the next run")
+    assert 4 <= info.present_file_count < 24
+    late = ferry("watch", transfer_id, "--timeout", "0.5")
+    said = f"already there {info.present_file_count} of 24 files"
+    assert said in late.err
+    ferry("limit", "off")
+    done = ferry("watch", transfer_id)
+    assert said in done.err.splitlines()[-1]
+    (event,) = ferry("ls", "--json").events
+    assert event["data"]["present_file_count"] == info.present_file_count
+
+
+def _begun(info: TransferInfo) -> TransferInfo | None:
+    return info if info.present_file_count else None
 
 
 def test_without_a_terminal_there_are_lines_and_no_drawing(home: Home, run_dir: Path) -> None:

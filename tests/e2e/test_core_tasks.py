@@ -1,6 +1,7 @@
 """The six core tasks as a new user does them from the README: each line of its terminal block, word for word.
 
-A wheel in a virtual environment of its own, a hub with TLS in a process of its own, a person who approves in a browser.
+A wheel in a virtual environment of its own, a hub with TLS in a process of its own, a person who approves in headless
+Chromium, or over HTTP where no browser is installed.
 """
 
 from __future__ import annotations
@@ -28,9 +29,9 @@ import pytest
 import trustme
 
 from tests.architecture.sources import ROOT
+from tests.support import chromium, signin
 from tests.support.files import MIB, make_file
 from tests.support.home import Home
-from tests.support.signin import approve
 from tests.support.waiting import wait_for
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
@@ -113,7 +114,7 @@ def wheel() -> Iterator[Path]:
 @pytest.fixture
 def programs(home: Home, wheel: Path) -> Path:
     """Task 1, install: the wheel in an environment of its own, its dependencies taken from this one."""
-    assert INSTALL == 'pip install "ferryman[cli,daemon]"'
+    assert INSTALL == 'pip install ".[cli,daemon]"'
     place = home.root / "venv"
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(place)], check=True)
     site = next(place.glob("lib/python3*/site-packages"))
@@ -185,7 +186,8 @@ def _announced(log: Path) -> str:
 
 def test_six_tasks_one_command_each(newcomer: Newcomer, hub: str) -> None:
     home = newcomer.home
-    for name, size in {"a.bin": FOLDER_BYTES // 2, "deep/b.bin": FOLDER_BYTES // 2, "deep/empty": 0}.items():
+    # The small file is stored long before the big one.
+    for name, size in {"a.bin": MIB, "deep/b.bin": FOLDER_BYTES - MIB, "deep/empty": 0}.items():
         make_file(home.data / "run-7" / name, size)
 
     _sign_in(newcomer, hub)
@@ -235,16 +237,20 @@ def _asset_id(said: str) -> str:
 def _sign_in(newcomer: Newcomer, hub: str) -> None:
     said = newcomer.home.root / "login.err"
     login = newcomer.start(LOGIN.replace("https://hub.example.org", hub), said)
-    code = wait_for(lambda: _code(said.read_text()), what="a code")
-    approve(hub, code, EMAIL, PASSWORD, verify=ssl.create_default_context(cafile=str(newcomer.ca)))
+    code = wait_for(lambda: _after("Enter", said.read_text()), what="a code")
+    if chromium.PROGRAM:
+        address = f"{_after('Open', said.read_text())}?user_code={code}"
+        chromium.approve(address, EMAIL, PASSWORD, trusted=chromium.pin(newcomer.home.root / "cert.pem"))
+    else:
+        signin.approve(hub, code, EMAIL, PASSWORD, verify=ssl.create_default_context(cafile=str(newcomer.ca)))
     out, _ = login.communicate(timeout=60)
     assert login.returncode == 0, said.read_text()
     assert EMAIL in out
     assert json.loads(newcomer.type("ferry whoami --json"))["data"]["hub"] == hub
 
 
-def _code(said: str) -> str:
-    found = re.search(r"^Enter\s+(\S+)", said, re.MULTILINE)
+def _after(word: str, said: str) -> str:
+    found = re.search(rf"^{word}\s+(\S+)", said, re.MULTILINE)
     return found[1] if found else ""
 
 

@@ -5,20 +5,25 @@ from __future__ import annotations
 import http.server
 import json
 import os
+import signal
+import socket
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ferryman import Client
-from ferryman.cli import checks, remotechecks
-from ferryman.cli.checks import Verdict
+from ferryman import Client, unit
+from ferryman.cli import checks, remotechecks, systemd
+from ferryman.cli.checks import Check, Verdict
+from ferryman.types import DaemonInfo
 from tests.support.home import Home
 from tests.support.hubs import HubServer
 
@@ -106,6 +111,116 @@ def test_a_hub_that_does_not_answer(home: Home, monkeypatch: pytest.MonkeyPatch)
     assert "Connection refused" in found["hub"]["message"]
 
 
+@pytest.mark.timeout(120)
+def test_a_hub_that_takes_calls_and_never_answers(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        monkeypatch.setenv("FERRYMAN_HUB", f"http://127.0.0.1:{silent.getsockname()[1]}")
+        monkeypatch.setenv("FERRYMAN_TOKEN", CANARY)
+        found = examine(code=1)
+    assert found["sign-in"]["verdict"] == "problem"
+    assert "timed out" in found["hub"]["message"]
+
+
+@pytest.mark.timeout(120)
+def test_a_daemon_that_hangs(home: Home) -> None:
+    with Client() as client:
+        pid = client.daemon.info().pid
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        found = examine(code=1)
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    assert found["daemon"]["verdict"] == "problem"
+    assert found["state directory"]["verdict"] == "ok"
+
+
+def _daemon(info: DaemonInfo, **changed: Any) -> Check:
+    return remotechecks._daemon(replace(info, **changed), info.version, was_running=True)
+
+
+def test_a_daemon_of_another_release_or_one_that_leaves(home: Home) -> None:
+    with Client() as client:
+        info = client.daemon.info()
+    assert _daemon(info).verdict is Verdict.OK
+    older = _daemon(info, version="0.0.9")
+    assert older.verdict is Verdict.WARNING
+    assert (f"this command is {info.version}" in older.message, f"kill {info.pid}" in older.next_step) == (True, True)
+    assert _daemon(info, draining=True).verdict is Verdict.WARNING
+
+
+@pytest.mark.parametrize(
+    ("active", "reason", "verdict", "said"),
+    [
+        ("active", "", "ok", "runs as process 7"),
+        ("failed", "", "problem", "the service failed (watchdog); cannot start: the disk is full"),
+        ("inactive", "", "warning", "the service is inactive"),
+        ("", "this machine has no systemd", "warning", "installed, but this machine has no systemd"),
+    ],
+)
+def test_a_service_that_does_not_run(active: str, reason: str, verdict: str, said: str) -> None:
+    known = systemd.UnitStatus(active=active, result="watchdog", pid=7, status="cannot start: the disk is full")
+    found = checks._service(sys.executable, reason, known, {})
+    assert (found.verdict, found.message) == (verdict, said)
+
+
+def test_a_service_whose_program_is_gone(home: Home) -> None:
+    path = unit.unit_path()
+    path.parent.mkdir(parents=True)
+    path.write_text(systemd.render([str(home.root / "old venv" / "ferryd")]))
+    found = examine(code=1)["service"]
+    assert "old venv/ferryd is gone" in found["message"]
+    assert found["next_step"] == "Run: ferry service install"
+
+
+def test_linger_that_is_off() -> None:
+    assert checks._linger(True).verdict is Verdict.OK
+    assert checks._linger(None).verdict is Verdict.NOTE
+    off = checks._linger(False)
+    assert (off.verdict, off.next_step) == (Verdict.WARNING, "Run: loginctl enable-linger")
+
+
+def test_a_token_without_its_hub() -> None:
+    assert checks.variables({"FERRYMAN_TOKEN": CANARY}).verdict is Verdict.WARNING
+
+
+def test_a_proxy_is_told_not_to_be_used() -> None:
+    found = checks.proxies({"HTTPS_PROXY": "http://proxy:3128", "no_proxy": ""})
+    assert (found.verdict, "uses no proxy" in found.message) == (Verdict.NOTE, True)
+
+
+def test_a_state_directory_on_a_network_file_system(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checks, "NETWORK_FILE_SYSTEMS", (checks.file_system(home.state_dir),))
+    home.state_dir.mkdir(exist_ok=True)
+    found = checks.directory("state", home.state_dir, private=True)
+    assert (found.verdict, "network file system" in found.message) == (Verdict.WARNING, True)
+
+
+def test_a_directory_that_cannot_be_made(home: Home) -> None:
+    """Below a file, as below a home that is read-only."""
+    (home.root / "file").touch()
+    found = checks.directory("state", home.root / "file" / "state", private=True)
+    assert (found.verdict, "FERRYMAN_STATE_DIR" in found.next_step or "path" in found.next_step) == ("problem", True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "access", lambda *_: False)  # root may write anywhere
+        found = checks.directory("state", home.root / "none" / "state", private=True)
+    assert (found.verdict, found.next_step) == (
+        "problem",
+        "Set FERRYMAN_STATE_DIR to a directory of yours on this machine.",
+    )
+
+
+def test_a_user_without_a_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    def homeless() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    for name in ("FERRYMAN_STATE_DIR", "FERRYMAN_CONFIG_DIR", "XDG_STATE_HOME", "XDG_CONFIG_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(Path, "home", homeless)
+    found = {check.name: check for check in checks.of_this_machine({})}
+    assert found["state directory"].message == "your user has no home directory; set HOME, or FERRYMAN_STATE_DIR"
+    assert found["clock"].verdict is Verdict.OK
+
+
 @contextmanager
 def _hub_with(headers: dict[str, str], status: int = 200) -> Iterator[str]:
     """Something that answers /healthz as it likes."""
@@ -161,7 +276,7 @@ def test_little_space_and_a_lost_socket_directory(home: Home, monkeypatch: pytes
     assert checks.space(home.state_dir / "deeper" / "still").verdict is Verdict.PROBLEM
     long = {"FERRYMAN_RUNTIME_DIR": str(home.root / ("x" * 120))}
     monkeypatch.setenv(*long.popitem())
-    assert checks.socket_path({}).verdict is Verdict.PROBLEM
+    assert checks.socket_path().verdict is Verdict.PROBLEM
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can give a directory away")

@@ -12,6 +12,7 @@ import psutil
 import pytest
 
 from ferryman import Client
+from ferryman.cli import systemd as systemd_of_ferry
 from tests.support.files import MIB, make_file
 from tests.support.home import Home
 from tests.support.waiting import wait_for
@@ -149,6 +150,44 @@ def test_a_failing_systemd_is_quoted(home: Home, systemd: Systemd) -> None:
     assert "Failed to connect to bus: No medium found" in done.stderr
     assert "You can do without" in done.stderr
     assert not systemd.unit.exists()
+
+
+def test_a_systemd_that_hangs_is_not_waited_for(home: Home, systemd: Systemd, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(systemd_of_ferry, "_QUESTION_TIMEOUT_S", 0.2)
+    for name in ("systemctl", "loginctl"):
+        systemd.program(name, "exec sleep 60")
+    assert "systemctl does not answer within 0.2 s" in systemd_of_ferry.why_not()
+    assert systemd_of_ferry.unit_status() == systemd_of_ferry.UnitStatus()
+    assert systemd_of_ferry.linger() is None
+
+
+def test_an_environment_whose_path_has_spaces_and_quotes(home: Home, systemd: Systemd) -> None:
+    """Another environment than before: the service then runs that one's program."""
+    ferry("service", "install")
+    first, other = systemd.pid, home.root / "it's an environment"
+    other.mkdir()
+    (other / "ferryd").symlink_to(Path(sys.executable).parent / "ferryd")
+    path = f"{other}{os.pathsep}{os.environ['PATH']}"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PATH", path)
+        ferry("service", "install")
+    assert systemd.pid != first
+    assert systemd_of_ferry.program(systemd.unit.read_text()) == str(other / "ferryd")
+    with Client() as client:
+        assert client.daemon.info().pid == systemd.pid
+
+
+def test_a_shell_without_the_runtime_directory_finds_the_service(
+    home: Home, systemd: Systemd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As cron and su leave it."""
+    ferry("service", "install")
+    monkeypatch.setenv("FERRYMAN_RUNTIME_DIR", str(home.root / "elsewhere"))
+    with Client() as client:
+        assert client.daemon.info().pid == systemd.pid
+    assert str(home.socket) in ferry("doctor").stdout
+    ferry("service", "install")  # nothing is to be stopped: what runs is the service
+    assert "active (running)" in ferry("service", "status").stdout
 
 
 def test_without_systemctl_it_says_that_none_is_needed(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:

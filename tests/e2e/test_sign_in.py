@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from ferryman import Client, DaemonError, UploadResult
+from ferryman import AsyncClient, Client, DaemonError, DeviceCode, UploadResult
 from tests.support.accounts import EMAIL, PASSWORD, account_hub, login, secrets, token_file
+from tests.support.cli import COMMAND, ferry
 from tests.support.home import Home
 from tests.support.hubs import HubServer
-from tests.support.signin import Browser
+from tests.support.signin import Browser, approve
 
 pytestmark = pytest.mark.slow
 
@@ -51,6 +54,29 @@ def test_a_sign_in_outlives_its_daemon(client: Client, hub: HubServer, home: Hom
     with Client() as later:
         status = later.auth.status()
         assert (status.user_email, status.hub) == (EMAIL, hub.url)
+
+
+def test_a_client_that_has_outlived_its_daemon_signs_in(client: Client, hub: HubServer, home: Home) -> None:
+    client.connect()
+    home.kill_daemons()
+    assert login(client, hub).user_email == EMAIL, "the first call that meets the new daemon is a stream"
+
+    async def again() -> str:
+        async with AsyncClient() as later:
+            await later.daemon.info()
+            home.kill_daemons()
+            watched = later.transfers.watch([])
+            first = asyncio.ensure_future(anext(aiter(watched)))
+            transfer = await later.transfers.upload(
+                __file__, title="T", owner_type="project", owner_id=(await later.create_project("P")).project_id
+            )
+            assert (await first).transfer_id == transfer.id
+            return (await later.auth.login(hub.url, on_code=approve_code, timeout_s=60)).user_email
+
+    def approve_code(code: DeviceCode) -> None:
+        approve(hub.url, code.user_code, EMAIL, PASSWORD)
+
+    assert asyncio.run(again()) == EMAIL
 
 
 def test_signing_out_ends_the_tokens_at_the_hub(client: Client, hub: HubServer, home: Home) -> None:
@@ -113,6 +139,9 @@ def test_the_token_of_the_environment_is_never_kept(
         with pytest.raises(DaemonError) as refused:
             client.auth.logout()
         assert refused.value.reason == "INVALID_ARGUMENT"
+        for words in (["--json", "doctor"], ["--json", "whoami"], ["--debug", "asset", "get", "nothing"]):
+            told = subprocess.run([*COMMAND, *words], capture_output=True, text=True, timeout=60, check=False)
+            assert token not in told.stdout + told.stderr
     home.stop_daemons()
     holders = [file for file in home.root.rglob("*") if file.is_file() and token.encode() in file.read_bytes()]
     assert holders == []
@@ -139,6 +168,45 @@ def test_two_hubs_at_once(client: Client, hub: HubServer, home: Home, table: Pat
         with pytest.raises(DaemonError) as unknown:
             client.assets.get(stored["one"].asset_id)
         assert unknown.value.code == "not_found", "each hub knows its own alone"
+
+
+def test_two_contexts_on_one_hub(client: Client, hub: HubServer, home: Home) -> None:
+    """Each has a sign-in of its own; a login that names neither means the one in use."""
+    writes, reads = hub.token(EMAIL), hub.token(EMAIL, "read")
+    for name in ("one", "two"):
+        client.auth.login_with_token(hub.url, writes, context=name)
+    client.contexts.use("two")
+    client.auth.login_with_token(hub.url, reads)
+    assert (client.auth.status("one").scopes, client.auth.status("two").scopes) == (["read", "write"], ["read"])
+    with pytest.raises(DaemonError) as refused:
+        client.create_project("P")
+    assert refused.value.reason == "SCOPE_DENIED"
+    client.auth.logout("two")
+    assert client.auth.status("one").user_email == EMAIL
+    assert secrets(home) == {writes}
+
+
+def test_the_hub_of_the_configuration_is_signed_in_to_by_its_address(home: Home, hub: HubServer) -> None:
+    (home.config_dir / "config.toml").write_text(f'hub = "{hub.url}"\n')
+    with Client() as client:
+        assert client.auth.login_with_token(hub.url, hub.token(EMAIL)).context == "env"
+        assert client.create_project("P").project_id
+
+
+def test_ferry_signs_in_to_the_context_that_is_meant(
+    client: Client, hub: HubServer, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with account_hub() as other:
+        tokens = {"one": hub.token(EMAIL), "two": other.token(EMAIL)}
+        again = hub.token(EMAIL)
+        client.auth.login_with_token(hub.url, tokens["one"], context="one")
+        client.auth.login_with_token(other.url, tokens["two"], context="two")
+        assert ferry("login", "--with-token", "--name", "one", stdin=again).code == 0
+        assert secrets(home) == {again, tokens["two"]}
+        monkeypatch.setenv("FERRYMAN_CONTEXT", "one")
+        assert ferry("login", "--with-token", stdin=tokens["one"]).code == 0
+        assert secrets(home) == set(tokens.values())
+        assert client.auth.status("two").user_email == EMAIL
 
 
 def test_a_context_belongs_to_one_hub(client: Client, hub: HubServer) -> None:

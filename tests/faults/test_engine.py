@@ -311,6 +311,7 @@ async def test_expired_locations_are_renewed_once_for_all(tmp_path: Path) -> Non
         b.lanes.faults.add("receive", FerryError("SIGNATURE_INVALID", "expired"), times=2)
         done = await b.settled(await download(b, content, tmp_path / "dest"))
         assert done.state is State.SUCCEEDED and b.hub.faults.calls["get_manifest"] in (2, 3)
+        assert done.resent_bytes == 0, "a refused URL moves no byte"
 
 
 async def test_a_full_disk_is_waited_for_and_what_is_there_is_kept(tmp_path: Path) -> None:

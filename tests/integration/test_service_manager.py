@@ -90,6 +90,29 @@ def test_a_queue_that_does_not_answer_starves_the_watchdog(home: Home, path_ear:
         wait_for(lambda: ear.count("WATCHDOG=1") > before, what="the watchdog to be fed again")
 
 
+def test_an_event_loop_that_does_not_turn_starves_the_watchdog(home: Home, path_ear: NotifySocket) -> None:
+    ear, blocked = path_ear, home.root / "blocked"
+    (home.data / "sitecustomize.py").write_text(
+        "import pathlib, signal, time\n"
+        f"blocked = pathlib.Path({str(blocked)!r})\n"
+        "def block(*_):\n"
+        "    blocked.write_text('yes')\n"
+        "    while blocked.exists(): time.sleep(0.01)\n"
+        "signal.signal(signal.SIGUSR1, block)\n"
+    )
+    home.extra_env["PYTHONPATH"] = os.pathsep.join([str(home.data), os.environ.get("PYTHONPATH", "")])
+    with _service(["ferryd", "run"], home, ear) as process:
+        wait_for(lambda: ear.count("WATCHDOG=1"), what="WATCHDOG=1")
+        process.send_signal(signal.SIGUSR1)
+        wait_for(blocked.exists, what="the loop to be blocked")
+        time.sleep(WATCHDOG_S)  # what is on its way arrives
+        before = ear.count("WATCHDOG=1")
+        time.sleep(2 * WATCHDOG_S)  # systemd would have acted by now
+        assert ear.count("WATCHDOG=1") == before
+        blocked.unlink()
+        wait_for(lambda: ear.count("WATCHDOG=1") > before, what="the watchdog to be fed again")
+
+
 def test_a_service_does_not_leave_when_idle(home: Home, path_ear: NotifySocket) -> None:
     (home.config_dir / "config.toml").write_text("idle_timeout_s = 0.1\n")
     with _service(["ferryd", "run"], home, path_ear) as process:

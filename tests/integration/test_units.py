@@ -13,9 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from ferryman import unit
+from ferryman import Client, unit
 from ferryman.cli import systemd
 from tests.architecture.sources import ROOT
+from tests.support.files import MIB, make_file
+from tests.support.home import Home
+from tests.support.waiting import wait_for
 
 UNITS = ROOT / "systemd"
 #: RELIABILITY's gate for the user's unit, in the units of `systemd-analyze security`.
@@ -80,6 +83,31 @@ def test_downloads_reach_where_the_user_may_write() -> None:
     assert int(settings["WatchdogSec"]) > 0
 
 
+@analyzed
+@pytest.mark.parametrize("name", ["a b", "o'brien", 'say "x"', "100%", "$HOME", "back\\slash", "ä;é"])
+def test_systemd_finds_the_program_whatever_its_path(tmp_path: Path, name: str) -> None:
+    program = tmp_path / name / "ferryd"
+    program.parent.mkdir()
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+    path = tmp_path / unit.NAME
+    path.write_text(systemd.render([str(program)], {"FERRYMAN_STATE_DIR": str(program.parent)}))
+    done = _analyze("verify", "--man=no", path)
+    assert (done.returncode, [line for line in done.stderr.splitlines() if "ferry" in line]) == (0, [])
+    assert systemd.program(path.read_text()) == str(program)
+
+
+def test_whom_to_trust_is_repeated_and_makes_no_other_daemon(tmp_path: Path) -> None:
+    environ = {"XDG_CONFIG_HOME": str(tmp_path), "SSL_CERT_FILE": "/etc/our authority.pem"}
+    text = systemd.render(["/x"], environ)
+    assert 'Environment="SSL_CERT_FILE=/etc/our authority.pem"' in text
+    path = unit.unit_path(environ)
+    path.parent.mkdir(parents=True)
+    path.write_text(text)
+    assert unit.serves(environ)
+    assert unit.serves({"XDG_CONFIG_HOME": str(tmp_path)})
+
+
 def test_words_of_the_command_survive_systemds_quoting() -> None:
     text = systemd.render(["/opt/my tools/100%/ferryd"], {"FERRYMAN_STATE_DIR": "/data/a b"})
     assert 'ExecStart="/opt/my tools/100%%/ferryd" run' in text
@@ -94,6 +122,59 @@ def test_the_shipped_unit_is_what_is_installed() -> None:
     shipped = [line for line in (UNITS / unit.NAME).read_text().splitlines() if not line.startswith("ExecStart=")]
     written = [line for line in systemd.render(["/x"], {}).splitlines() if not line.startswith("ExecStart=")]
     assert shipped == written
+
+
+#: Becomes a program that may load no code it has written itself, as MemoryDenyWriteExecute= has it.
+DENY_WRITE_EXECUTE = """
+import ctypes, os, sys
+if ctypes.CDLL(None).prctl(65, 1, 0, 0, 0):
+    sys.exit("this kernel has no PR_SET_MDWE")
+os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
+"""
+
+
+def _calls(*names: str) -> set[str]:
+    """The system calls in these sets of systemd's."""
+    found = set[str]()
+    for name in names:
+        text = subprocess.run(
+            ["systemd-analyze", "--no-pager", "syscall-filter", name], capture_output=True, text=True, check=True
+        ).stdout
+        words = [line.strip() for line in text.splitlines()[1:] if line.strip() and not line.strip().startswith("#")]
+        found |= {word for word in words if not word.startswith("@")}
+        found |= _calls(*(word for word in words if word.startswith("@")))
+    return found
+
+
+@pytest.mark.slow
+@analyzed
+@pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
+def test_the_daemon_needs_nothing_that_the_unit_denies(home: Home) -> None:
+    """Memory that is written and executed, and system calls; a whole upload and download under strace."""
+    trace = home.root / "trace"
+    with home.log.open("ab") as log:
+        command = ["strace", "-f", "-qq", "-o", trace, sys.executable, "-c", DENY_WRITE_EXECUTE, "-m", "ferryd", "run"]
+        process = subprocess.Popen(command, env=home.env, stdout=log, stderr=log, cwd="/")
+    try:
+        wait_for(lambda: home.socket.exists() or process.poll() is not None, what="the daemon")
+        if b"PR_SET_MDWE" in home.log.read_bytes():
+            pytest.skip("this kernel has no PR_SET_MDWE")
+        with Client(auto_start=False) as client:
+            project = client.create_project("Hard").project_id
+            made = make_file(home.data / "a", 3 * MIB)
+            asset = client.upload(made, title="A", owner_type="project", owner_id=project)
+            [got] = client.download(asset.asset_id, home.data / "back").files
+            assert Path(got.local_path).read_bytes() == made.read_bytes()
+            client.daemon.shutdown()
+        assert process.wait(60) == 0
+    finally:
+        home.stop_daemons()
+        process.wait(60)
+    used = set(re.findall(r"^\d+ +(\w+)\(", trace.read_text(errors="replace"), re.MULTILINE))
+    assert {"execve", "fdatasync"} <= used
+    allowed = _calls("@system-service", "@default") - _calls("@privileged", "@resources", "@obsolete")
+    tolerated = {"fchown"} if os.getuid() == 0 else set()  # SQLite as root tries it, and goes on without
+    assert used - allowed - tolerated == set()
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 import sqlite3
@@ -9,6 +10,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 from ferryman import AuthStatus, Client
 from tests.support.home import Home
@@ -52,6 +54,23 @@ def refreshes(hub: HubServer) -> int:
     with closing(sqlite3.connect(f"file:{hub.state_dir / 'catalogue.db'}?mode=ro", uri=True)) as catalogue:
         (count,) = catalogue.execute("SELECT count(*) FROM refresh_tokens WHERE parent_sha256 IS NOT NULL").fetchone()
     return int(count)
+
+
+def renewals_of(hub: HubServer, refresh_token: str) -> int:
+    """How many pairs the hub has given for this one refresh token."""
+    with closing(sqlite3.connect(f"file:{hub.state_dir / 'catalogue.db'}?mode=ro", uri=True)) as catalogue:
+        sha256 = hashlib.sha256(refresh_token.encode()).digest()
+        query = "SELECT count(*) FROM refresh_tokens WHERE parent_sha256 = ?"
+        (count,) = catalogue.execute(query, (sha256,)).fetchone()
+    return int(count)
+
+
+def kept(home: Home, context: str = "") -> dict[str, Any]:
+    """What the daemon keeps of the sign-in of this context; of the only one when none is named."""
+    whole = json.loads(token_file(home).read_text())["tokens"]
+    (found,) = (one for key, one in whole.items() if not context or key.partition(" ")[0] == context)
+    assert isinstance(found, dict)
+    return found
 
 
 def token_file(home: Home) -> Path:

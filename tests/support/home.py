@@ -9,6 +9,7 @@ import contextlib
 import os
 import shutil
 import signal
+import sqlite3
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -106,6 +107,12 @@ class Home:
             _signal(process, signal.SIGKILL)
         psutil.wait_procs(deaf, timeout=STOP_TIMEOUT_S)
         return [process.pid for process in deaf]
+
+    def history(self, transfer_id: str) -> list[str]:
+        """What has happened to a transfer, oldest first: the names of its events."""
+        with contextlib.closing(sqlite3.connect(f"file:{self.state_dir / 'queue.db'}?mode=ro", uri=True)) as queue:
+            query = "SELECT event FROM transfer_events WHERE transfer_id = ? ORDER BY seq"
+            return [event for (event,) in queue.execute(query, (transfer_id,))]
 
     def log_text(self) -> str:
         """What the daemons wrote. Empty when none ever did."""

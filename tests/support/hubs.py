@@ -72,6 +72,12 @@ class HubServer:
             raise AssertionError(f"ferryhub did not stop within {STOP_TIMEOUT_S:g} s of SIGTERM") from None
         self._process = None
 
+    def interrupt(self) -> None:
+        """SIGTERM; returns when the hub has begun to stop."""
+        assert self._process is not None
+        self._process.terminate()
+        wait_for(lambda: b"Shutting down" in self.log.read_bytes(), what=f"ferryhub to begin to stop ({self.log})")
+
     def kill(self) -> None:
         """SIGKILL, as a power cut would."""
         if self._process is not None:

@@ -9,7 +9,7 @@ import asyncio
 import socket
 import struct
 import threading
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Literal, Self, TypeVar
 
 T = TypeVar("T")
@@ -32,6 +32,8 @@ class Proxy:
         self.stalled = False
         #: Bytes per second of each direction of each connection; 0 for unlimited.
         self.limit_bps = 0
+        #: Sees every piece that passes, in the proxy's thread.
+        self.tap: Callable[[Direction, bytes], None] | None = None
         self._cut_at: dict[Direction, int | None] = {"up": None, "down": None}
         self._flip_at: dict[Direction, int | None] = {"up": None, "down": None}
         self._open: set[asyncio.StreamWriter] = set()
@@ -110,6 +112,8 @@ class Proxy:
 
     async def _pump(self, way: Direction, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while piece := await reader.read(_READ_BYTES):
+            if self.tap is not None:
+                self.tap(way, piece)
             while self.stalled:  # noqa: ASYNC110 (set from another thread)
                 await asyncio.sleep(0.01)
             writer.write(self._damage(way, piece))

@@ -22,6 +22,8 @@ class Browser:
     def __init__(self, hub_url: str, *, verify: ssl.SSLContext | bool = True) -> None:
         self._client = httpx.Client(base_url=hub_url, verify=verify)
         self.cookie = ""
+        #: Of a visit to the OpenID provider.
+        self.visit_cookie = ""
         self.page: httpx.Response | None = None
 
     def __enter__(self) -> Self:
@@ -51,6 +53,37 @@ class Browser:
         self.open(user_code)
         return self.send(action="sign_in", email=email, password=password, user_code=user_code)
 
+    def leave(self, user_code: str = "") -> str:
+        """Choose to sign in at the OpenID provider; returns the address of its page."""
+        self.open(user_code)
+        sent = self.send(action="provider")
+        assert sent.status_code == 200, sent.text
+        return self.onward()
+
+    def at_provider(self, address: str) -> str:
+        """Go to the provider, which knows us; returns where it sends us back to."""
+        reply = httpx.get(address)
+        assert reply.status_code == 302, reply.text
+        return reply.headers["location"]
+
+    def come_back(self, address: str) -> httpx.Response:
+        """Follow a link from the provider to the hub: another site's, so that no strict cookie is sent."""
+        assert address.startswith(str(self._client.base_url)), address
+        return self._took(self._client.get(address, headers={"cookie": self.visit_cookie} if self.visit_cookie else {}))
+
+    def sign_in_at_provider(self, user_code: str = "") -> httpx.Response:
+        """From nothing to what is shown after signing in at the provider."""
+        page = self.come_back(self.at_provider(self.leave(user_code)))
+        assert page.status_code == 200, page.text
+        return self._took(self._client.get(self.onward(), headers=self._headers()))
+
+    def onward(self) -> str:
+        """The address to which the page goes on by itself."""
+        assert self.page is not None
+        found = re.search(r'<meta http-equiv="refresh" content="0; url=([^"]*)">', self.page.text)
+        assert found, self.page.text
+        return html.unescape(found[1])
+
     def hidden(self) -> dict[str, str]:
         """The hidden fields of the page."""
         assert self.page is not None
@@ -61,8 +94,12 @@ class Browser:
         return {"cookie": self.cookie} if self.cookie else {}
 
     def _took(self, reply: httpx.Response) -> httpx.Response:
-        if "set-cookie" in reply.headers:
-            self.cookie = reply.headers["set-cookie"].partition(";")[0]
+        for line in reply.headers.get_list("set-cookie"):
+            cookie, kept = line.partition(";")[0], "Max-Age=0" not in line
+            if cookie.startswith("__Host-ferryhub-visit="):
+                self.visit_cookie = cookie if kept else ""
+            else:
+                self.cookie = cookie
         self.page = reply
         return reply
 

@@ -129,7 +129,7 @@ class Accounts:
             grant.interval_s,
         )
         tokens = await await_approval(oauth, grant, self._clock)
-        await self._enter(context, sign_in, tokens, "")
+        await asyncio.shield(self._enter(context, sign_in, tokens, ""))
         yield await self.status(context.name)
 
     async def login_with_token(self, hub: str, name: str, token: str, call_context: str) -> Status:
@@ -145,7 +145,7 @@ class Accounts:
         finally:
             await asking.close()
         tokens = Tokens(access_token=token, expires_at=identity.expires_at, scopes=identity.scopes)
-        await self._enter(context, sign_in, tokens, identity.user_email)
+        await asyncio.shield(self._enter(context, sign_in, tokens, identity.user_email))
         return _status(context, identity, self._storage)
 
     async def logout(self, name: str) -> bool:
@@ -180,7 +180,7 @@ class Accounts:
                 await sign_in.recover()
 
     async def _enter(self, context: Context, sign_in: SignIn, tokens: Tokens, user_email: str) -> None:
-        """The sign-in counts from here: durable first, then its transfers go on."""
+        """The sign-in counts from here: durable first, then its transfers go on. Never cancelled in between."""
         await sign_in.replace(tokens)
         await self._contexts.add(context, user_email)
         self._connections.signed_in(context)

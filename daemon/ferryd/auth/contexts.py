@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 from ferryd.auth import private_file
 from ferryd.core.model import EMBEDDED, Context
+from ferryd.remote.address import parse_address
 from ferrywire.reasons import FerryError
 
 #: The name of the context that the configuration makes.
@@ -88,9 +89,10 @@ class Contexts:
         return known.user_email if known and known.context == context else ""
 
     def named_for(self, hub: str) -> Context:
-        """The context for a login that names only an address: the one that has it, else a new one named after it."""
-        for one in self.all():
-            if one.hub == hub and one != self._configured:
+        """The context for a login that names only an address: one that has it, first of all the current one, else a new
+        one named after it."""
+        for one in (self._current, *self.all()):
+            if one.hub == hub:
                 return one
         base = _name_of(hub)
         names = [base, *(f"{base[:60]}-{number}" for number in range(2, 1000))]
@@ -99,6 +101,19 @@ class Contexts:
     async def add(self, context: Context, user_email: str) -> None:
         """Remember a context that somebody has signed in to. A new one becomes the current one, unless the
         configuration has set that."""
+        await asyncio.shield(self._add(context, user_email))
+
+    async def set_user(self, context: Context, user_email: str) -> None:
+        """Note who is signed in."""
+        await asyncio.shield(self._set_user(context, user_email))
+
+    async def use(self, name: str) -> Context:
+        """Make it the current one. CONTEXT_NOT_FOUND."""
+        return await asyncio.shield(self._use(name))
+
+    # These three are never cancelled: the thread that writes would go on, and the next one meet it in the file.
+
+    async def _add(self, context: Context, user_email: str) -> None:
         async with self._lock:
             known = {**self._known, context.name: Known(context, user_email)}
             new = context.name not in self._known and context != self._configured
@@ -108,8 +123,7 @@ class Contexts:
                 self._current = context
             self._known, self._chosen = known, chosen
 
-    async def set_user(self, context: Context, user_email: str) -> None:
-        """Note who is signed in."""
+    async def _set_user(self, context: Context, user_email: str) -> None:
         async with self._lock:
             known = self._known.get(context.name)
             if known is None or known.context != context or known.user_email == user_email:
@@ -118,8 +132,7 @@ class Contexts:
             await self._save(changed, self._chosen)
             self._known = changed
 
-    async def use(self, name: str) -> Context:
-        """Make it the current one. CONTEXT_NOT_FOUND."""
+    async def _use(self, name: str) -> Context:
         async with self._lock:
             context = self.resolve(name)
             if context != self._configured and name != self._chosen:
@@ -156,10 +169,11 @@ def _read(path: Path) -> tuple[dict[str, Known], str]:
     try:
         whole = json.loads(text)
         known = {
-            str(name): Known(Context(str(name), str(one["hub"])), str(one["user_email"]))
+            name: Known(Context(name, parse_address(one["hub"]).text), str(one["user_email"]))
             for name, one in whole["contexts"].items()
+            if _NAME.fullmatch(name)
         }
         return known, str(whole["current"])
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, FerryError):
         private_file.move_aside(path)
         return {}, EMBEDDED.name

@@ -47,8 +47,10 @@ async def await_approval(
 def _failed(refusal: Refused) -> FerryError:
     if refusal.error == "access_denied":
         return FerryError("LOGIN_DENIED", "the sign-in was denied on the hub's page")
-    if refusal.error in ("expired_token", "invalid_grant"):
+    if refusal.error == "expired_token":
         return _expired()
+    if refusal.error == "invalid_grant":  # a hub that has forgotten the code, or has answered it and we never heard
+        return FerryError("LOGIN_EXPIRED", "the hub no longer knows the code; begin again")
     return FerryError("LOGIN_DENIED", f"the hub refused the sign-in ({refusal.error})")
 
 

@@ -9,7 +9,7 @@ import json
 import re
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, Protocol
 
 from ferryd.auth.tokens import Tokens
@@ -23,6 +23,9 @@ _TOKEN: Final = re.compile(r"[!-~]{8,4096}")
 _USER_CODE: Final = re.compile(r"[A-Za-z0-9-]{4,32}")
 _URL: Final = re.compile(r"https?://[!-~]{1,2000}")
 _ERROR: Final = re.compile(r"[a-z_]{1,40}")
+_SCOPE: Final = re.compile(r"[!-~]{0,1000}(?: [!-~]{1,1000}){0,9}")
+#: No answer of these endpoints is larger; what is kept of one must not fill the file of tokens.
+_MAX_BYTES: Final = 64 << 10
 _DAY_S: Final = 86_400.0
 
 
@@ -56,16 +59,17 @@ class DeviceGrant:
 
 
 class OAuth:
-    """The endpoints of one hub; `hub` is its address, for messages. All methods: HUB_UNREACHABLE, HUB_OVERLOADED,
-    RATE_LIMITED, UNIMPLEMENTED for a hub without sign-in by code, and `Refused`."""
+    """The endpoints of one hub; `hub` is its address, for messages. All methods: HUB_UNREACHABLE, also for answers that
+    are not the hub's, HUB_OVERLOADED, RATE_LIMITED, and `Refused`."""
 
     def __init__(self, http: FormPoster, hub: str) -> None:
         self._http = http
         self._hub = hub
 
     async def begin(self, scopes: Sequence[str]) -> DeviceGrant:
-        """Ask for a code."""
-        reply = await self._post("/oauth/device_authorization", {"client_id": _CLIENT, "scope": " ".join(scopes)})
+        """Ask for a code. UNIMPLEMENTED for a hub without sign-in by code."""
+        fields = {"client_id": _CLIENT, "scope": " ".join(scopes)}
+        reply = await self._post("/oauth/device_authorization", fields, first=True)
         complete = reply.get("verification_uri_complete", "")
         return DeviceGrant(
             device_code=self._match(reply, "device_code", _TOKEN),
@@ -82,8 +86,9 @@ class OAuth:
         return await self._tokens({"grant_type": _DEVICE_GRANT, "device_code": device_code})
 
     async def refresh(self, refresh_token: str) -> Tokens:
-        """A new pair; the old one is spent. Refused: `invalid_grant`."""
-        return await self._tokens({"grant_type": "refresh_token", "refresh_token": refresh_token})
+        """A new pair; the old one is spent, unless the hub names no other. Refused: `invalid_grant`."""
+        fresh = await self._tokens({"grant_type": "refresh_token", "refresh_token": refresh_token})
+        return replace(fresh, refresh_token=fresh.refresh_token or refresh_token)
 
     async def revoke(self, token: str) -> None:
         """Make a token, and what was made from it, worthless."""
@@ -100,13 +105,16 @@ class OAuth:
             refresh_token=self._match(reply, "refresh_token", _TOKEN) if reply.get("refresh_token") else "",
             lifetime_s=lifetime_s,
             expires_at=asked_at + lifetime_s if lifetime_s else None,
-            scopes=tuple(str(reply.get("scope", "")).split()),
+            scopes=tuple(self._match(reply, "scope", _SCOPE).split()) if reply.get("scope") else (),
         )
 
-    async def _post(self, path: str, fields: Mapping[str, str]) -> dict[str, Any]:
+    async def _post(self, path: str, fields: Mapping[str, str], *, first: bool = False) -> dict[str, Any]:
+        """What the hub says. A hub that has answered the `first` request of a sign-in has the others, too."""
         try:
             status, headers, body = await self._http.post_form(path, fields, _TIMEOUT_S)
         except FerryError as error:
+            if error.reason == "TOO_LARGE":
+                raise self._senseless("far too much") from error
             if error.reason != "DEADLINE_EXCEEDED":
                 raise
             raise FerryError("HUB_UNREACHABLE", f"{self._hub} did not answer in time", hub=self._hub) from error
@@ -118,9 +126,9 @@ class OAuth:
         if status == 200 and (said is not None or not body):
             return said or {}
         error_code = (said or {}).get("error")
-        if status < 500 and isinstance(error_code, str) and _ERROR.fullmatch(error_code):
+        if isinstance(error_code, str) and _ERROR.fullmatch(error_code):
             raise Refused(error_code)
-        if status in (404, 405, 501):
+        if first and status in (404, 405):
             raise FerryError("UNIMPLEMENTED", f"{self._hub} has no sign-in by code; sign in with a token")
         raise self._senseless(f"status {status}")
 
@@ -143,7 +151,7 @@ class OAuth:
 
 def _object(body: bytes) -> dict[str, Any] | None:
     try:
-        said = json.loads(body)
+        said = json.loads(body) if len(body) <= _MAX_BYTES else None
     except (ValueError, RecursionError):
         return None
     return said if isinstance(said, dict) else None

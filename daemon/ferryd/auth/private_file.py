@@ -21,26 +21,29 @@ _FULL: Final = (errno.ENOSPC, errno.EDQUOT)
 
 def read(path: Path) -> str | None:
     """The text, or None when there is no file. One that others may read is closed to them. IO_ERROR for a link, a
-    file of somebody else or one that cannot be read."""
+    file of somebody else, one that is too large to be ours or one that cannot be read."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise _failed(path, error) from error
+        raise (_odd(path, "is a symbolic link") if error.errno == errno.ELOOP else _failed(path, error)) from error
+    found = os.fstat(descriptor)
+    if not stat.S_ISREG(found.st_mode) or found.st_uid != os.getuid() or found.st_size > _MAX_BYTES:
+        os.close(descriptor)
+        raise _odd(path, "is not a file of yours" if found.st_size <= _MAX_BYTES else "is far too large")
     with os.fdopen(descriptor, "rb") as file:
-        found = os.fstat(descriptor)
-        if not stat.S_ISREG(found.st_mode) or found.st_uid != os.getuid():
-            raise FerryError("IO_ERROR", f"{path} is not a file of yours; remove it", path=path)
         if found.st_mode & 0o077:
             log.warning("file was open to others and is closed now path=%s mode=%o", path, stat.S_IMODE(found.st_mode))
             os.fchmod(descriptor, 0o600)
-        return file.read(_MAX_BYTES).decode(errors="replace")
+        return file.read().decode(errors="replace")
 
 
 def write(path: Path, text: str) -> None:
     """Write, fsync, rename, fsync the directory: after a power loss the old text or the new. DISK_FULL, READ_ONLY,
     IO_ERROR; then the old text stays."""
+    if len(text.encode()) > _MAX_BYTES:
+        raise FerryError("IO_ERROR", f"{path} would become far too large", path=path)
     temporary = path.with_name(f"{path.name}.new")
     try:
         temporary.unlink(missing_ok=True)
@@ -74,6 +77,10 @@ def _sync_directory(path: Path) -> None:
         os.fsync(directory)
     finally:
         os.close(directory)
+
+
+def _odd(path: Path, what: str) -> FerryError:
+    return FerryError("IO_ERROR", f"{path} {what}; remove it", path=path)
 
 
 def _failed(path: Path, error: OSError) -> FerryError:

@@ -130,18 +130,26 @@ class SignIn:
 
     async def replace(self, tokens: Tokens) -> None:
         """Somebody has signed in. Durable when it returns; a renewal under way changes nothing any more."""
-        async with self._lock:
-            await self._keep(tokens)
-            self._loaded, self._lost = True, ""
+        await asyncio.shield(self._replace(tokens))
 
     async def forget(self) -> Tokens | None:
         """Sign out; returns what was forgotten."""
         before = await self.tokens()
+        await asyncio.shield(self._forget())
+        return before
+
+    # These two are never cancelled: what is stored and what is held would differ.
+
+    async def _replace(self, tokens: Tokens) -> None:
+        async with self._lock:
+            await self._keep(tokens)
+            self._loaded, self._lost = True, ""
+
+    async def _forget(self) -> None:
         async with self._lock:
             await self._store.delete(self._context)
             self._hold(None)
             self._unsaved, self._lost = None, ""
-        return before
 
     async def recover(self) -> None:
         """At start: a renewal that was cut off is repeated while the hub still grants it. Never raises."""

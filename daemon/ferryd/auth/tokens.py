@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -39,7 +40,13 @@ class Tokens:
             tokens = cls(**values | {"scopes": tuple(values["scopes"])})
         except (TypeError, KeyError):
             raise ValueError("these are no tokens") from None
-        if not tokens.access_token or not isinstance(tokens.access_token, str):
+        texts = (tokens.access_token, tokens.refresh_token, *tokens.scopes)
+        times = (tokens.lifetime_s or 0.0, tokens.expires_at or 0.0)
+        if (
+            not tokens.access_token
+            or not all(isinstance(text, str) for text in texts)
+            or not all(isinstance(moment, int | float) and math.isfinite(moment) for moment in times)
+        ):
             raise ValueError("these are no tokens")
         return tokens
 
@@ -75,15 +82,17 @@ class FileTokens:
             return (await asyncio.to_thread(self._read)).get(_key(context))
 
     async def save(self, context: Context, tokens: Tokens) -> None:
-        await self._change(context, tokens)
+        await asyncio.shield(self._change(context, tokens))
 
     async def delete(self, context: Context) -> None:
-        await self._change(context, None)
+        await asyncio.shield(self._change(context, None))
 
     async def _change(self, context: Context, tokens: Tokens | None) -> None:
+        """Never cancelled: its thread would go on, and meet the next one in the file."""
+
         def change() -> None:
             known = self._read()
-            if known.get(_key(context)) == tokens:
+            if tokens is None and _key(context) not in known:
                 return
             known.pop(_key(context), None)
             if tokens is not None:

@@ -90,6 +90,8 @@ class UploadSpec:
     asset_id: str = ""
     part_bytes: int | None = None  #: None means the default; 0 is an error
     message: str = ""
+    include: tuple[str, ...] = ()  #: patterns as in .gitignore
+    exclude: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +148,8 @@ class Transfer:
     debris: bool = False
     #: What the parts of the session must come with: `crc64nvme` or nothing.
     part_checksum: str = ""
+    #: Files that the receiver had whole when the transfer last began to move bytes.
+    present_file_count: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ from ferryd.core.model import (
     UploadSpec,
 )
 from ferryd.core.states import Event, State
+from ferrywire.patterns import EVERYTHING, Selection
 
 
 class Interrupted(Exception):
@@ -177,9 +178,9 @@ class Lanes(Protocol):
 class Files(Protocol):
     """Local files, safely: what to upload, and where a download goes. Blocking; the engine calls it in threads."""
 
-    def scan(self, paths: Iterable[str]) -> list[SourceFile]:
-        """The files below these paths as a manifest, sorted by manifest path. SOURCE_MISSING, SOURCE_UNREADABLE,
-        SOURCE_UNSUPPORTED (fifo, socket, device), INVALID_ARGUMENT (two files with one manifest path)."""
+    def scan(self, paths: Iterable[str], wanted: Selection = EVERYTHING) -> list[SourceFile]:
+        """The wanted files below these paths as a manifest, sorted by manifest path. SOURCE_MISSING, SOURCE_UNREADABLE,
+        SOURCE_UNSUPPORTED (fifo, socket, device), INVALID_ARGUMENT (two files with one manifest path, or none)."""
 
     def check(self, source: SourceFile) -> None:
         """SOURCE_CHANGED or SOURCE_MISSING when the file is not what it was at submission."""

@@ -23,6 +23,7 @@ from ferryd.engine import validate
 from ferryd.engine.ledger import Ledger
 from ferrywire.ids import new_id
 from ferrywire.parts import DEFAULT_PART_BYTES, part_count, part_size
+from ferrywire.patterns import selection
 from ferrywire.reasons import FerryError, Wait
 
 _FRESH: Final = {"attempts": 0, "next_attempt_at": None, "waiting_for": Wait.SLOT, "error": None, "debris": False}
@@ -53,7 +54,8 @@ class Commands:
         fingerprint = _fingerprint(Kind.UPLOAD, spec, ask.priority)
         if known := await self._repeated(ask, fingerprint):
             return known
-        sources = await asyncio.to_thread(self._files.scan, spec.paths)
+        wanted = selection(spec.include, spec.exclude)
+        sources = await asyncio.to_thread(self._files.scan, spec.paths, wanted)
         if not sources:
             raise FerryError("INVALID_ARGUMENT", f"there is no file below {spec.paths[0]}", field="paths")
         files = _plan(sources, spec.part_bytes)

@@ -99,8 +99,8 @@ class Download:
         self._put(settled)
         done = [file for file in self._files if file.done]
         self._run.tally.confirm(sum(map(_count, done)), sum(file.size_bytes for file in done))
-        if settled:
-            await self._run.record(parts=(), persisted=True, files=settled)
+        if settled or len(done) != self._run.transfer.present_file_count:
+            await self._run.record(parts=(), persisted=True, files=settled, present_file_count=len(done))
 
     def _settle_all(self) -> list[TransferFile]:
         pairs = zip(self._files, self._remote, strict=True)

@@ -44,7 +44,8 @@ class Fetching:
                     await self._renewed(origin, remote)
                 await self._tools.clock.sleep(wait_s)
                 self._run.check()
-                self._run.resent(span.length)
+                if error.reason != "SIGNATURE_INVALID":  # refused before a byte moved
+                    self._run.resent(span.length)
 
     async def _receive(self, origin: RemoteFile, number: int, span: Span, dest: Path) -> bytes:
         assert origin.location is not None

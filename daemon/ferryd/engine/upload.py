@@ -43,10 +43,10 @@ class Upload:
         """Move what is missing and commit; returns the fields of success. Any `FerryError`."""
         await self._load()
         content = await self._open_session() or await self._commit_if_whole()
-        for _ in range(_ROUNDS):
+        for number in range(_ROUNDS):
             if content is not None:
                 break
-            await self._learn()
+            await self._learn(first=number == 0)
             await self._send()
             content = await self._commit()
         if content is None:
@@ -109,8 +109,9 @@ class Upload:
         """After a lost reply to the commit everything is there: ask again at once."""
         return await self._commit() if self._keys() and self._stored >= set(self._keys()) else None
 
-    async def _learn(self) -> None:
-        """Ask the hub what it has; keep the block digests it knows and we have not."""
+    async def _learn(self, *, first: bool) -> None:
+        """Ask the hub what it has; keep the block digests it knows and we have not. The first answer of a run shows
+        how many files are there already."""
         adopted: list[Part] = []
         self._stored.clear()
         async for part in self._run.hub.list_parts(self._run.transfer.session_id):
@@ -127,7 +128,9 @@ class Upload:
         self._stored_parts = Counter(index for index, _ in self._stored)
         for at, file in enumerate(self._files):
             self._files[at] = replace(file, persisted_bytes=0, done=False)
-        await self._run.record(parts=adopted, persisted=True, files=self._advance(self._stored) + self._end_empty())
+        begun = self._advance(self._stored)
+        shown = {"present_file_count": sum(file.done for file in begun)} if first else {}
+        await self._run.record(parts=adopted, persisted=True, files=begun + self._end_empty(), **shown)
 
     def _end_empty(self) -> list[TransferFile]:
         """Empty files have no part to wait for."""

@@ -18,6 +18,7 @@ from ferryd.lanes.hashing import EndOfFile, hash_span
 from ferryd.lanes.oserrors import shown, writing
 from ferryd.lanes.windows import WINDOW_BYTES
 from ferrywire.digest import of_blocks
+from ferrywire.patterns import EVERYTHING, Selection
 from ferrywire.reasons import FerryError
 
 
@@ -30,9 +31,9 @@ class LocalFiles:
     def __init__(self, umask: int | None = None) -> None:
         self._umask = _current_umask() if umask is None else umask
 
-    def scan(self, paths: Iterable[str]) -> list[SourceFile]:
+    def scan(self, paths: Iterable[str], wanted: Selection = EVERYTHING) -> list[SourceFile]:
         """See `scan.scan`."""
-        return scan.scan(paths)
+        return scan.scan(paths, wanted)
 
     def check(self, source_file: SourceFile) -> None:
         """SOURCE_CHANGED or SOURCE_MISSING when the file is not what it was at submission."""

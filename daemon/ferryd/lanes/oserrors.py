@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
+import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -18,8 +19,13 @@ _GONE = {errno.ENOENT, errno.ENOTDIR, errno.ESTALE}
 
 
 def shown(path: str | os.PathLike[str]) -> str:
-    """A path as text that can be sent and logged; bytes that are not UTF-8 are escaped."""
-    return os.fsencode(path).decode("utf-8", "backslashreplace")
+    """A path as text that can be sent and logged: bytes that are not UTF-8, and control characters, are escaped."""
+    text = os.fsencode(path).decode("utf-8", "backslashreplace")
+    return text if text.isprintable() else "".join(map(_visible, text))
+
+
+def _visible(letter: str) -> str:
+    return letter if unicodedata.category(letter) != "Cc" else letter.encode("unicode_escape").decode()
 
 
 def source_error(error: OSError, path: str | os.PathLike[str]) -> FerryError:

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import os
 import stat
+import unicodedata
 from collections.abc import Iterable, Iterator
 
 from ferryd.core.model import SourceFile
 from ferryd.lanes.oserrors import reading, shown, source_error
 from ferryd.lanes.source import identity_of
+from ferrywire.patterns import EVERYTHING, Selection
 from ferrywire.reasons import FerryError
 
 _KINDS = {
@@ -25,8 +27,8 @@ _KINDS = {
 }
 
 
-def scan(paths: Iterable[str]) -> list[SourceFile]:
-    """The files below these paths, sorted by manifest path.
+def scan(paths: Iterable[str], wanted: Selection = EVERYTHING) -> list[SourceFile]:
+    """The wanted files below these paths, sorted by manifest path. What is not wanted may be anything.
 
     One file gets its own name, one directory the paths below it; of several paths each keeps its own name in front.
     """
@@ -35,29 +37,33 @@ def scan(paths: Iterable[str]) -> list[SourceFile]:
         raise FerryError("INVALID_ARGUMENT", "nothing to upload: give at least one path", field="local_path")
     found: dict[str, SourceFile] = {}
     for root in roots:
-        for file in _below(root, alone=len(roots) == 1):
+        for file in _below(root, wanted, alone=len(roots) == 1):
             twin = found.setdefault(file.path, file)
             if twin is not file:
                 both = f"{twin.local_path} and {file.local_path} would both be {file.path!r} in the asset"
                 raise FerryError("INVALID_ARGUMENT", f"{both}: upload one of them, or rename one", field="local_path")
     if not found:
         names = ", ".join(shown(root) for root in roots[:5])
-        raise FerryError("INVALID_ARGUMENT", f"there are no files in {names}", field="local_path")
+        left = "there are no files in" if wanted is EVERYTHING else "include and exclude leave no file of"
+        raise FerryError("INVALID_ARGUMENT", f"{left} {names}", field="local_path")
     return [found[path] for path in sorted(found)]
 
 
-def _below(root: str, *, alone: bool) -> Iterator[SourceFile]:
+def _below(root: str, wanted: Selection, *, alone: bool) -> Iterator[SourceFile]:
     with reading(root):
         status = os.stat(root)  # noqa: PTH116
     name = os.path.basename(root)  # noqa: PTH119
     if not stat.S_ISDIR(status.st_mode):
-        yield _file(root, name, status)
+        if wanted.wants(name):
+            yield _file(root, name, status)
         return
     real = os.path.realpath(root)
-    yield from _walk(root, "" if alone else f"{name}/", real.rstrip("/") + "/")
+    prefix = "" if alone else f"{name}/"
+    if not prefix or wanted.enters(name):
+        yield from _walk(root, prefix, real.rstrip("/") + "/", wanted)
 
 
-def _walk(root: str, prefix: str, inside: str) -> Iterator[SourceFile]:
+def _walk(root: str, prefix: str, inside: str, wanted: Selection) -> Iterator[SourceFile]:
     """Depth first without recursion. `inside` is the real path that links may not leave."""
     pending = [(root, prefix)]
     while pending:
@@ -68,7 +74,10 @@ def _walk(root: str, prefix: str, inside: str) -> Iterator[SourceFile]:
             path = before + entry.name
             with reading(entry.path):
                 if entry.is_dir(follow_symlinks=False):
-                    pending.append((entry.path, f"{path}/"))
+                    if wanted.enters(path):
+                        pending.append((entry.path, f"{path}/"))
+                    continue
+                if not wanted.wants(path):
                     continue
                 status = _linked(entry, inside) if entry.is_symlink() else entry.stat(follow_symlinks=False)
             yield _file(entry.path, path, status)
@@ -95,6 +104,8 @@ def _file(local_path: str, path: str, status: os.stat_result) -> SourceFile:
         path.encode()
     except UnicodeEncodeError:
         raise _unsupported(local_path, f"a file whose name is not UTF-8 ({os.fsencode(path)!r}); rename it") from None
+    if "\\" in path or any(unicodedata.category(letter) == "Cc" for letter in path):  # no hub takes it: say so now
+        raise _unsupported(local_path, "a file whose name holds a backslash or a control character; rename it")
     _require_readable(local_path, status.st_size)
     return SourceFile(path, local_path, identity_of(status))
 
@@ -123,4 +134,4 @@ def _has_bytes(local_path: str) -> bool:
 
 def _unsupported(local_path: str, what: str) -> FerryError:
     name = shown(local_path)
-    return FerryError("SOURCE_UNSUPPORTED", f"{name} is {what}: only regular files are uploaded", path=name)
+    return FerryError("SOURCE_UNSUPPORTED", f"{name} is {what}", path=name)

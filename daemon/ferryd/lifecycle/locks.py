@@ -19,7 +19,7 @@ _POLL_S = 0.02
 
 
 class Busy(Exception):
-    """Another daemon serves on this socket: the client should just connect."""
+    """Another daemon serves, on the socket given: the client should just connect."""
 
 
 class Unsafe(Exception):
@@ -46,20 +46,29 @@ def take_runtime_lock(socket_path: Path, timeout_s: float) -> int:
     while not _try_lock(lock):
         if answers(socket_path) or time.monotonic() > deadline:
             os.close(lock)
-            raise Busy
+            raise Busy(socket_path)
         time.sleep(_POLL_S)
     return lock
 
 
-def take_state_lock(state_dir: Path, timeout_s: float) -> int:
-    """Hold daemon.lock in the state directory, waiting for a daemon that is leaving."""
+def take_state_lock(state_dir: Path, socket_path: Path, timeout_s: float) -> int:
+    """Hold daemon.lock in the state directory and write there where we serve, for clients that look elsewhere.
+
+    `Busy` at once when its holder serves on another socket. Waits while the holder is starting or leaving.
+    """
     lock = _open(state_dir / paths.LOCK_NAME)
     deadline = time.monotonic() + timeout_s
     while not _try_lock(lock):
+        holder = Path(os.fsdecode(os.pread(lock, 4096, 0)))
+        if holder.is_absolute() and answers(holder) and not os.environ.get("FERRYMAN_SOCKET"):
+            os.close(lock)
+            raise Busy(holder)
         if time.monotonic() > deadline:
             os.close(lock)
             raise Unsafe(f"another daemon uses {state_dir}; stop it, or set FERRYMAN_STATE_DIR")
         time.sleep(_POLL_S)
+    os.ftruncate(lock, 0)
+    os.pwrite(lock, os.fsencode(socket_path), 0)
     return lock
 
 

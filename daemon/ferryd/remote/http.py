@@ -86,10 +86,15 @@ class HttpTransport:
                 names = {name.lower(): value for name, value in response.headers.items()}
                 return Reply(self.address.text, method_path, response.status_code, names, await _body(response))
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as error:
-            what = str(error) or type(error).__name__
-            raise FerryError(
-                "HUB_UNREACHABLE", f"{self.address.text} cannot be reached: {what}", hub=self.address.text
-            ) from error
+            said = f"{self.address.text} cannot be reached: {_cause(error)}"
+            raise FerryError("HUB_UNREACHABLE", said, hub=self.address.text) from error
+
+
+def _cause(error: Exception) -> str:
+    what = str(error) or type(error).__name__
+    if "CERTIFICATE_VERIFY_FAILED" in what:
+        what += "; if an authority of your own has signed it, start the daemon with SSL_CERT_FILE naming it"
+    return what
 
 
 def _new_client(address: HubAddress) -> httpx.AsyncClient:

@@ -13,6 +13,7 @@ from ferryd.remote.convert import senseless
 
 _METHOD: Final = "/ferryapi.hub.v1.AccessService/GetIdentity"
 _TIMEOUT_S: Final = 20.0
+_EMAIL_CHARACTERS: Final = 320  #: longer ones there are not; it is kept in a small file
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,4 +34,4 @@ async def get_identity(call: Callable[[str, bytes, float], Awaitable[bytes]]) ->
     except DecodeError:
         raise senseless("something that is no Identity; update the daemon") from None
     expires_at = found.expire_time.ToNanoseconds() / 1e9 if found.HasField("expire_time") else None
-    return Identity(found.principal_id, found.email, tuple(found.scopes), expires_at)
+    return Identity(found.principal_id, found.email[:_EMAIL_CHARACTERS], tuple(found.scopes), expires_at)

@@ -36,6 +36,8 @@ _BY_STATUS: Final = {
     415: "UNIMPLEMENTED",
     429: "RATE_LIMITED",
 }
+#: With these a page is a gateway's word, such as one that is being set up anew, and not the hub's.
+_PAGES: Final = frozenset({403, 404, 405, 413, 415})
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +55,14 @@ def message_of(reply: Reply) -> bytes:
     """The bytes of the reply's message. Raises the error it carries instead."""
     if reply.status != 200:
         raise error_of(reply)
-    kind = reply.headers.get("content-type", "nothing").partition(";")[0].strip()
+    kind = _kind(reply)
     if kind != CONTENT_TYPE:
         raise _stranger(reply, f"{kind[:60]} instead of {CONTENT_TYPE}")
     return reply.body
+
+
+def _kind(reply: Reply) -> str:
+    return reply.headers.get("content-type", "nothing").partition(";")[0].strip().lower()
 
 
 def error_of(reply: Reply) -> FerryError:
@@ -119,6 +125,8 @@ def _foreign_error(reply: Reply) -> FerryError:
     status, method = reply.status, reply.method_path.rpartition("/")[2]
     if status < 400:
         return _stranger(reply, f"status {status}; redirects are refused")
+    if status in _PAGES and _kind(reply) == "text/html":  # the hub writes no pages here: no transfer may fail by one
+        return _stranger(reply, f"status {status} and a web page")
     reason = _BY_STATUS.get(status) or ("HUB_OVERLOADED" if status >= 500 else "INTERNAL")
     metadata = dict.fromkeys(REASONS[reason].metadata, "")
     if reason == "INTERNAL":

@@ -40,6 +40,8 @@ def upload_spec(request: pb.CreateUploadRequest) -> UploadSpec:
         asset_id=request.asset_id,
         part_bytes=wanted,
         message=request.message,
+        include=tuple(request.include),
+        exclude=tuple(request.exclude),
     )
 
 
@@ -95,6 +97,7 @@ def transfer_message(transfer: Transfer) -> pb.Transfer:
         title=transfer.title,
         context=transfer.context.name,
         resent_bytes=transfer.resent_bytes,
+        present_file_count=transfer.present_file_count,
         create_time=timestamp(transfer.created_at),
         update_time=timestamp(transfer.updated_at),
     )

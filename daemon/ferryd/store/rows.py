@@ -50,6 +50,7 @@ _PLAIN = (
     "session_number",
     "pinned_content_id",
     "part_checksum",
+    "present_file_count",
 )
 
 
@@ -144,7 +145,8 @@ def to_part(row: sqlite3.Row) -> StoredPart:
 
 def _to_spec(kind: Kind, values: dict[str, Any]) -> UploadSpec | DownloadSpec:
     if kind is Kind.UPLOAD:
-        return UploadSpec(**values | {"paths": tuple(values["paths"]), "tags": tuple(values["tags"])})
+        lists = ("paths", "tags", "include", "exclude")
+        return UploadSpec(**values | {name: tuple(values.get(name, ())) for name in lists})
     return DownloadSpec(
         **values | {"if_exists": IfExists(values["if_exists"]), "include": tuple(values["include"])},
     )

@@ -11,6 +11,9 @@ from ferryhub.catalogue.account_tables import browsers
 from ferryhub.catalogue.clock import now_us
 from ferryhub.catalogue.tokens import digest
 
+#: Of the secret in the cookie.
+PREFIX: Final = "fbr_"
+
 _INSERT = insert(browsers)
 _WHO = (
     select(t.principals)

@@ -45,6 +45,9 @@ CODES_BY_ACCOUNT: Final = Limit("code account", 10, 900)
 #: Devices that ask for a code.
 DEVICES_BY_ADDRESS: Final = Limit("device address", 100, 600)
 
+#: Browsers that are sent to the OpenID provider.
+VISITS_BY_ADDRESS: Final = Limit("provider address", 100, 600)
+
 #: A limit and whom it is held against.
 Subject = tuple[Limit, str]
 

@@ -10,7 +10,7 @@ SECOND_US = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class AuthOptions:
-    """Lifetimes of everything that is handed out."""
+    """Lifetimes of everything that is handed out, and who may sign in how."""
 
     #: An access token.
     access_ttl_s: float = 3600
@@ -24,3 +24,21 @@ class AuthOptions:
     device_interval_s: int = 5
     #: How long a browser stays signed in.
     browser_ttl_s: float = 900
+    #: Whether people may sign in with a password.
+    passwords: bool = True
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class ProviderOptions:
+    """An OpenID provider at which people may sign in."""
+
+    #: Its address, exactly as it calls itself.
+    issuer: str
+    client_id: str
+    client_secret: str
+    #: Where it sends browsers back to.
+    redirect_uri: str
+    #: What people call it.
+    name: str
+    #: Who comes with a verified e-mail address in one of these domains and is new is made a user.
+    email_domains: frozenset[str] = frozenset()

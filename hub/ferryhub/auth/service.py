@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row
 
-from ferryhub.auth import browsers, devices, limits, oauth, passwords
+from ferryhub.auth import browsers, devices, limits, oauth, passwords, signins
 from ferryhub.auth.limits import Subject
 from ferryhub.auth.oauth import Call, Reply
 from ferryhub.auth.options import SECOND_US, AuthOptions
@@ -20,8 +20,6 @@ from ferryhub.catalogue import principals, tokens
 from ferryhub.catalogue.clock import now_us
 from ferryhub.catalogue.database import Database
 from ferrywire.reasons import FerryError
-
-_BROWSER_PREFIX = "fbr_"
 
 _log = logging.getLogger(__name__)
 
@@ -66,17 +64,12 @@ class Accounts:
 
     async def token(self, call: Call) -> Reply:
         """Give tokens for an approved device code or a refresh token."""
-        reply = await self._database.write(oauth.token, call, self.options)
-        if call.form.get("grant_type") == "refresh_token":
-            # Either a pair that got lost was replaced, or a reuse ended a sign-in.
-            self._forget()
-        return reply
+        # Either a pair that got lost is replaced, or a reuse ends a sign-in.
+        return await self._forgetting(oauth.token, call, "refresh_token")
 
     async def revoke(self, call: Call) -> Reply:
         """Make a token worthless."""
-        reply = await self._database.write(oauth.revoke, call, self.options)
-        self._forget()
-        return reply
+        return await self._forgetting(oauth.revoke, call, "token")
 
     async def sign_in(self, email: str, password: str, address: str) -> str | None:
         """The secret for the browser's cookie; None when e-mail and password are not those of an active user.
@@ -91,18 +84,21 @@ class Accounts:
         if known is None or not right:
             _log.info("browser_sign_in_refused address=%s", address)
             return None
-        secret = tokens.new_secret(_BROWSER_PREFIX)
+        secret = tokens.new_secret(browsers.PREFIX)
         expires_at = now_us() + int(self.options.browser_ttl_s * SECOND_US)
 
-        def enter(conn: Connection) -> None:
+        def enter(conn: Connection) -> bool:
+            # The check took its time: the password may be another by now, or the user shut out.
+            if _account(conn, account) != known:
+                return False
             if better is not None:
                 passwords.replace_hash(conn, known.principal_id, known.argon2, better)
             limits.give_back(conn, tries[:1])
             limits.forget(conn, tries[1:])
             browsers.sign_in(conn, known.principal_id, secret, expires_at=expires_at)
+            return True
 
-        await self._database.write(enter)
-        return secret
+        return secret if await self._database.write(enter) else None
 
     async def person(self, secret: str) -> Person | None:
         """Who is signed in in the browser with this secret."""
@@ -135,6 +131,17 @@ class Accounts:
         decided = await self._database.write(devices.decide, user_code, person.principal_id, approve=approve)
         _log.info("device_answered principal_id=%s approved=%s address=%s", person.principal_id, approve, address)
         return decided
+
+    async def _forgetting(self, endpoint: Callable[..., Reply], call: Call, field: str) -> Reply:
+        """Answer a call that may make tokens worthless, then forget callers; not for nonsense, which all can send."""
+
+        def answer(conn: Connection) -> tuple[Reply, bool]:
+            return endpoint(conn, call, self.options), signins.is_known(conn, call.form.get(field, ""))
+
+        reply, known = await self._database.write(answer)
+        if known:
+            self._forget()
+        return reply
 
     async def _take(self, subjects: list[Subject]) -> None:
         wait_s = await self._database.write(limits.take, subjects)

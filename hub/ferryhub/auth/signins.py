@@ -48,6 +48,7 @@ _REVOKE_TOKENS = (
     .values(revoked_at=bindparam("now"))
 )
 _OF_PRINCIPAL = select(_s.id).where(_s.principal_id == bindparam("key"), _s.revoked_at.is_(None))
+_OF_REFRESH_TOKEN = select(_r.sign_in_id).where(_r.sha256 == bindparam("sha256"))
 _OF_ACCESS_TOKEN = select(t.tokens.c.id).where(t.tokens.c.sha256 == bindparam("sha256"))
 _PURGE_REFRESH = delete(refresh_tokens).where(_r.sign_in_id == bindparam("key"), _r.expires_at <= bindparam("then"))
 _PURGE_TOKENS = delete(t.tokens).where(
@@ -136,6 +137,12 @@ def revoke(conn: Connection, secret: str) -> None:
         end(conn, row.sign_in_id)
     elif (token_id := conn.execute(_OF_ACCESS_TOKEN, {"sha256": sha256}).scalar()) is not None:
         tokens.revoke(conn, token_id)
+
+
+def is_known(conn: Connection, secret: str) -> bool:
+    """Whether it is, or was, a token of this hub, of either kind."""
+    this = {"sha256": tokens.digest(secret)}
+    return any(conn.execute(kind, this).first() is not None for kind in (_OF_REFRESH_TOKEN, _OF_ACCESS_TOKEN))
 
 
 def _usable(conn: Connection, row: Row[Any], grace_s: float) -> bool:

@@ -1,4 +1,4 @@
-"""Tables of the hub's accounts: passwords, groups, sign-ins with their tokens, device codes, rate limits.
+"""Tables of the hub's accounts: passwords, OpenID identities, groups, sign-ins with their tokens, device codes, limits.
 
 The part of the catalogue's schema that `ferryhub.auth` reads and writes; same rules as `tables.py`. Secrets are kept as
 SHA-256 (random ones) or argon2 (passwords) only. No queries here.
@@ -16,6 +16,7 @@ from sqlalchemy import (
     LargeBinary,
     PrimaryKeyConstraint,
     Table,
+    UniqueConstraint,
 )
 
 from ferryhub.catalogue.columns import Text
@@ -28,6 +29,27 @@ passwords = Table(
     Column("principal_id", Text, ForeignKey("principals.id"), primary_key=True),
     Column("argon2", Text, nullable=False),
     Column("changed_at", BigInteger, nullable=False),
+)
+
+#: Whom an OpenID provider means by a subject, whatever becomes of their address there.
+provider_links = Table(
+    "provider_links",
+    metadata,
+    Column("issuer", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("principal_id", Text, ForeignKey("principals.id"), nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    PrimaryKeyConstraint("issuer", "subject"),
+    UniqueConstraint("principal_id", "issuer"),
+)
+
+#: A browser that was sent to the OpenID provider and may come back once.
+provider_visits = Table(
+    "provider_visits",
+    metadata,
+    Column("sha256", LargeBinary, primary_key=True),
+    Column("expires_at", BigInteger, nullable=False, index=True),
+    Column("created_at", BigInteger, nullable=False),
 )
 
 #: A member has every role its groups have. A group is never a member.

@@ -30,7 +30,7 @@ AsgiApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 PRINCIPAL_KEY: Final = "ferryman.principal"
 BLOBS_PREFIX: Final = "/blobs/"
 OAUTH_PREFIX: Final = "/oauth/"
-PAGES: Final = frozenset({"/device", "/device.css"})
+PAGES: Final = frozenset({"/device", "/device.css", "/device/callback"})
 #: Which release answers; `ferry doctor` compares it with its own.
 VERSION_HEADER: Final = b"ferryman-version"
 #: Room for 10,000 files or the block digests of hundreds of large parts in one request.

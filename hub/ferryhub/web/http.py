@@ -5,8 +5,9 @@ Plain ASGI. No decision about accounts here.
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import parse_qsl
@@ -17,6 +18,8 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 MAX_FORM_BYTES: Final = 16 << 10
 _MAX_FIELDS: Final = 20
+#: How long a form may take to arrive, in seconds: nobody has shown a token or a password yet.
+_FORM_S: Final = 30.0
 #: Nothing runs, nothing is loaded from elsewhere, nothing is sent elsewhere, nobody frames the page.
 CONTENT_SECURITY_POLICY: Final = (
     "default-src 'none'; style-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
@@ -42,7 +45,7 @@ class Disconnected(Exception):
     """The client went away; there is nobody to answer."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Response:
     """What goes back: `headers` besides those that every reply has."""
 
@@ -50,6 +53,8 @@ class Response:
     body: bytes
     content_type: str
     headers: Mapping[str, str] = field(default_factory=dict)
+    #: Each goes into a Set-Cookie header of its own.
+    cookies: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -98,6 +103,7 @@ async def send_response(scope: Scope, send: Send, response: Response) -> None:
     own = {"content-type": response.content_type, "content-length": str(len(response.body))}
     named = {**_HEADERS, **more, **own, **response.headers}
     headers = [(name.encode(), value.encode("latin-1")) for name, value in named.items()]
+    headers += [(b"set-cookie", cookie.encode("latin-1")) for cookie in response.cookies]
     await send({"type": "http.response.start", "status": response.status, "headers": headers})
     body = b"" if scope["method"] == "HEAD" else response.body
     await send({"type": "http.response.body", "body": body})
@@ -118,6 +124,14 @@ def text_response(status: int, text: str, **headers: str) -> Response:
 async def _form(headers: Mapping[str, str], receive: Receive) -> Mapping[str, str]:
     if headers.get("content-type", "").partition(";")[0].strip().lower() != "application/x-www-form-urlencoded":
         raise BadRequest("send the form as application/x-www-form-urlencoded")
+    try:
+        async with asyncio.timeout(_FORM_S):
+            return _fields(await _body(receive))
+    except TimeoutError as error:
+        raise BadRequest("the form did not arrive in time") from error
+
+
+async def _body(receive: Receive) -> bytes:
     body = bytearray()
     while True:
         message = await receive()
@@ -127,7 +141,7 @@ async def _form(headers: Mapping[str, str], receive: Receive) -> Mapping[str, st
         if len(body) > MAX_FORM_BYTES:
             raise BadRequest(f"the form is longer than {MAX_FORM_BYTES} bytes")
         if not message.get("more_body"):
-            return _fields(bytes(body))
+            return bytes(body)
 
 
 def _fields(encoded: bytes) -> Mapping[str, str]:

@@ -14,7 +14,11 @@ from typing import Final
 
 #: `__Host-`: browsers take it only over TLS (or from this machine), for this host alone, and no subdomain can set it.
 COOKIE: Final = "__Host-ferryhub"
+#: Of a browser on its way to the OpenID provider, with the code that its device shows.
+VISIT_COOKIE: Final = "__Host-ferryhub-visit"
 _ATTRIBUTES: Final = "Path=/; Secure; HttpOnly; SameSite=Strict"
+#: Coming back from there is a link from another site, with which no strict cookie is sent.
+_VISIT_ATTRIBUTES: Final = "Path=/; Secure; HttpOnly; SameSite=Lax"
 _SECRET: Final = re.compile(r"[A-Za-z0-9_-]{43,64}")
 
 
@@ -37,6 +41,17 @@ def cookie_of(cookies: Mapping[str, str]) -> str:
     """The secret in the browser's cookie; empty when there is none."""
     value = cookies.get(COOKIE, "")
     return value if _SECRET.fullmatch(value) else ""
+
+
+def visit_of(cookies: Mapping[str, str]) -> tuple[str, str]:
+    """The secret of a browser that comes back from the provider, and its user code; both empty when it was not sent."""
+    secret, _, user_code = cookies.get(VISIT_COOKIE, "").partition(".")
+    return (secret, user_code) if _SECRET.fullmatch(secret) else ("", "")
+
+
+def set_visit(secret: str, user_code: str, *, max_age_s: int) -> str:
+    """The Set-Cookie header of a browser that is sent to the provider; 0 seconds when it is back."""
+    return f"{VISIT_COOKIE}={secret}.{user_code}; {_VISIT_ATTRIBUTES}; Max-Age={max_age_s}"
 
 
 def new_cookie() -> str:

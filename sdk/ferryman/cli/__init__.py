@@ -14,9 +14,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code (`exits.py`). Never shows a traceback unless `--debug` asks for it."""
     try:
         from ferryman.cli import root
+
+        return root.run(sys.argv[1:] if arguments is None else list(arguments))
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] != "typer":
             raise
         sys.stderr.write('ferry: a part of the command is not installed. Run: pip install "ferryman[cli]"\n')
         return 1
-    return root.run(sys.argv[1:] if arguments is None else list(arguments))
+    except KeyboardInterrupt:  # so early that there is nothing to say
+        return 130

@@ -80,7 +80,7 @@ def versions(context: typer.Context, asset: Asset, limit: Limit = 50) -> None:
 
 def about(asset: AssetMetadata) -> list[str]:
     """An asset as names and values."""
-    files = "1 file" if asset.file_count == 1 else f"{asset.file_count:,} files"
+    files = units.count(asset.file_count, "file")
     return table.pairs(
         [
             ("asset", asset.asset_id),

@@ -15,7 +15,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
 
-from ferryman import spawn, unit
+from ferryman import address, spawn, unit
 from ferryman.cli import systemd, units
 from ferrywire import paths
 
@@ -56,7 +56,7 @@ def of_this_machine(environ: Mapping[str, str] = os.environ) -> Iterator[Check]:
     yield from guarded("state directory", lambda: [directory("state", paths.state_dir(), private=True)])
     yield from guarded("runtime directory", lambda: [directory("runtime", paths.socket_path().parent, private=True)])
     yield from guarded("config directory", lambda: [directory("config", paths.config_dir(), private=False)])
-    yield from guarded("socket", lambda: [socket_path(environ)])
+    yield from guarded("socket", lambda: [socket_path()])
     yield from guarded("space", lambda: [space(paths.state_dir())])
     yield from guarded("clock", lambda: [clock(datetime.now(UTC))])
     yield from guarded("service", service)
@@ -68,6 +68,8 @@ def guarded(name: str, look: Callable[[], Iterable[Check]]) -> Iterator[Check]:
     """The checks, and an error they meet as one more: the doctor never stops half way."""
     try:
         yield from look()
+    except OSError as error:  # with the cause and what to do in its words
+        yield Check(name, Verdict.PROBLEM, str(error))
     except Exception as error:  # noqa: BLE001 - what cannot be looked at is a finding, and the rest still counts
         said = f"cannot be checked: {type(error).__name__}: {error}"
         yield Check(name, Verdict.PROBLEM, said, "Report it with this output.")
@@ -80,7 +82,7 @@ def directory(name: str, path: Path, *, private: bool) -> Check:
     try:
         found = path.lstat()
     except FileNotFoundError:
-        return _missing(title, path, where)
+        return _missing(title, path, where, _elsewhere(name), needed=private)
     except OSError as error:
         return Check(title, Verdict.PROBLEM, f"{path}: {error.strerror}", "Check the path and your rights.", where)
     mode = stat.S_IMODE(found.st_mode)
@@ -101,11 +103,13 @@ def directory(name: str, path: Path, *, private: bool) -> Check:
     return Check(title, Verdict.OK, str(path), "", where)
 
 
-def _missing(title: str, path: Path, where: dict[str, Any]) -> Check:
+def _missing(title: str, path: Path, where: dict[str, Any], elsewhere: str, *, needed: bool) -> Check:
     parent = next(one for one in path.absolute().parents if one.exists())
+    if not needed:
+        return Check(title, Verdict.OK, f"{path} (none, and none is needed)", "", where)
     if not os.access(parent, os.W_OK | os.X_OK):
         message = f"{path} is not there, and you cannot make it in {parent}"
-        return Check(title, Verdict.PROBLEM, message, f"Make {parent} writable for you.", where)
+        return Check(title, Verdict.PROBLEM, message, elsewhere, where)
     return Check(title, Verdict.OK, f"{path} (made when it is needed)", "", where)
 
 
@@ -130,19 +134,17 @@ def file_system(path: Path) -> str:
     return kind
 
 
-def socket_path(environ: Mapping[str, str]) -> Check:
-    """It fits into a socket's address, and there is no second daemon where another shell would look."""
+def socket_path() -> Check:
+    """It fits into a socket's address; the daemon listens there, or where another shell has started it."""
     path = paths.socket_path().absolute()
     size = len(os.fsencode(path))
     details: dict[str, Any] = {"path": str(path), "bytes": size}
     if size > paths.MAX_SOCKET_PATH_BYTES:
         message = f"the path {path} has {size} bytes and a socket's may have {paths.MAX_SOCKET_PATH_BYTES}"
         return Check("socket", Verdict.PROBLEM, message, "Set FERRYMAN_RUNTIME_DIR to a shorter directory.", details)
-    login = Path(f"/run/user/{os.getuid()}")
-    other = login / paths.APP / paths.SOCKET_NAME
-    if not environ.get("XDG_RUNTIME_DIR") and path != other and other.exists():
-        message = f"XDG_RUNTIME_DIR is not set here, and your daemon listens at {other}"
-        return Check("socket", Verdict.PROBLEM, message, f"Run: export XDG_RUNTIME_DIR={login}", details)
+    if (used := address.resolve(None)) != path:
+        message = f"{used}, of a daemon that another shell has started; from here it would be {path}"
+        return Check("socket", Verdict.OK, message, "", details | {"path": str(used)})
     return Check("socket", Verdict.OK, str(path), "", details)
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from ferryman.cli.faults import Problem
-from ferryman.cli.session import new_app, session_of
+from ferryman.cli.session import among, new_app, session_of
 
 app = new_app("Print the completion script of a shell.")
 
@@ -22,7 +22,7 @@ _INSTALL = {
 @app.command()
 def completion(
     context: typer.Context,
-    shell: Annotated[str, typer.Argument(metavar="bash|zsh|fish", help="The shell.", autocompletion=lambda: SHELLS)],
+    shell: Annotated[str, typer.Argument(metavar="bash|zsh|fish", help="The shell.", autocompletion=among(*SHELLS))],
 ) -> None:
     """Print the completion script of a shell, to be saved where the shell looks for it."""
     session = session_of(context)
@@ -31,5 +31,14 @@ def completion(
     from typer._completion_shared import get_completion_script
 
     script = get_completion_script(prog_name="ferry", complete_var="_FERRY_COMPLETE", shell=shell)
+    if shell == "zsh":
+        script = _at_first_tab(script)
     session.out.result("completion", {"shell": shell, "script": script}, script)
     session.out.say(f"To keep it:  {_INSTALL[shell]}")
+
+
+def _at_first_tab(script: str) -> str:
+    """typer's script for zsh, saved in `$fpath`, only defines itself when first called: have it complete too."""
+    define = "compdef _ferry_completion ferry"
+    called = 'if [[ $zsh_eval_context[-1] == loadautofunc ]]; then\n  _ferry_completion "$@"\nfi'
+    return script.replace(define, f"{define}\n{called}")

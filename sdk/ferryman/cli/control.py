@@ -35,7 +35,7 @@ def watch(context: typer.Context, transfers: Ids = None) -> None:
         ids = [client.transfers.get(one).id for one in transfers or []]
         ids = ids or [info.transfer_id for info in client.transfers.list(states=["queued", "running", "paused"])]
         if not ids:
-            session.out.say("Nothing is being transferred.")
+            session.out.say("Nothing is being transferred. Look at:  ferry ls, ferry asset list")
             return
         raise typer.Exit(outcomes.tell(session, client, waiting.wait(session, client, ids)))
 
@@ -70,7 +70,8 @@ def _each(
     """Do it to every transfer, whatever became of the ones before."""
     session = session_of(context)
     if bool(named) == bool(states):
-        raise Problem("name transfers by their ids, or say --all", "Run: ferry ls")
+        either = "" if context.command.name == "cancel" else ", or say --all"
+        raise Problem(f"name transfers by their ids{either}", "Run: ferry ls")
     with session.client() as client:
         ids = named or [info.transfer_id for info in client.transfers.list(states=states)]
         raise typer.Exit(code_for_all([_one(session, client, one, act) for one in ids]))

@@ -24,7 +24,7 @@ _WAITS: Final = {
     "hub": "the hub",
 }
 _STYLES: Final = {"running": "strong", "succeeded": "good", "failed": "bad", "cancelled": "dim", "paused": "wait"}
-_NARROW: Final = 60
+_NARROW: Final = 76
 _MOST_NAME: Final = 32
 
 
@@ -48,6 +48,18 @@ def amount(info: TransferInfo) -> str:
     return f"{units.size(info.persisted_bytes)} of {units.size(info.size_bytes)}" if known else ""
 
 
+def moves(info: TransferInfo) -> bool:
+    """Whether bytes move now, so that its rate means something: not while it is committed or looked through."""
+    return info.state == "running" and info.rate_bps > 0 and info.phase not in ("preparing", "committing", "verifying")
+
+
+def present(info: TransferInfo) -> str:
+    """How many of its files need not move, because the receiver had them when it began; empty for none."""
+    if not info.present_file_count:
+        return ""
+    return f"already there {info.present_file_count:,} of {info.file_count:,} files"
+
+
 def reason(info: TransferInfo, now: datetime) -> str:
     """Why it does not move, with the time of its next attempt; empty for one that moves or has ended well."""
     if info.state == "failed":
@@ -57,6 +69,8 @@ def reason(info: TransferInfo, now: datetime) -> str:
     if info.waiting_for == "user":
         return f"paused; continue with ferry resume {info.transfer_id}"
     words = [f"waiting for {_WAITS.get(info.waiting_for, info.waiting_for)}"]
+    if info.waiting_for == "slot" and info.next_attempt_at is not None:
+        words = []  # not for a slot: for its next attempt
     if info.next_attempt_at is not None:
         seconds = (info.next_attempt_at - now).total_seconds()
         clock = info.next_attempt_at.astimezone().strftime("%H:%M:%S")
@@ -106,7 +120,7 @@ def progress(info: TransferInfo, columns: int, eta_s: float | None = None, *, as
 
 
 def _figures(info: TransferInfo, eta_s: float | None, *, narrow: bool) -> str:
-    moving = info.state == "running" and info.rate_bps > 0
+    moving = moves(info)
     parts = [f"{percent(info):>5}"]
     if not narrow:
         parts.append(amount(info))
@@ -122,9 +136,9 @@ def _figures(info: TransferInfo, eta_s: float | None, *, narrow: bool) -> str:
 def block(
     info: TransferInfo, columns: int, now: datetime, eta_s: float | None = None, *, ascii_only: bool = False
 ) -> list[Line]:
-    """A transfer on a live screen: its line of progress and, when it does not move, the reason below it."""
+    """A transfer on a live screen: its line of progress; below it why it does not move, or what was there already."""
     lines = [progress(info, columns, eta_s, ascii_only=ascii_only)]
-    if why := reason(info, now):
+    if why := reason(info, now) or ("" if info.settled else present(info)):
         wrapped = textwrap.wrap(why, max(10, columns - 2), max_lines=3, placeholder=" …", break_on_hyphens=False)
         lines += [cut([(f"  {text}", style(info) or "wait")], columns) for text in wrapped]
     return lines
@@ -147,8 +161,9 @@ def heartbeat(info: TransferInfo, now: datetime, eta_s: float | None = None) -> 
         f"{info.transfer_id} {name(info)}: {state(info)}",
         percent(info),
         amount(info),
-        units.rate(info.rate_bps) if info.rate_bps and info.state == "running" else "",
+        units.rate(info.rate_bps) if moves(info) else "",
         f"{units.countdown(eta_s)} left" if eta_s is not None and not info.settled else "",
+        "" if info.settled else present(info),
         reason(info, now),
     ]
     return "  ".join(part for part in parts if part)

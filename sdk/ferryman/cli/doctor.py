@@ -23,6 +23,8 @@ from ferryman.cli.session import Session, new_app, session_of
 app = new_app("Check this machine and show what is wrong.")
 
 _STYLES: Final = {Verdict.OK: "good", Verdict.NOTE: "dim", Verdict.WARNING: "wait", Verdict.PROBLEM: "bad"}
+#: What does not answer for so long is reported as that.
+_TIMEOUT_S: Final = 10.0
 _WIDTH: Final = max(map(len, Verdict))
 
 
@@ -42,7 +44,7 @@ def doctor(context: typer.Context) -> int:
 
 def _look(session: Session) -> Iterator[Check]:
     yield from checks.of_this_machine()
-    client = session.client()
+    client = session.client(request_timeout_s=_TIMEOUT_S)
     try:
         yield from checks.guarded("daemon", lambda: remotechecks.of_daemon_and_hub(client))
     finally:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from ferryman.cli import outcomes, waiting
-from ferryman.cli.session import new_app, session_of
+from ferryman.cli.session import among, new_app, session_of
 
 app = new_app("Download an asset.")
 
@@ -21,7 +21,13 @@ def download(
         str | None, typer.Option("--content", metavar="VERSION", help="A certain version (ferry asset versions).")
     ] = None,
     if_exists: Annotated[
-        str, typer.Option("--if-exists", metavar="fail|skip|replace|rename", help="For a different file that is there.")
+        str,
+        typer.Option(
+            "--if-exists",
+            metavar="fail|skip|replace|rename",
+            autocompletion=among("fail", "skip", "replace", "rename"),
+            help="For a different file that is there.",
+        ),
     ] = "fail",
     include: Annotated[
         list[str] | None, typer.Option("--include", metavar="PATTERN", help="Only these paths; repeatable.")
@@ -35,9 +41,10 @@ def download(
     session = session_of(context)
     with session.client() as client:
         known = client.get_metadata(asset)
-        transfer = client.transfers.download(
-            known, directory, content_id=content, if_exists=if_exists, include=include, priority=priority
-        )
+        with session.queueing():
+            transfer = client.transfers.download(
+                known, directory, content_id=content, if_exists=if_exists, include=include, priority=priority
+            )
         if session.settings.detach:
             session.out.say(f"The download goes on in the background. Look at it: ferry watch {transfer.id}")
             session.out.result("queued", {"transfer_id": transfer.id, "title": known.title}, transfer.id)

@@ -15,8 +15,8 @@ _NEXT_STEPS: Final = {
     "COLLECTION_NOT_FOUND": "Check the id, or run: ferry collection list PROJECT",
     "DESTINATION_EXISTS": "Move the file away, or pass --if-exists replace, rename or skip.",
     "NOT_SIGNED_IN": "Run: ferry login",
-    "OWNER_NOT_FOUND": "Run: ferry project list; or pass --create-project.",
-    "PROJECT_NOT_FOUND": "Run: ferry project list; or pass --create-project to make it.",
+    "OWNER_NOT_FOUND": "Run: ferry project list (ferry upload makes it with --create-project)",
+    "PROJECT_NOT_FOUND": "Run: ferry project list (ferry upload makes it with --create-project)",
     "TOKEN_EXPIRED": "Run: ferry login",
     "TOKEN_INVALID": "Run: ferry login",
     "TRANSFER_NOT_FOUND": "Check the id, or run: ferry ls",
@@ -72,6 +72,8 @@ def explain(error: BaseException) -> Fault:
         return _fault(error.message, next_step(error), code_for(error), error.code, error.reason)
     if isinstance(error, Problem):
         return _fault(error.message, error.next_step, error.exit_code, "", "")
+    if isinstance(error, KeyboardInterrupt):
+        return _fault("interrupted", "", Exit.INTERRUPTED, "", "")
     if isinstance(error, OSError):
         said = f"{error.strerror or error}: {error.filename}" if error.filename else str(error)
         return _fault(said, "Check the path and your rights.", Exit.LOCAL, "", "")

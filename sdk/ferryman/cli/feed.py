@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
+from ferryman.cli import describe
 from ferryman.errors import ConnectionError as DaemonGone
 from ferryman.errors import DaemonError
 
@@ -88,7 +89,7 @@ class Forecast:
 
     def left_s(self, info: TransferInfo, now_s: float) -> float | None:
         """Seconds until all bytes have moved; None while that is not known."""
-        if info.state != "running" or info.rate_bps <= 0 or not info.size_bytes:
+        if not describe.moves(info) or not info.size_bytes:
             self._since.pop(info.transfer_id, None)
             return None
         if now_s - self._since.setdefault(info.transfer_id, now_s) < self._QUIET_S:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ferryman.cli import units
-from ferryman.cli.session import new_app, session_of
+from ferryman.cli.session import among, new_app, session_of
 
 if TYPE_CHECKING:
     from ferryman.types import Lineage
@@ -22,7 +22,13 @@ def lineage(
     context: typer.Context,
     asset: Annotated[str, typer.Argument(metavar="ASSET", help="Its id or alias.")],
     direction: Annotated[
-        str, typer.Option("--direction", metavar="origins|derived|both", help="Which way to look.")
+        str,
+        typer.Option(
+            "--direction",
+            metavar="origins|derived|both",
+            autocompletion=among("origins", "derived", "both"),
+            help="Which way to look.",
+        ),
     ] = "origins",
     depth: Annotated[
         int, typer.Option("--depth", metavar="N", min=0, max=100, help="How many links away; 0: the hub's limit.")

@@ -9,7 +9,7 @@ import typer
 
 from ferryman.cli import fields, table, units
 from ferryman.cli.output import width
-from ferryman.cli.session import new_app, session_of
+from ferryman.cli.session import among, new_app, session_of
 
 app = new_app("Say what an asset was made from.")
 
@@ -52,7 +52,13 @@ def list_links(
     context: typer.Context,
     asset: Asset,
     direction: Annotated[
-        str, typer.Option("--direction", metavar="in|out|both", help="out: its origins; in: what was made of it.")
+        str,
+        typer.Option(
+            "--direction",
+            metavar="in|out|both",
+            autocompletion=among("in", "out", "both"),
+            help="out: its origins; in: what was made of it.",
+        ),
     ] = "both",
 ) -> None:
     """List the links of an asset, oldest first."""

@@ -38,9 +38,16 @@ def _failed(session: Session, info: TransferInfo) -> Exit:
     code = code_for(error)
     fault = faults.explain(error)
     session.out.event("error", {**fault.data, "transfer_id": info.transfer_id})
-    again = "" if info.state == "cancelled" else f" Then: ferry retry {info.transfer_id}"
-    session.out.warn(units.clean(f"{describe.name(info)}: {fault}{again}"))
+    said = str(fault)
+    if info.state != "cancelled" and _may_be_retried(error):
+        said += f"{' Then' if said.endswith('.') else '; then'}: ferry retry {info.transfer_id}"
+    session.out.warn(units.clean(f"{describe.name(info)}: {said}"))
     return code
+
+
+def _may_be_retried(error: DaemonError) -> bool:
+    """Whether the same transfer may succeed later: not one that asks for the wrong thing, or of a file that changed."""
+    return code_for(error) not in (Exit.USAGE, Exit.NOT_FOUND) and error.reason not in ("ALIAS_TAKEN", "SOURCE_CHANGED")
 
 
 def _uploaded(session: Session, info: TransferInfo, note: str) -> None:
@@ -53,9 +60,11 @@ def _uploaded(session: Session, info: TransferInfo, note: str) -> None:
         "size_bytes": info.size_bytes,
         "file_count": info.file_count,
         "resent_bytes": info.resent_bytes,
+        "present_file_count": info.present_file_count,
         "seconds": _seconds(info),
     }
-    session.out.say(f"Uploaded {describe.name(info)}: {_amount(info)}{note}")
+    there = f"; {describe.present(info)}" if info.present_file_count else ""
+    session.out.say(f"Uploaded {describe.name(info)}: {_amount(info)}{there}{note}")
     if session.out.quiet and not session.out.json:
         session.out.result("uploaded", data, info.asset_id or "")
         return
@@ -79,13 +88,13 @@ def _downloaded(session: Session, info: TransferInfo, files: Sequence[TransferFi
         ],
     }
     there = sum(file.skipped for file in files)
-    already = f"; already there: {there} of {len(files)}" if there else ""
+    already = f"; already there {there:,} of {len(files):,} files" if there else ""
     session.out.say(f"Downloaded {describe.name(info)}: {_amount(info)}{already}")
     session.out.result("downloaded", data, [units.clean(file.local_path) for file in files])
 
 
 def _amount(info: TransferInfo) -> str:
-    files = "1 file" if info.file_count == 1 else f"{info.file_count:,} files"
+    files = units.count(info.file_count, "file")
     seconds = _seconds(info)
     took = f", {units.duration(seconds)}" if seconds and seconds >= 1 else ""
     mean = f", {units.rate(info.size_bytes / seconds)}" if seconds and seconds >= 1 else ""

@@ -32,7 +32,8 @@ def of_daemon_and_hub(client: Client) -> Iterator[Check]:
         was_running = address.answers(address.resolve(None))
         info = client.daemon.info()
     except DaemonError as error:
-        yield Check("daemon", Verdict.PROBLEM, error.message, next_step(error), _details(error))
+        step = "Run: ferry service logs" if error.reason == "DAEMON_UNREACHABLE" else next_step(error)
+        yield Check("daemon", Verdict.PROBLEM, error.message, step, _details(error))
         return
     yield _daemon(info, mine, was_running=was_running)
     known = _known(client)

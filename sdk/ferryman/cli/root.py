@@ -6,8 +6,6 @@ called. typer's own rich help is off: it alone would take the time that the whol
 
 from __future__ import annotations
 
-import errno
-import io
 import os
 import sys
 from importlib import import_module
@@ -16,6 +14,8 @@ from typing import Any, Final, NamedTuple
 import typer
 from typer.core import TyperGroup
 
+from ferryman.cli import streams
+from ferryman.cli.examples import EXAMPLES
 from ferryman.cli.settings import Settings, options_for
 
 HELP: Final = """Move research data to a data hub and back.
@@ -90,6 +90,9 @@ class Lazy(TyperGroup):
         """The commands' names, without importing any of them."""
         from typer._click.shell_completion import CompletionItem
 
+        if incomplete.startswith("-"):
+            options = [option for param in self.params for option in param.opts if option.startswith(incomplete)]
+            return [CompletionItem(option) for option in options]
         return [CompletionItem(name, help=row.help) for name, row in COMMANDS.items() if name.startswith(incomplete)]
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
@@ -110,12 +113,20 @@ def load(name: str) -> Any:
     return _with_common_options(command, name)
 
 
+def example_of(name: str) -> str | None:
+    """The last line of a command's help."""
+    example = EXAMPLES.get(name)
+    return example and f"Example:  {example}"
+
+
 def _with_common_options(command: Any, name: str) -> Any:
     command.rich_markup_mode = None
+    command.epilog = example_of(name)
     children = getattr(command, "commands", None)
     for param in command.params:
         if param.param_type_name == "argument":
             param.display_type_rich = lambda ctx: ""  # its name says what it is; a Python type does not
+            param.callback = param.callback or _not_empty
     if children is None:
         taken = {option for param in command.params for option in param.opts}
         command.params += [option for option in options_for(name) if not taken & set(option.opts)]
@@ -124,13 +135,19 @@ def _with_common_options(command: Any, name: str) -> Any:
     return command
 
 
+def _not_empty(context: Any, argument: Any, value: Any) -> Any:
+    if value == "" or (isinstance(value, list | tuple) and "" in value):
+        raise typer.BadParameter("It is empty.", ctx=context, param=argument)
+    return value
+
+
 def _ferry(
     version: bool = typer.Option(False, "--version", help="Show the version and exit."),
 ) -> None:
     if version:
-        from importlib.metadata import version as installed
+        import ferryman
 
-        sys.stdout.write(f"ferry {installed('ferryman')}\n")
+        sys.stdout.write(f"ferry {ferryman.__version__}\n")
         raise typer.Exit
 
 
@@ -140,28 +157,40 @@ def group() -> Any:
     app.callback(invoke_without_command=True, no_args_is_help=True)(_ferry)
     command: Any = typer.main.get_command(app)
     command.help = HELP
+    command.epilog = example_of("")
     command.params += options_for("")
     return command
 
 
 def run(arguments: list[str]) -> int:
     """Run a command line; returns the exit code."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # a terminal that knows no █ is no reason to fail
+    streams.prepare()
     if "_FERRY_COMPLETE" in os.environ:  # a shell asks what may come next
         from typer._completion_classes import completion_init
 
         completion_init()
     settings = Settings(context=os.environ.get("FERRYMAN_CONTEXT", ""))
+    with streams.one_interrupt():
+        try:
+            return _run(arguments, settings)
+        except OSError as error:  # what it said could not be written
+            from ferryman.cli.exits import Exit
+
+            streams.silence()
+            return Exit.OTHER if streams.is_left(error) else Exit.LOCAL
+
+
+def _run(arguments: list[str], settings: Settings) -> int:
     try:
         code = group().main(arguments, prog_name="ferry", standalone_mode=False, obj=settings)
         sys.stdout.flush()
     except typer.TyperException as error:
         return _usage(error, settings, arguments)
-    except KeyboardInterrupt:
-        return 130
-    except Exception as error:  # noqa: BLE001 - the boundary: people get a sentence, not a traceback
+    except KeyboardInterrupt as error:
+        return _failed(error, settings)
+    except Exception as error:  # the boundary: people get a sentence, not a traceback
+        if streams.is_left(error):
+            raise
         return _failed(error, settings)
     return code if isinstance(code, int) else 0
 
@@ -179,10 +208,7 @@ def _usage(error: typer.TyperException, settings: Settings, arguments: list[str]
     return error.exit_code
 
 
-def _failed(error: Exception, settings: Settings) -> int:
-    if isinstance(error, OSError) and error.errno == errno.EPIPE:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # whoever read it has gone: nothing to flush to
-        return 1
+def _failed(error: BaseException, settings: Settings) -> int:
     if settings.debug:
         import traceback
 

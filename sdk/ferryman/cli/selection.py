@@ -1,24 +1,21 @@
-"""Which local paths an upload takes: globs, `--include` and `--exclude`, and the list for `--dry-run`.
+"""Which local paths an upload takes: globs, and the list for `--dry-run`.
 
-The daemon takes paths, not patterns: of a list, each keeps its own name. So a directory can lose whole entries of its
-own without any file changing its path in the asset; what would need more is refused here, before anything is sent.
+The daemon walks directories and applies `--include` and `--exclude`; the list here shows what it would choose, by the
+same patterns, without asking it.
 """
 
 from __future__ import annotations
 
 import glob
 import os
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import stat
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 from ferryman.cli.exits import Exit
 from ferryman.cli.faults import Problem
-
-Wanted = Callable[[str], bool]
-_HINT: Final = "Exclude the whole sub-directory, or move those files away."
+from ferrywire.patterns import EVERYTHING, Selection
 
 
 @dataclass(frozen=True)
@@ -46,73 +43,51 @@ def expand(given: Sequence[str]) -> list[str]:
     return paths
 
 
-def files(paths: Sequence[str]) -> Iterator[Found]:
-    """The files below the paths, with the paths they get in the asset."""
+def files(paths: Sequence[str], wanted: Selection = EVERYTHING) -> Iterator[Found]:
+    """The wanted files below the paths, with the paths they get in the asset.
+
+    Raises `Problem` for what the daemon would refuse: what is no regular file, and links that lead out or nowhere.
+    """
     for path in paths:
         name = Path(os.path.abspath(path)).name  # noqa: PTH100 - keeps a link's own name
-        if not Path(path).is_dir():
-            yield Found(name, path, Path(path).stat().st_size)
-            continue
         prefix = "" if len(paths) == 1 else f"{name}/"
-        for below in _below(path):
-            local = os.path.join(path, below)  # noqa: PTH118 - names need not be valid paths of pathlib
-            yield Found(prefix + below, local, os.stat(local).st_size)  # noqa: PTH116
+        if not Path(path).is_dir():
+            if wanted.wants(name):
+                yield _found(name, path)
+        elif not prefix or wanted.enters(name):
+            yield from _below(path, prefix, wanted)
 
 
-def _below(directory: str) -> Iterator[str]:
-    for folder, folders, names in os.walk(directory):
-        folders.sort()
-        for name in sorted(names):
-            yield os.path.relpath(os.path.join(folder, name), directory)  # noqa: PTH118
+def _below(root: str, prefix: str, wanted: Selection) -> Iterator[Found]:
+    inside = os.path.realpath(root).rstrip("/") + "/"
+    pending = [(root, prefix)]
+    while pending:
+        directory, before = pending.pop()
+        with os.scandir(directory) as entries:
+            listed = list(entries)
+        for entry in listed:
+            path = before + entry.name
+            if entry.is_dir(follow_symlinks=False):
+                if wanted.enters(path):
+                    pending.append((entry.path, f"{path}/"))
+            elif wanted.wants(path):
+                if entry.is_symlink() and not os.path.realpath(entry.path).startswith(inside):
+                    raise _refused(entry.path, "a link that leaves the directory")
+                yield _found(path, entry.path)
 
 
-def patterns(include: Sequence[str], exclude: Sequence[str]) -> Wanted:
-    """Whether a path in the asset is wanted. Patterns are those of `.gitignore`; without `include` all are wanted."""
-    from pathspec import GitIgnoreSpec
-
-    kept, dropped = GitIgnoreSpec.from_lines(include), GitIgnoreSpec.from_lines(exclude)
-    return lambda path: (not include or kept.match_file(path)) and not dropped.match_file(path)
-
-
-def select(paths: Sequence[str], wanted: Wanted) -> list[str]:
-    """The paths to upload instead, so that exactly the wanted files go, under the same paths.
-
-    Raises `Problem` where the daemon's rules for names cannot express that, and when nothing is left.
-    """
-    chosen = [one for path in paths for one in _reduced(path, wanted, alone=len(paths) == 1)]
-    if not chosen:
-        raise Problem("--include and --exclude leave nothing to upload", "Try them with --dry-run.")
-    return chosen
+def _found(path: str, local: str) -> Found:
+    try:
+        path.encode()
+        status = os.stat(local)  # noqa: PTH116 - names need not be valid paths of pathlib
+    except UnicodeEncodeError:
+        raise _refused(local, "a file whose name is not UTF-8") from None
+    except FileNotFoundError:
+        raise _refused(local, "a link that leads nowhere") from None
+    if not stat.S_ISREG(status.st_mode):
+        raise _refused(local, "no regular file")
+    return Found(path, local, status.st_size)
 
 
-def _reduced(path: str, wanted: Wanted, *, alone: bool) -> list[str]:
-    if not Path(path).is_dir():
-        return [path] if wanted(Path(path).name) else []
-    by_entry: dict[str, list[str]] = defaultdict(list)
-    for below in _below(path):
-        by_entry[below.partition(os.sep)[0]].append(below)
-    kept = {entry: [one for one in inside if wanted(one)] for entry, inside in by_entry.items()}
-    if all(len(kept[entry]) == len(inside) for entry, inside in by_entry.items()):
-        return [path]
-    left = [entry for entry in by_entry if kept[entry]]
-    if left and not alone:
-        raise Problem(
-            f"of several paths, --include and --exclude can only drop whole ones, not a part of {path}", _HINT
-        )
-    _require_whole(path, by_entry, kept)
-    _require_prefix(path, left)
-    return [os.path.join(path, entry) for entry in left]  # noqa: PTH118
-
-
-def _require_whole(path: str, by_entry: dict[str, list[str]], kept: dict[str, list[str]]) -> None:
-    for entry, inside in by_entry.items():
-        if kept[entry] and len(kept[entry]) < len(inside):
-            dropped = next(one for one in inside if one not in set(kept[entry]))
-            raise Problem(f"--include and --exclude cannot drop {dropped} and keep the rest of {path}/{entry}", _HINT)
-
-
-def _require_prefix(path: str, left: Iterable[str]) -> None:
-    """One directory alone would lose its name in the asset."""
-    entries = list(left)
-    if len(entries) == 1 and Path(path, entries[0]).is_dir():
-        raise Problem(f"only {entries[0]}/ would be left of {path}", f"Upload {Path(path, entries[0])} itself.")
+def _refused(local: str, what: str) -> Problem:
+    return Problem(f"{local!r} is {what}", "Leave it out with --exclude, or replace it by a regular file.")

@@ -6,6 +6,7 @@ here and added to each command by `root.py`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, Final
@@ -79,6 +80,8 @@ def options_for(command: str) -> list[Any]:
 
 def _store(context: Any, option: Any, value: Any) -> Any:
     """Note what was given; a default never takes back what was said before the command's name."""
+    if option.name == "timeout" and not (math.isfinite(value) and value >= 0):
+        raise typer.BadParameter(f"{value:g} is no number of seconds to wait.", ctx=context, param=option)
     settings = context.find_root().obj
     if value and isinstance(settings, Settings):
         setattr(settings, option.name, value)

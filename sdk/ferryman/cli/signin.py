@@ -10,7 +10,7 @@ import typer
 from ferryman.cli import table, units
 from ferryman.cli.faults import Problem
 from ferryman.cli.output import Output, live
-from ferryman.cli.session import new_app, session_of
+from ferryman.cli.session import among, new_app, session_of
 
 if TYPE_CHECKING:
     from ferryman.client import Client
@@ -32,7 +32,10 @@ def login(
     device: Annotated[bool, typer.Option("--device", help="Open no browser here: approve on any device.")] = False,
     with_token: Annotated[bool, typer.Option("--with-token", help="Read a token from standard input.")] = False,
     scopes: Annotated[
-        list[str] | None, typer.Option("--scope", metavar="SCOPE", help="read, write; repeatable.")
+        list[str] | None,
+        typer.Option(
+            "--scope", metavar="SCOPE", autocompletion=among("read", "write"), help="read, write; repeatable."
+        ),
     ] = None,
 ) -> None:
     """Sign in to a hub. Shows a code to approve in a browser, on this machine or any other.
@@ -42,8 +45,8 @@ def login(
     session = session_of(context)
     token = _token() if with_token else ""
     with session.client() as client:
-        address = hub or _hub_in_use(client)
         named = name or session.settings.context or None
+        address = hub or _hub_of(client, named)
         if with_token:
             status = client.auth.login_with_token(address, token, context=named)
         else:
@@ -65,10 +68,14 @@ def _token() -> str:
     return token
 
 
-def _hub_in_use(client: Client) -> str:
-    for one in client.contexts.list():
+def _hub_of(client: Client, named: str | None) -> str | None:
+    """The hub to sign in to where none is given: None for that of a context there is, which the daemon knows."""
+    contexts = client.contexts.list()
+    if any(one.name == named for one in contexts):
+        return None
+    for one in contexts:
         if one.current and one.name != "embedded":
-            return str(one.hub)
+            return str(one.hub) if named else None
     raise Problem("no hub is in use to sign in to", "Name it: ferry login https://hub.example.org")
 
 

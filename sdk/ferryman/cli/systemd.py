@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import getpass
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Mapping
@@ -19,7 +20,16 @@ from ferryman import unit
 from ferryman.cli.exits import Exit
 from ferryman.cli.faults import Problem
 
+#: Starting waits for the daemon; a question is answered at once, or systemd hangs.
 _TIMEOUT_S: Final = 90.0
+_QUESTION_TIMEOUT_S: Final = 10.0
+_QUESTIONS: Final = frozenset({"show", "show-environment", "show-user"})
+#: What needs no quotes in ExecStart.
+_PLAIN: Final = re.compile(r"[\w/.+@:-]+", re.ASCII)
+#: What systemd allows in no program's name, but in its arguments.
+_FORBIDDEN: Final = re.compile(r"""['"\\$]""")
+_ENV: Final = "/usr/bin/env"
+_FIRST_WORD: Final = re.compile(r'"((?:[^"\\]|\\.)*)"|(\S+)')
 _NOT_NEEDED: Final = (
     "You can do without: every command starts the daemon when none runs, and it goes on after the terminal is closed."
 )
@@ -50,9 +60,11 @@ def template(name: str = unit.NAME) -> str:
 def render(command: list[str], environ: Mapping[str, str] = os.environ) -> str:
     """The user's unit: the shipped one, running this command, living where this environment says."""
     lines = []
+    written = unit.environment_lines(environ, unit.PLACES + unit.TRUST)
     for line in template().splitlines():
         if line.startswith("ExecStart="):
-            lines += [f"ExecStart={' '.join(map(_word, [*command, 'run']))}", *unit.environment_lines(environ)]
+            words = [*([_ENV] if _FORBIDDEN.search(command[0]) else []), *command, "run"]
+            lines += [f"ExecStart={' '.join(map(_word, words))}", *written]
         else:
             lines.append(line)
     return "\n".join(lines) + "\n"
@@ -63,8 +75,9 @@ def program(text: str) -> str:
     for line in text.splitlines():
         if line.startswith("ExecStart="):
             value = line.removeprefix("ExecStart=")
-            word = value[1:].partition('" ')[0] if value.startswith('"') else value.partition(" ")[0]
-            return word.rstrip('"').replace("%%", "%").replace("%h", str(Path.home())).replace('\\"', '"')
+            found = _FIRST_WORD.match(value.removeprefix(f"{_ENV} "))
+            word = re.sub(r"\\(.)", r"\1", found[1] or found[2]) if found else ""
+            return word.replace("%h", str(Path.home())).replace("%%", "%").replace("$$", "$")
     return ""
 
 
@@ -132,15 +145,24 @@ def write(path: Path, text: str) -> bool:
 
 
 def _run(command: list[str]) -> subprocess.CompletedProcess[str]:
+    timeout_s = _TIMEOUT_S if _QUESTIONS.isdisjoint(command) else _QUESTION_TIMEOUT_S
     try:
         return subprocess.run(
-            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False
+            command,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            env=unit.manager_environment(),
+            timeout=timeout_s,
+            check=False,
         )
-    except (OSError, subprocess.TimeoutExpired) as error:
+    except subprocess.TimeoutExpired:
+        return subprocess.CompletedProcess(command, 1, "", f"{command[0]} does not answer within {timeout_s:g} s")
+    except OSError as error:
         return subprocess.CompletedProcess(command, 1, "", str(error))
 
 
 def _word(word: str) -> str:
     """A word of ExecStart."""
     escaped = word.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%").replace("$", "$$")
-    return escaped if escaped == word and " " not in word else f'"{escaped}"'
+    return escaped if _PLAIN.fullmatch(word) else f'"{escaped}"'

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, NoReturn
 import typer
 
 from ferryman.cli import describe, events, units
+from ferryman.cli.exits import Exit
 from ferryman.cli.faults import Problem
 from ferryman.cli.feed import Feed, Forecast
 from ferryman.cli.output import Output, live, plain_letters, screen_size
@@ -34,13 +35,16 @@ _ORDER: Final = {"running": 0, "queued": 1, "paused": 2, "failed": 3}
 def top(context: typer.Context) -> None:
     """Watch all transfers: phase, rate, time left, and why any of them waits. q leaves."""
     session = session_of(context)
-    if session.out.json:
+    try:
+        if session.out.json:
+            with session.client() as client:
+                _stream(session.out, client)
+        if not (live(sys.stdout) and sys.stdin.isatty()):
+            raise Problem("ferry top needs a terminal", "Use ferry ls, ferry watch, or ferry top --json.")
         with session.client() as client:
-            _stream(session.out, client)
-    if not (live(sys.stdout) and sys.stdin.isatty()):
-        raise Problem("ferry top needs a terminal", "Use ferry ls, ferry watch, or ferry top --json.")
-    with session.client() as client:
-        _screen(client)
+            _screen(client)
+    except KeyboardInterrupt:  # the usual way out
+        raise typer.Exit(Exit.INTERRUPTED) from None
 
 
 def _stream(out: Output, client: Client) -> NoReturn:

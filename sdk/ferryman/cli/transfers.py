@@ -11,7 +11,7 @@ import typer
 
 from ferryman.cli import describe, events, table, units
 from ferryman.cli.output import paint, width
-from ferryman.cli.session import new_app, session_of
+from ferryman.cli.session import among, new_app, session_of
 
 if TYPE_CHECKING:
     from ferryman.progress import TransferInfo
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 app = new_app("List transfers and set their limits.")
 
+_STATES = ("queued", "running", "paused", "succeeded", "failed", "cancelled")
 _HEAD = ("ID", "STATE", "DONE", "SIZE", "RATE", "CREATED", "TITLE")
 #: Below so many columns the table would be unreadable: each transfer gets two lines.
 _NARROW = 90
@@ -29,7 +30,12 @@ def list_transfers(
     context: typer.Context,
     states: Annotated[
         list[str] | None,
-        typer.Option("--state", metavar="STATE", help="queued, running, paused, succeeded, failed or cancelled."),
+        typer.Option(
+            "--state",
+            metavar="STATE",
+            autocompletion=among(*_STATES),
+            help="queued, running, paused, succeeded, failed or cancelled.",
+        ),
     ] = None,
     limit: Annotated[
         int, typer.Option("--limit", "-n", metavar="N", min=1, help="At most so many, newest first.")

@@ -24,6 +24,11 @@ def size(count: float) -> str:
     return f"{value:.{digits}f} {_UNITS[unit]}"
 
 
+def count(number: int, thing: str) -> str:
+    """So many things: `1 file`, `5,000 files`."""
+    return f"{number:,} {thing}" if number == 1 else f"{number:,} {thing}s"
+
+
 def rate(bytes_per_s: float) -> str:
     """Bytes per second: `12.0 MiB/s`."""
     return f"{size(bytes_per_s)}/s"

@@ -11,8 +11,11 @@ import typer
 from ferryman.cli import fields, outcomes, owners, selection, units, waiting
 from ferryman.cli.exits import Exit
 from ferryman.cli.faults import Problem
-from ferryman.cli.session import Session, new_app, session_of
+from ferryman.cli.session import Session, among, new_app, session_of
 from ferryman.errors import DaemonError
+from ferrywire.patterns import EVERYTHING, Selection
+from ferrywire.patterns import selection as selection_of
+from ferrywire.reasons import FerryError
 
 if TYPE_CHECKING:
     from ferryman.client import Client
@@ -40,6 +43,7 @@ class _Wish:
     if_exists: str = "fail"
     derived_from: list[str] = field(default_factory=list)
     how: dict[str, Any] = field(default_factory=dict)
+    patterns: Selection = EVERYTHING
 
 
 @app.command()
@@ -65,7 +69,10 @@ def upload(
         list[str] | None, _option("--derived-from", metavar="ASSET", help="What it was made from.")
     ] = None,
     if_exists: Annotated[
-        str, _option("--if-exists", metavar="fail|version|skip", help="If --alias is taken.")
+        str,
+        typer.Option(
+            "--if-exists", metavar="fail|version|skip", autocompletion=among(*_EXISTING), help="If --alias is taken."
+        ),
     ] = "fail",
     include: Annotated[
         list[str] | None, _option("--include", metavar="PATTERN", help="Only these (as .gitignore).")
@@ -84,8 +91,6 @@ def upload(
     """
     session = session_of(context)
     chosen = selection.expand(paths)
-    if include or exclude:
-        chosen = selection.select(chosen, selection.patterns(include or [], exclude or []))
     about = {"description": description, "tags": tags, "metadata": fields.gather(meta, meta_file) or None}
     wish = _Wish(
         title=title or default_title(paths, chosen),
@@ -94,11 +99,12 @@ def upload(
         alias=alias,
         if_exists=if_exists,
         derived_from=derived_from or [],
-        how={"priority": priority, "chunk_size_mb": chunk_size_mb},
+        how={"priority": priority, "chunk_size_mb": chunk_size_mb, "include": include, "exclude": exclude},
+        patterns=_patterns(include or [], exclude or []),
     )
     _check(wish, detach=session.settings.detach)
     if dry_run:
-        _plan(session, chosen, wish.title)
+        _plan(session, chosen, wish)
         return
     with session.client() as client:
         raise typer.Exit(_upload(session, client, chosen, wish))
@@ -123,13 +129,23 @@ def _check(wish: _Wish, *, detach: bool) -> None:
         )
 
 
-def _plan(session: Session, chosen: list[str], title: str) -> None:
-    found = sorted(selection.files(chosen), key=lambda file: file.path)
+def _patterns(include: list[str], exclude: list[str]) -> Selection:
+    try:
+        return selection_of(include, exclude)
+    except FerryError as error:
+        raise Problem(f"--{error.message}") from None
+
+
+def _plan(session: Session, chosen: list[str], wish: _Wish) -> None:
+    found = sorted(selection.files(chosen, wish.patterns), key=lambda file: file.path)
+    if not found:
+        raise Problem("there is nothing to upload", "Name files, or a directory with files that the patterns leave.")
     total = sum(file.size_bytes for file in found)
-    data = {"title": title, "size_bytes": total, "file_count": len(found), "files": found}
+    data = {"title": wish.title, "size_bytes": total, "file_count": len(found), "files": found}
     session.out.result("plan", data, [f"{units.size(f.size_bytes):>10}  {units.clean(f.path)}" for f in found])
     session.out.say(
-        f"Would upload {units.clean(title)}: {units.size(total)} in {len(found):,} files. Nothing was sent."
+        f"Would upload {units.clean(wish.title)}: {units.size(total)} in {units.count(len(found), 'file')}. "
+        "Nothing was sent."
     )
 
 
@@ -140,7 +156,8 @@ def _upload(session: Session, client: Client, chosen: list[str], wish: _Wish) ->
         session.out.say(f"{wish.alias} is there already; nothing was sent.")
         session.out.result("asset", known, known.asset_id)
         return Exit.OK
-    transfer = _start(session, client, chosen, wish, known)
+    with session.queueing():
+        transfer = _start(session, client, chosen, wish, known)
     if session.settings.detach:
         session.out.say(f"The upload goes on in the background. Look at it: ferry watch {transfer.id}")
         session.out.result("queued", {"transfer_id": transfer.id, "title": wish.title}, transfer.id)

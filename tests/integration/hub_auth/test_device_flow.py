@@ -82,6 +82,7 @@ def test_requests_that_make_no_sense(client: httpx.Client, method: str, path: st
     reply = client.request(method, path, content=content, headers=headers)
     assert reply.status_code == status
     assert reply.json()["error"] == "invalid_request"
+    assert (reply.headers.get("connection") == "close") == (status == 400)
     assert client.post("/oauth/token", json={"client_id": "ferryman"}).status_code == 400
 
 

@@ -103,6 +103,21 @@ def test_code_as_people_type_it(browser: Browser, device: Device, typed: str) ->
     assert "127.0.0.1" in page
 
 
+def test_who_asks_from_elsewhere_is_shown(hub: HubServer, browser: Browser, device: Device) -> None:
+    device.start()
+    browser.sign_in("ann@x.org", PASSWORD, device.user_code)
+    near = browser.open(device.user_code).text
+    assert "<strong>127.0.0.1</strong>" in near
+    assert "another address" not in near
+    # As a proxy on this machine would say it.
+    with httpx.Client(base_url=hub.url, headers={"x-forwarded-for": "203.0.113.9"}) as remote:
+        far = Device(remote)
+        far.start()
+    asked = browser.open(far.user_code).text
+    assert "<strong>203.0.113.9</strong>" in asked
+    assert "at another address, <strong>127.0.0.1</strong>" in asked
+
+
 @pytest.mark.parametrize("spoil", ["none", "other", "empty", "cross-site", "no cookie"])
 def test_form_of_another_page_is_refused(browser: Browser, device: Device, spoil: str) -> None:
     device.start()

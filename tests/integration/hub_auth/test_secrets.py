@@ -8,11 +8,11 @@ from pathlib import Path
 
 import httpx
 import pytest
-import trustme
 
 from tests.integration.hub_auth.conftest import identity
 from tests.support.hubs import HubServer
 from tests.support.signin import Browser, Device, approve
+from tests.support.tls import Certificate
 
 pytestmark = pytest.mark.slow
 
@@ -29,19 +29,12 @@ class TlsHub:
 
 @pytest.fixture
 def tls_hub(tmp_path: Path) -> Iterator[TlsHub]:
-    authority = trustme.CA()
-    certificate = authority.issue_cert("127.0.0.1")
-    cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
-    for blob in certificate.cert_chain_pems:
-        blob.write_to_path(cert, append=True)
-    certificate.private_key_pem.write_to_path(key)
-    trust = ssl.create_default_context()
-    authority.configure_trust(trust)
-    options = ("--tls-cert", str(cert), "--tls-key", str(key), "--device-interval", "0", "--access-ttl", "7")
+    certificate = Certificate(tmp_path)
+    options = (*certificate.options, "--device-interval", "0", "--access-ttl", "7")
     server = HubServer(tmp_path / "hub", *options)
     server.add_user("ann@x.org", CANARY)
     server.start()
-    yield TlsHub(server, trust)
+    yield TlsHub(server, certificate.trust)
     server.stop()
     assert "Traceback (most recent call last)" not in server.log.read_text()
 

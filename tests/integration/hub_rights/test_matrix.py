@@ -194,6 +194,16 @@ async def test_tokens(things: Things, rpc: str) -> None:
 
 
 @pytest.mark.parametrize("rpc", sorted(TABLE))
+async def test_writing_is_not_reading_and_admin_is_everything(things: Things, rpc: str) -> None:
+    row = TABLE[rpc]
+    if row.scope == "read":
+        reply = await things.world.call(rpc, "owner-write", await row.request(things, "owner"))
+        assert reply.reason == "SCOPE_DENIED", reply
+    reply = await things.world.call(rpc, "owner-admin", await row.request(things, "owner"))
+    assert reply.reason == row.done, reply
+
+
+@pytest.mark.parametrize("rpc", sorted(TABLE))
 async def test_roles(things: Things, rpc: str) -> None:
     """A role passes where it is enough; where it is not, a visible thing is denied and an invisible one not there."""
     row = TABLE[rpc]

@@ -27,7 +27,13 @@ from ferrywire.ids import new_id
 
 ROLES = ("viewer", "editor", "owner")
 #: Tokens that open nothing, and the reason each is refused with.
-BAD_TOKENS = {"": "NOT_SIGNED_IN", "unknown": "TOKEN_INVALID", "expired": "TOKEN_EXPIRED", "revoked": "TOKEN_INVALID"}
+BAD_TOKENS = {
+    "": "NOT_SIGNED_IN",
+    "unknown": "TOKEN_INVALID",
+    "expired": "TOKEN_EXPIRED",
+    "revoked": "TOKEN_INVALID",
+    "disabled": "TOKEN_INVALID",
+}
 
 
 def rpcs() -> dict[str, MethodDescriptor]:
@@ -56,7 +62,7 @@ class Reply:
 
 @dataclass
 class World:
-    """A hub, and a token for each word: the roles, `stranger`, `owner-read` and the bad ones."""
+    """A hub, and a token for each word: the roles, `stranger`, the owner's with one scope alone, and the bad ones."""
 
     http: httpx.AsyncClient
     tokens: dict[str, str]
@@ -115,10 +121,14 @@ def _people(conn: Any) -> dict[str, str]:
         principal = principals.ensure_by_email(conn, f"{name}@x.org")
         made[name] = tokens.create(conn, principal, ("read", "write")).secret
     owner = principals.ensure_by_email(conn, "owner@x.org")
-    made["owner-read"] = tokens.create(conn, owner, ("read",)).secret
+    for scope in SCOPES:
+        made[f"owner-{scope}"] = tokens.create(conn, owner, (scope,)).secret
     made["expired"] = tokens.create(conn, owner, SCOPES, expires_at=1).secret
     revoked = tokens.create(conn, owner, SCOPES)
     assert tokens.revoke(conn, revoked.id)
+    robot = principals.add(conn, "bot", "robot")
+    made["disabled"] = tokens.create(conn, robot, SCOPES).secret
+    principals.set_disabled(conn, robot, True)
     return made | {"revoked": revoked.secret}
 
 

@@ -121,6 +121,24 @@ async def test_a_refused_renewal_never_erases_a_newer_sign_in(tmp_path: Path) ->
     assert await store.load(LAB) == NEW
 
 
+@pytest.mark.parametrize("theirs", [Tokens("fat_theirs", "frt_theirs"), None], ids=["signed in", "signed out"])
+async def test_a_renewal_never_undoes_what_was_done_meanwhile(tmp_path: Path, theirs: Tokens | None) -> None:
+    store, hub = FileTokens(tmp_path / "tokens.json"), Hub()
+    await store.save(LAB, OLD)
+    async with Flights() as flights:
+        one = sign_in(hub, store, flights)
+        caller = asyncio.ensure_future(one.token())
+        async with asyncio.timeout(10):
+            while not hub.asked:  # noqa: ASYNC110 - the fake hub has no event for it
+                await asyncio.sleep(0.001)
+        await (one.replace(theirs) if theirs else one.forget())
+        hub.going_on.set()
+        (answer,) = await asyncio.gather(caller, return_exceptions=True)
+        assert await one.tokens() == theirs
+    assert await store.load(LAB) == theirs
+    assert answer == "fat_theirs" if theirs else "not signed in" in str(answer)
+
+
 async def test_a_refused_renewal_signs_out(tmp_path: Path) -> None:
     store, hub = FileTokens(tmp_path / "tokens.json"), Hub("invalid_grant")
     await store.save(LAB, OLD)

@@ -74,6 +74,28 @@ def test_every_wait_has_a_reason(cause: str) -> None:
     assert describe.reason(transfer(state="queued", phase="", waiting_for=cause), NOW).startswith("waiting for ")
 
 
+def test_a_pause_between_two_attempts_is_no_wait_for_a_slot() -> None:
+    info = transfer(state="queued", waiting_for="slot", next_attempt_at=NOW + timedelta(seconds=3), error=WAITING.error)
+    assert describe.reason(info, NOW).startswith("next try in 3 s (")
+
+
+def test_what_was_there_already_is_said_until_it_has_ended() -> None:
+    info = transfer(file_count=900, present_file_count=812)
+    assert text(describe.block(info, 80, NOW)[1]).strip() == "already there 812 of 900 files"
+    assert "already there 812 of 900 files" in describe.heartbeat(info, NOW)
+    assert describe.present(transfer()) == ""
+
+
+def test_no_rate_while_nothing_moves() -> None:
+    assert "iB/s" in text(describe.progress(transfer(), 120))
+    assert "iB/s" not in text(describe.progress(transfer(phase="committing"), 120))
+
+
+def test_a_name_stays_readable_on_60_columns() -> None:
+    shown = text(describe.progress(transfer(title="Penguins of 2025"), 59, 3.0))
+    assert shown.startswith("Penguins of")
+
+
 def test_a_hundred_percent_only_when_it_is_done() -> None:
     whole = 100 << 20
     assert describe.percent(transfer(persisted_bytes=whole, phase="verifying")) == "99 %"

@@ -82,6 +82,12 @@ def test_no_forecast_in_the_first_ten_seconds() -> None:
     assert forecast.left_s(PAUSED, 110.0) is None
 
 
+def test_no_forecast_while_no_byte_moves() -> None:
+    forecast = Forecast()
+    committing = transfer(transfer_id="trf_b", phase="committing")
+    assert [forecast.left_s(committing, float(now_s)) for now_s in (0, 30)] == [None, None]
+
+
 def test_a_pause_starts_the_forecast_anew() -> None:
     forecast = Forecast()
     forecast.left_s(RUNNING, 0.0)

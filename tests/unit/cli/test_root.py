@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import shlex
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 
 from ferryman.cli import root
+from ferryman.cli.examples import EXAMPLES
 from ferryman.cli.settings import DETACHING, WAITING
 from tests.support.cli import ferry
 
@@ -36,6 +39,28 @@ def test_every_command_has_the_common_options_and_a_help(name: str) -> None:
         assert len(options) == sum(len(param.opts) for param in leaf.params), "an option is there twice"
 
 
+def _commands() -> dict[str, Any]:
+    """Every command by its name, groups and the whole too."""
+    found: dict[str, Any] = {"": root.group()}
+    for name in root.COMMANDS:
+        found[name] = root.load(name)
+        found |= {f"{name} {inner}": command for inner, command in getattr(found[name], "commands", {}).items()}
+    return found
+
+
+def test_every_help_ends_with_an_example_that_parses() -> None:
+    commands = _commands()
+    assert EXAMPLES.keys() == commands.keys()
+    for name, line in EXAMPLES.items():
+        ferry_word, *words = shlex.split(line)
+        assert ferry_word == "ferry"
+        assert words[: len(name.split())] == name.split()
+        called = max((one for one in commands if words[: len(one.split())] == one.split()), key=len)
+        assert not getattr(commands[called], "commands", {}), f"{line!r} names no whole command"
+        commands[called].make_context(called, words[len(called.split()) :])
+        assert commands[name].epilog.endswith(line)
+
+
 @pytest.mark.parametrize(
     "arguments", [["ls", "--json", "--nope"], ["nosuch"], ["upload"], ["ls", "-n", "0"], ["pause"]]
 )
@@ -61,25 +86,3 @@ def test_a_mistake_with_json_is_an_event_too() -> None:
     done = ferry("upload", "--json")
     assert done.code == 2
     assert done.data("error")["exit_code"] == 2
-
-
-@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_completion_scripts(shell: str) -> None:
-    done = ferry("completion", shell, "-q")
-    assert done.code == 0
-    assert "_FERRY_COMPLETE" in done.out
-    assert done.err == ""
-
-
-def test_completion_for_an_unknown_shell_is_refused() -> None:
-    assert ferry("completion", "tcsh").code == 2
-
-
-def test_the_shell_is_given_commands_and_options(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("_FERRY_COMPLETE", "complete_bash")
-    monkeypatch.setenv("COMP_WORDS", "ferry up")
-    monkeypatch.setenv("COMP_CWORD", "1")
-    assert ferry().out.split() == ["upload"]
-    monkeypatch.setenv("COMP_WORDS", "ferry upload --det")
-    monkeypatch.setenv("COMP_CWORD", "2")
-    assert ferry().out.split() == ["--detach"]

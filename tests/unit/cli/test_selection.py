@@ -1,15 +1,19 @@
-"""Which paths an upload takes: globs, patterns, and what patterns cannot do."""
+"""Which paths an upload takes: globs, patterns, and that the list of a dry run is what the daemon takes."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
+from ferryd.lanes.scan import scan
 from ferryman.cli import selection
 from ferryman.cli.exits import Exit
 from ferryman.cli.faults import Problem
 from ferryman.cli.upload import default_title
+from ferrywire import patterns
+from ferrywire.reasons import FerryError
 
 
 @pytest.fixture
@@ -22,49 +26,57 @@ def tree(tmp_path: Path) -> Path:
 
 
 def chosen(tree: Path, include: list[str], exclude: list[str]) -> list[str]:
-    paths = selection.select([str(tree)], selection.patterns(include, exclude))
-    return sorted(file.path for file in selection.files(paths))
+    return sorted(file.path for file in selection.files([str(tree)], patterns.selection(include, exclude)))
 
 
-def test_everything_is_the_directory_itself(tree: Path) -> None:
-    assert selection.select([str(tree)], selection.patterns([], [])) == [str(tree)]
+def test_patterns_reach_every_depth_and_no_path_changes(tree: Path) -> None:
+    everything = [".git/config", "a.csv", "b.tmp", "notes/x.tmp", "notes/x.txt", "raw/1.dat", "raw/2.dat"]
+    assert chosen(tree, [], []) == everything
+    assert chosen(tree, [], ["*.tmp", ".git"]) == ["a.csv", "notes/x.txt", "raw/1.dat", "raw/2.dat"]
+    assert chosen(tree, ["*.csv", "raw/"], ["2.dat"]) == ["a.csv", "raw/1.dat"]
+    assert chosen(tree, ["raw/"], []) == ["raw/1.dat", "raw/2.dat"]
+    assert chosen(tree, [], ["/*.csv", "notes/*.tmp"]) == [p for p in everything if p not in ("a.csv", "notes/x.tmp")]
 
 
-def test_whole_entries_are_left_out_and_the_others_keep_their_paths(tree: Path) -> None:
-    left = chosen(tree, [], [".git", "notes/", "/b.tmp"])
-    assert left == ["a.csv", "raw/1.dat", "raw/2.dat"]
-    assert chosen(tree, ["*.csv", "raw/"], []) == left
-    assert chosen(tree, ["*"], [".*", "*.tmp", "notes"]) == left
+def test_the_list_is_what_the_daemon_takes(tree: Path) -> None:
+    """Both walk by themselves; by the same patterns they come to the same files."""
+    (tree / "inside").symlink_to(tree / "a.csv")
+    for include, exclude in ([], []), (["*.csv", "raw"], []), ([], ["raw/*", "!raw/1.dat"]), ([], ["*", "!*.csv"]):
+        for paths in ([str(tree)], [str(tree / "raw"), str(tree / "a.csv")]):
+            wanted = patterns.selection(include, exclude)
+            listed = sorted((file.path, file.size_bytes) for file in selection.files(paths, wanted))
+            assert listed == [(file.path, file.identity.size_bytes) for file in scan(paths, wanted)]
 
 
-def test_what_lies_deeper_is_refused_by_name(tree: Path) -> None:
-    with pytest.raises(Problem, match=r"notes/x\.tmp") as caught:
-        chosen(tree, [], ["*.tmp"])
+@pytest.mark.parametrize("kind", ["fifo", "link to a directory", "link outside", "link nowhere", "not UTF-8"])
+def test_the_list_refuses_what_the_daemon_refuses(tree: Path, kind: str) -> None:
+    odd = tree / "raw" / "odd"
+    if kind == "fifo":
+        os.mkfifo(odd)
+    elif kind == "not UTF-8":
+        Path(os.fsdecode(os.fsencode(odd) + b"\xff")).touch()
+    else:
+        odd.symlink_to({"link to a directory": tree / "notes", "link outside": "/etc/hosts"}.get(kind, "/nowhere"))
+    with pytest.raises(Problem) as caught:
+        list(selection.files([str(tree)]))
     assert caught.value.exit_code is Exit.USAGE
+    with pytest.raises(FerryError):
+        scan([str(tree)])
+    assert len(list(selection.files([str(tree)], patterns.selection([], ["odd*"])))) == 7
+    assert len(scan([str(tree)], patterns.selection([], ["odd*"]))) == 7
 
 
-def test_one_directory_left_would_lose_its_name(tree: Path) -> None:
-    with pytest.raises(Problem, match="only raw/ would be left"):
-        chosen(tree, ["raw/"], [])
-
-
-def test_nothing_left_is_refused(tree: Path) -> None:
-    with pytest.raises(Problem, match="nothing to upload"):
-        chosen(tree, ["*.none"], [])
-
-
-def test_of_several_paths_only_whole_ones_are_dropped(tree: Path) -> None:
-    paths = [str(tree / "raw"), str(tree / "a.csv"), str(tree / "b.tmp")]
-    assert selection.select(paths, selection.patterns([], ["*.tmp"])) == paths[:2]
-    with pytest.raises(Problem, match="several paths"):
-        selection.select(paths, selection.patterns([], ["1.dat"]))
+@pytest.mark.parametrize("pattern", ["", "!", "# no", "a\nb", "[", "a\\"])
+def test_what_is_no_pattern(pattern: str) -> None:
+    with pytest.raises(FerryError, match="no pattern"):
+        patterns.selection([], [pattern])
 
 
 def test_the_list_has_the_paths_of_the_asset(tree: Path) -> None:
-    alone = [(file.path, file.size_bytes) for file in selection.files([str(tree / "raw")])]
+    alone = sorted((file.path, file.size_bytes) for file in selection.files([str(tree / "raw")]))
     assert alone == [("1.dat", 3), ("2.dat", 3)]
-    both = [file.path for file in selection.files([str(tree / "raw"), str(tree / "a.csv")])]
-    assert both == ["raw/1.dat", "raw/2.dat", "a.csv"]
+    both = sorted(file.path for file in selection.files([str(tree / "raw"), str(tree / "a.csv")]))
+    assert both == ["a.csv", "raw/1.dat", "raw/2.dat"]
 
 
 def test_globs_that_the_shell_left_alone(tree: Path) -> None:

@@ -31,9 +31,23 @@ def test_the_lock_is_free_once_its_holder_is_gone(tmp_path: Path) -> None:
 
 
 def test_two_daemons_cannot_share_a_queue(tmp_path: Path) -> None:
-    held = locks.take_state_lock(tmp_path, timeout_s=0)
+    held = locks.take_state_lock(tmp_path, tmp_path / "nobody.sock", timeout_s=0)
     with pytest.raises(locks.Unsafe, match="another daemon"):
-        locks.take_state_lock(tmp_path, timeout_s=0.05)
+        locks.take_state_lock(tmp_path, tmp_path / "mine.sock", timeout_s=0.05)
+    os.close(held)
+
+
+def test_a_daemon_that_serves_the_queue_elsewhere_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "theirs.sock"
+    held = locks.take_state_lock(tmp_path, path, timeout_s=0)
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(path))
+        server.listen()
+        with pytest.raises(locks.Busy, match=r"theirs\.sock"):
+            locks.take_state_lock(tmp_path, tmp_path / "mine.sock", timeout_s=30)
+        monkeypatch.setenv("FERRYMAN_SOCKET", str(tmp_path / "mine.sock"))  # this one and no other is wanted
+        with pytest.raises(locks.Unsafe, match="another daemon"):
+            locks.take_state_lock(tmp_path, tmp_path / "mine.sock", timeout_s=0.05)
     os.close(held)
 
 
@@ -41,7 +55,7 @@ def test_a_lock_file_that_is_a_symlink_is_not_followed(tmp_path: Path) -> None:
     target = tmp_path / "elsewhere"
     (tmp_path / "daemon.lock").symlink_to(target)
     with pytest.raises(OSError):
-        locks.take_state_lock(tmp_path, timeout_s=0)
+        locks.take_state_lock(tmp_path, tmp_path / "mine.sock", timeout_s=0)
     assert not target.exists()
 
 

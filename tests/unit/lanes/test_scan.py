@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from ferryd.lanes.files import LocalFiles
+from ferrywire.patterns import selection
 from ferrywire.reasons import FerryError
 
 FILES = LocalFiles()
@@ -149,3 +150,23 @@ def test_check_tells_changed_from_missing(tree: Path) -> None:
     with pytest.raises(FerryError) as caught:
         FILES.check(file)
     assert caught.value.reason == "SOURCE_MISSING"
+
+
+@pytest.mark.parametrize("name", ["a\nb", "a\x1b[2Jb", "a\\b"])
+def test_a_name_that_no_hub_takes_is_refused_before_anything_is_queued(tree: Path, name: str) -> None:
+    (tree / "empty" / name).write_text("x")
+    error = refused(tree)
+    assert (error.reason, "rename it" in error.message) == ("SOURCE_UNSUPPORTED", True)
+    assert "\n" not in error.message and "\x1b" not in error.message
+
+
+def test_patterns_choose_and_what_they_leave_out_may_be_anything(tree: Path) -> None:
+    (tree / "b" / "loop").symlink_to(tree)
+    os.mkfifo(tree / "pipe")
+    (tree / "shut").mkdir(mode=0)
+    found = FILES.scan([str(tree)], selection(exclude=["loop", "pipe", "shut/", "*.ferry-part"]))
+    assert [file.path for file in found] == ["b/c/é.txt", "z.txt"]
+    assert [file.path for file in FILES.scan([str(tree)], selection(include=["z.*"], exclude=["shut"]))] == ["z.txt"]
+    with pytest.raises(FerryError, match="leave no file of"):
+        FILES.scan([str(tree)], selection(include=["*.none"], exclude=["shut"]))
+    (tree / "shut").rmdir()

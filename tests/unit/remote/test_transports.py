@@ -80,6 +80,8 @@ FAULTS: dict[str, tuple[Behaviour, str]] = {
     "own 401": (answer(401, connect_error(FerryError("TOKEN_EXPIRED", "old"))), "TOKEN_EXPIRED"),
     "bare 401": (answer(401), "TOKEN_INVALID"),
     "unknown method": (answer(404), "UNIMPLEMENTED"),
+    "a gateway's 404": (answer(404, b"<html>", Content_Type="text/html; charset=utf-8"), "HUB_UNREACHABLE"),
+    "a gateway's 403": (answer(403, b"<html>", Content_Type="text/html"), "HUB_UNREACHABLE"),
     "bare 500": (answer(500, b"oops"), "HUB_OVERLOADED"),
     "bad gateway": (answer(502, b"<html>"), "HUB_OVERLOADED"),
     "redirect": (answer(302, Location="http://169.254.169.254/"), "HUB_UNREACHABLE"),

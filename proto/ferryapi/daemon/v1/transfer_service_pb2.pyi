@@ -13,7 +13,7 @@ from typing import ClassVar as _ClassVar, Iterable as _Iterable, Mapping as _Map
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Transfer(_message.Message):
-    __slots__ = ("transfer_id", "kind", "state", "phase", "waiting_for", "next_attempt_time", "error", "attempt_count", "priority", "size_bytes", "persisted_bytes", "rate_bps", "chunk_count", "chunk_index", "file_count", "file_index", "file_name", "asset_id", "content_id", "digest", "local_path", "title", "create_time", "update_time", "end_time", "resent_bytes", "context")
+    __slots__ = ("transfer_id", "kind", "state", "phase", "waiting_for", "next_attempt_time", "error", "attempt_count", "priority", "size_bytes", "persisted_bytes", "rate_bps", "chunk_count", "chunk_index", "file_count", "file_index", "file_name", "asset_id", "content_id", "digest", "local_path", "title", "create_time", "update_time", "end_time", "resent_bytes", "context", "present_file_count")
     class Kind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         KIND_UNSPECIFIED: _ClassVar[Transfer.Kind]
@@ -65,6 +65,7 @@ class Transfer(_message.Message):
     END_TIME_FIELD_NUMBER: _ClassVar[int]
     RESENT_BYTES_FIELD_NUMBER: _ClassVar[int]
     CONTEXT_FIELD_NUMBER: _ClassVar[int]
+    PRESENT_FILE_COUNT_FIELD_NUMBER: _ClassVar[int]
     transfer_id: str
     kind: Transfer.Kind
     state: Transfer.State
@@ -92,7 +93,8 @@ class Transfer(_message.Message):
     end_time: _timestamp_pb2.Timestamp
     resent_bytes: int
     context: str
-    def __init__(self, transfer_id: _Optional[str] = ..., kind: _Optional[_Union[Transfer.Kind, str]] = ..., state: _Optional[_Union[Transfer.State, str]] = ..., phase: _Optional[str] = ..., waiting_for: _Optional[str] = ..., next_attempt_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., error: _Optional[_Union[_status_pb2.Status, _Mapping]] = ..., attempt_count: _Optional[int] = ..., priority: _Optional[int] = ..., size_bytes: _Optional[int] = ..., persisted_bytes: _Optional[int] = ..., rate_bps: _Optional[float] = ..., chunk_count: _Optional[int] = ..., chunk_index: _Optional[int] = ..., file_count: _Optional[int] = ..., file_index: _Optional[int] = ..., file_name: _Optional[str] = ..., asset_id: _Optional[str] = ..., content_id: _Optional[str] = ..., digest: _Optional[str] = ..., local_path: _Optional[str] = ..., title: _Optional[str] = ..., create_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., resent_bytes: _Optional[int] = ..., context: _Optional[str] = ...) -> None: ...
+    present_file_count: int
+    def __init__(self, transfer_id: _Optional[str] = ..., kind: _Optional[_Union[Transfer.Kind, str]] = ..., state: _Optional[_Union[Transfer.State, str]] = ..., phase: _Optional[str] = ..., waiting_for: _Optional[str] = ..., next_attempt_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., error: _Optional[_Union[_status_pb2.Status, _Mapping]] = ..., attempt_count: _Optional[int] = ..., priority: _Optional[int] = ..., size_bytes: _Optional[int] = ..., persisted_bytes: _Optional[int] = ..., rate_bps: _Optional[float] = ..., chunk_count: _Optional[int] = ..., chunk_index: _Optional[int] = ..., file_count: _Optional[int] = ..., file_index: _Optional[int] = ..., file_name: _Optional[str] = ..., asset_id: _Optional[str] = ..., content_id: _Optional[str] = ..., digest: _Optional[str] = ..., local_path: _Optional[str] = ..., title: _Optional[str] = ..., create_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., resent_bytes: _Optional[int] = ..., context: _Optional[str] = ..., present_file_count: _Optional[int] = ...) -> None: ...
 
 class TransferFile(_message.Message):
     __slots__ = ("path", "local_path", "size_bytes", "digest", "persisted_bytes", "skipped")
@@ -111,7 +113,7 @@ class TransferFile(_message.Message):
     def __init__(self, path: _Optional[str] = ..., local_path: _Optional[str] = ..., size_bytes: _Optional[int] = ..., digest: _Optional[str] = ..., persisted_bytes: _Optional[int] = ..., skipped: bool = ...) -> None: ...
 
 class CreateUploadRequest(_message.Message):
-    __slots__ = ("paths", "title", "owner_type", "owner_id", "description", "alias", "tags", "metadata", "collection_id", "asset_id", "chunk_size_mb", "priority", "client", "message", "request_id")
+    __slots__ = ("paths", "title", "owner_type", "owner_id", "description", "alias", "tags", "metadata", "collection_id", "asset_id", "chunk_size_mb", "priority", "client", "message", "include", "exclude", "request_id")
     PATHS_FIELD_NUMBER: _ClassVar[int]
     TITLE_FIELD_NUMBER: _ClassVar[int]
     OWNER_TYPE_FIELD_NUMBER: _ClassVar[int]
@@ -126,6 +128,8 @@ class CreateUploadRequest(_message.Message):
     PRIORITY_FIELD_NUMBER: _ClassVar[int]
     CLIENT_FIELD_NUMBER: _ClassVar[int]
     MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    INCLUDE_FIELD_NUMBER: _ClassVar[int]
+    EXCLUDE_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     paths: _containers.RepeatedScalarFieldContainer[str]
     title: str
@@ -141,8 +145,10 @@ class CreateUploadRequest(_message.Message):
     priority: int
     client: str
     message: str
+    include: _containers.RepeatedScalarFieldContainer[str]
+    exclude: _containers.RepeatedScalarFieldContainer[str]
     request_id: str
-    def __init__(self, paths: _Optional[_Iterable[str]] = ..., title: _Optional[str] = ..., owner_type: _Optional[str] = ..., owner_id: _Optional[str] = ..., description: _Optional[str] = ..., alias: _Optional[str] = ..., tags: _Optional[_Iterable[str]] = ..., metadata: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., collection_id: _Optional[str] = ..., asset_id: _Optional[str] = ..., chunk_size_mb: _Optional[int] = ..., priority: _Optional[int] = ..., client: _Optional[str] = ..., message: _Optional[str] = ..., request_id: _Optional[str] = ...) -> None: ...
+    def __init__(self, paths: _Optional[_Iterable[str]] = ..., title: _Optional[str] = ..., owner_type: _Optional[str] = ..., owner_id: _Optional[str] = ..., description: _Optional[str] = ..., alias: _Optional[str] = ..., tags: _Optional[_Iterable[str]] = ..., metadata: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., collection_id: _Optional[str] = ..., asset_id: _Optional[str] = ..., chunk_size_mb: _Optional[int] = ..., priority: _Optional[int] = ..., client: _Optional[str] = ..., message: _Optional[str] = ..., include: _Optional[_Iterable[str]] = ..., exclude: _Optional[_Iterable[str]] = ..., request_id: _Optional[str] = ...) -> None: ...
 
 class CreateDownloadRequest(_message.Message):
     __slots__ = ("asset_id", "content_id", "dest_dir", "if_exists", "include", "priority", "client", "request_id")
