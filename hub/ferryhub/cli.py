@@ -42,7 +42,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="ferryhub", allow_abbrev=False, description="Keeps a catalogue of research data, and the data.")
+    parser = argparse.ArgumentParser(
+        prog="ferryhub", allow_abbrev=False, description="Keeps a catalogue of research data, and the data."
+    )
     parser.add_argument("--version", action="version", version=f"ferryhub {version('ferryman')}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_serve(commands)
