@@ -41,7 +41,7 @@ MUTANTS = (
     ),
     Mutant(
         "catalogue-not-synced",
-        "hub/ferryhub/catalogue/database.py",
+        "hub/ferryhub/catalogue/sqlite.py",
         '"PRAGMA synchronous=FULL"',
         '"PRAGMA synchronous=NORMAL"',
         f"{POWER} -k finished_upload",

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+import uuid
 import weakref
 from collections.abc import Generator
 from contextlib import closing
@@ -48,13 +49,14 @@ class Link:
 
     @property
     def metadata(self) -> tuple[tuple[str, str], ...]:
-        """What goes with every call: the context that FERRYMAN_CONTEXT names, if any."""
+        """What goes with every call: an id to find it by in every log, and the context that FERRYMAN_CONTEXT names."""
+        followed = ("x-request-id", str(uuid.uuid4()))
         name = os.environ.get("FERRYMAN_CONTEXT", "")
         if not name:
-            return ()
+            return (followed,)
         if not (name.isascii() and name.isprintable()):
             raise errors.invalid("FERRYMAN_CONTEXT", f"FERRYMAN_CONTEXT is not the name of a context: {name!r}")
-        return (("ferryman-context", name),)
+        return (followed, ("ferryman-context", name))
 
     def hub_in_doubt(self, wire: Wire, call: Call[Any]) -> str:
         """The hub that FERRYMAN_HUB names, when a call is for a hub and this daemon has not been asked which it serves.

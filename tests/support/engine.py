@@ -9,10 +9,10 @@ import time
 import zlib
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from ferryd.core.model import Context, Hashed, Limits, Part, SourceFile, Span, Transfer, UploadSpec
+from ferryd.core.model import CRC64NVME, Context, Hashed, Limits, Part, SourceFile, Span, Transfer, UploadSpec
 from ferryd.core.ports import (
     Content,
     FileLocation,
@@ -92,6 +92,8 @@ class HubSession:
     title: str
     files: list[UploadFile]
     parts: dict[tuple[int, int], tuple[bytes, bytes]] = field(default_factory=dict)
+    #: What the store of a direct hub has and the hub was not told of.
+    arrived: dict[tuple[int, int], tuple[bytes, bytes]] = field(default_factory=dict)
     content: Content | None = None
 
 
@@ -100,6 +102,8 @@ class MemoryHub:
 
     def __init__(self, *, file_lane: bool = False) -> None:
         self.faults = Faults()
+        #: Parts go to a store that the hub does not see into, need a CRC and have at least this size; 0: they do not.
+        self.direct_part_bytes = 0
         self.sessions: dict[str, HubSession] = {}
         self.requests: dict[str, str] = {}
         self.contents: dict[str, tuple[Content, str, list[tuple[UploadFile, bytes, bytes]]]] = {}
@@ -110,22 +114,37 @@ class MemoryHub:
     async def create_upload(self, spec: UploadSpec, files: Sequence[UploadFile], request_id: str) -> Session:
         with self.faults.around("create_upload"):
             if request_id not in self.requests:
-                session = HubSession(new_id("upl"), spec.asset_id or new_id("ast"), spec.title, list(files))
+                planned = [replace(file, part_bytes=max(file.part_bytes, self.direct_part_bytes)) for file in files]
+                session = HubSession(new_id("upl"), spec.asset_id or new_id("ast"), spec.title, planned)
                 self.requests[request_id] = session.session_id
                 self.sessions[session.session_id] = session
             session = self._session(self.requests[request_id])
-        return Session(session.session_id, session.asset_id, session.content)
+        checksum = CRC64NVME if self.direct_part_bytes else ""
+        return Session(session.session_id, session.asset_id, session.content, checksum, self.direct_part_bytes)
 
     async def sign_parts(self, session_id: str, parts: Sequence[Part]) -> list[Location]:
         with self.faults.around("sign_parts"):
             self._session(session_id)
             if self.file_lane:
                 return [FileLocation(f"/{session_id}/{part.file_index}/{part.number}", 0) for part in parts]
-            return [UrlLocation(f"mem:/{session_id}/{part.file_index}/{part.number}", {}, 0.0) for part in parts]
+            assert all(bool(part.crc64nvme) == bool(self.direct_part_bytes) for part in parts)
+            return [
+                UrlLocation(
+                    f"mem:/{session_id}/{part.file_index}/{part.number}",
+                    {"crc": part.crc64nvme.hex()},
+                    0.0,
+                    report=bool(self.direct_part_bytes),
+                )
+                for part in parts
+            ]
 
     async def record_parts(self, session_id: str, parts: Sequence[Part]) -> None:
         with self.faults.around("record_parts"):
-            self._session(session_id)
+            session = self._session(session_id)
+            for part in parts:
+                key = (part.file_index, part.number)
+                if key in session.arrived:
+                    session.parts[key] = session.arrived.pop(key)
 
     async def list_parts(self, session_id: str) -> AsyncIterator[Part]:
         with self.faults.around("list_parts"):
@@ -164,7 +183,8 @@ class MemoryHub:
         session = self._session(session_id)
         if block_digests(data) != blocks:
             raise FerryError("CHUNK_CORRUPT", "damaged on the way", partNumber=number)
-        session.parts[int(index), int(number)] = (data, blocks)
+        kept = session.arrived if self.direct_part_bytes else session.parts
+        kept[int(index), int(number)] = (data, blocks)
 
     def serve(self, url: str, span: Span) -> bytes:
         """Bytes are fetched."""

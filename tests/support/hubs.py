@@ -112,8 +112,8 @@ class HubServer:
         assert self._process is not None
         text = self.log.read_bytes()[offset:].decode(errors="replace")
         assert self._process.poll() is None, f"ferryhub ended with {self._process.returncode}:\n{text}"
-        match = re.search(r"https?://127\.0\.0\.1:[1-9]\d*", text)
-        return match[0] if match else ""
+        match = re.search(r"listening on (https?://127\.0\.0\.1:[1-9]\d*)", text)
+        return match[1] if match else ""
 
 
 def _env(database: URL | None) -> dict[str, str]:

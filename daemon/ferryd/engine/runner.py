@@ -12,6 +12,7 @@ import random
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
+from ferryd.core.following import follow
 from ferryd.core.model import Context, Kind, Phase, Transfer
 from ferryd.core.ports import Interrupted
 from ferryd.core.states import Event
@@ -105,6 +106,7 @@ class Runner:
             task.cancel()
 
     async def _perform(self, run: Run) -> None:
+        follow(run.id)
         log.info("transfer started id=%s kind=%s attempt=%d", run.id, run.transfer.kind, run.transfer.attempts)
         try:
             fields = await self._move(run)

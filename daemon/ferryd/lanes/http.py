@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final, TypeVar
 
+from ferryd.core.following import HEADER, current
 from ferryd.core.model import Span
 from ferryd.core.ports import UrlLocation
 from ferryd.lanes.body import EarlyReply, send_body
@@ -106,6 +107,8 @@ def _begin(link: Link, method: Method, target: str, headers: Mapping[str, str]) 
         for name, value in headers.items():
             if name.lower() != "authorization":
                 link.connection.putheader(name, value)
+        if request_id := current():
+            link.connection.putheader(HEADER, request_id)
         link.connection.endheaders()
     except (OSError, http.client.HTTPException, ValueError) as error:  # ValueError: a header that cannot be sent
         raise _Broken(error) from error

@@ -12,6 +12,7 @@ import ssl
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from contextvars import copy_context
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -80,7 +81,7 @@ class ByteLanes:
     async def _run(self, work: Callable[[Halt], T], meter: Meter) -> T:
         """Do the work in a thread. Looks at the meter meanwhile, so that a stop also ends a wait for the network."""
         halt = Halt(meter)
-        job = self._threads.submit(work, halt)
+        job = self._threads.submit(copy_context().run, work, halt)
         ended = asyncio.wrap_future(job)
         try:
             while not (await asyncio.wait({ended}, timeout=_LOOK_S))[0]:

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlencode
 
+from ferryd.core.following import HEADER, current
 from ferryd.remote.address import HubAddress, parse_address
 from ferryd.remote.replies import Reply, message_of
 from ferryd.remote.transport import CONTENT_TYPE, MAX_REPLY_BYTES, deadline_exceeded, too_large
@@ -80,6 +81,8 @@ class HttpTransport:
         if self._client is None:
             self._client = _new_client(self.address)
         headers = {**headers, "accept-encoding": "identity"}  # a compressed reply could be a bomb
+        if request_id := current():
+            headers[HEADER] = request_id
         url = f"{self.address.base_url}/{method_path.lstrip('/')}"
         try:
             async with self._client.stream("POST", url, content=body, headers=headers) as response:

@@ -21,6 +21,7 @@ import grpc.aio
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.message_factory import GetMessageClass
 
+from ferryd.core.following import HEADER, current, follow
 from ferrywire.reasons import FerryError
 from ferrywire.status import TRAILER, to_status
 
@@ -46,8 +47,9 @@ def asked_context() -> str:
 
 
 def _note_context(context: grpc.aio.ServicerContext[Any, Any]) -> None:
-    found = dict(context.invocation_metadata() or ()).get(_CONTEXT_KEY, "")
-    _asked_context.set(found if isinstance(found, str) else "")
+    sent = {key: value for key, value in context.invocation_metadata() or () if isinstance(value, str)}
+    _asked_context.set(sent.get(_CONTEXT_KEY, ""))
+    follow(sent.get(HEADER, ""))
 
 
 class Activity:
@@ -132,7 +134,8 @@ async def _abort(context: grpc.aio.ServicerContext[Any, Any], error: Exception) 
     known = error if isinstance(error, FerryError) else _unexpected(error)
     status = to_status(known)
     trailer = (TRAILER, status.SerializeToString())
-    await context.abort(_CODES[status.code], status.message, trailing_metadata=(trailer,))
+    trailers = (trailer, (HEADER, current()))
+    await context.abort(_CODES[status.code], status.message, trailing_metadata=trailers)
 
 
 def _unexpected(error: Exception) -> FerryError:

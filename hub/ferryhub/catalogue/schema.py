@@ -14,7 +14,7 @@ from sqlalchemy import Column, Connection, MetaData, PrimaryKeyConstraint, Strin
 
 # From here, so that the metadata holds the tables of both modules.
 from ferryhub.catalogue.account_tables import metadata
-from ferryhub.catalogue.settings import load_secrets, make_secrets
+from ferryhub.catalogue.settings import SECRETS, load_secrets, make_secrets
 from ferrywire.reasons import FerryError
 
 #: The newest revision in `migrations/versions/`.
@@ -43,7 +43,10 @@ def revision(conn: Connection) -> str | None:
 
 def secrets_if_current(conn: Connection) -> dict[str, bytes] | None:
     """The hub's secrets when nothing is due; None when `bring_up` must run."""
-    return load_secrets(conn) if revision(conn) == HEAD else None
+    if revision(conn) != HEAD:
+        return None
+    secrets = load_secrets(conn)
+    return secrets if secrets.keys() == SECRETS else None
 
 
 def bring_up(conn: Connection) -> dict[str, bytes]:

@@ -14,17 +14,19 @@ URL_SECRET: Final = "url_secret"
 #: Seals page tokens.
 PAGE_SECRET: Final = "page_secret"
 
+SECRETS: Final = {URL_SECRET, PAGE_SECRET}
+
 _ALL = select(t.settings)
 
 
 def load_secrets(conn: Connection) -> dict[str, bytes]:
     """The secrets there are, by key."""
-    return {row.key: bytes.fromhex(row.value) for row in conn.execute(_ALL) if row.key in (URL_SECRET, PAGE_SECRET)}
+    return {row.key: bytes.fromhex(row.value) for row in conn.execute(_ALL) if row.key in SECRETS}
 
 
 def make_secrets(conn: Connection) -> dict[str, bytes]:
     """The secrets, of which missing ones are made."""
-    missing = {URL_SECRET, PAGE_SECRET} - load_secrets(conn).keys()
+    missing = SECRETS - load_secrets(conn).keys()
     if missing:
         conn.execute(insert(t.settings), [{"key": key, "value": secrets.token_hex(32)} for key in sorted(missing)])
     return load_secrets(conn)

@@ -1,4 +1,4 @@
-"""A running hub and two people."""
+"""A running hub and two people, on each kind of database."""
 
 from __future__ import annotations
 
@@ -6,13 +6,15 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import URL
 
 from tests.integration.hub_content.rig import Person, Rig, running
+from tests.unit.hub.conftest import database_url as database_url
 
 
 @pytest.fixture
-async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
-    async with running(tmp_path) as hub:
+async def rig(tmp_path: Path, database_url: URL) -> AsyncIterator[Rig]:
+    async with running(tmp_path, database_url=database_url) as hub:
         yield hub
 
 

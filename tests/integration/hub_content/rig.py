@@ -16,6 +16,7 @@ import httpx
 import uvicorn
 from google.protobuf.message import Message
 from google.rpc import error_details_pb2
+from sqlalchemy import URL
 
 from ferryapi.hub.v1 import asset_service_pb2 as asset_pb
 from ferryapi.hub.v1 import content_service_pb2 as pb
@@ -191,11 +192,13 @@ class Rig:
 
 
 @asynccontextmanager
-async def running(root: Path, *, quota_bytes: int = 1 << 40, local_files: bool = False) -> AsyncIterator[Rig]:
+async def running(
+    root: Path, *, quota_bytes: int = 1 << 40, local_files: bool = False, database_url: URL | None = None
+) -> AsyncIterator[Rig]:
     """A hub on a free port, with its state below `root`. Run it again on the same root for a restart."""
     clock = Clock()
     async with AsyncExitStack() as stack:
-        database = await asyncio.to_thread(lambda: Database(sqlite_url(root / "catalogue.db")))
+        database = await asyncio.to_thread(lambda: Database(database_url or sqlite_url(root / "catalogue.db")))
         stack.push_async_callback(database.close)
         secrets = await database.write(schema.bring_up)
         options = BlobOptions(

@@ -106,7 +106,7 @@ def _projects() -> Iterator[Row]:
 
 def _collections() -> Iterator[Row]:
     for n in range(PROJECTS):
-        own = {"project_id": key("prj", n), "owner_type": "project", "owner_id": key("prj", n), "alias": ""}
+        own: Row = {"project_id": key("prj", n), "owner_type": "project", "owner_id": key("prj", n), "alias": ""}
         own |= {"description": "", "created_at": n, "created_by": key("usr", n % PEOPLE)}
         yield {"id": key("col", 2 * n), "parent_id": None, "name": key("prj", n), "path": "/", **own}
         yield {"id": key("col", 2 * n + 1), "parent_id": key("col", 2 * n), "name": "f", "path": "/f", **own}

@@ -1,0 +1,49 @@
+"""Ready means that the database and every store answer, and that nobody has told the hub to stop."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+from ferryhub.blobs.threads import StoreThreads
+from ferryhub.health import Health
+from ferrywire.reasons import FerryError
+from tests.unit.hub.conftest import Catalogue
+
+
+class _Stores:
+    """Stands for `Places`: one location, whose store can be made to fail."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+        self.fails = False
+        self.threads = StoreThreads(1)
+
+    async def names(self) -> list[str]:
+        return ["far"]
+
+    async def get(self, name: str) -> Any:
+        return SimpleNamespace(store=SimpleNamespace(blobs_of=self._blobs_of), threads=self.threads)
+
+    def _blobs_of(self, session_id: str) -> list[str]:
+        self.asked += 1
+        if self.fails:
+            raise FerryError("HUB_OVERLOADED", "the store does not answer")
+        return []
+
+
+async def test_stores_are_asked_now_and_then(catalogue: Catalogue) -> None:
+    stores, clock = _Stores(), [100.0]
+    health = Health(catalogue.database, stores, clock_s=lambda: clock[0])
+    assert [await health.problem() for _ in range(3)] == ["", "", ""]
+    assert stores.asked == 1
+    stores.fails = True
+    clock[0] += 10
+    assert [await health.problem() for _ in range(2)] == ["storage location far"] * 2
+    stores.fails = False
+    clock[0] += 10
+    assert await health.problem() == ""
+    health.draining = True
+    assert await health.problem() == "draining"
+    assert stores.asked == 3
+    stores.threads.close()
