@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
+import logging
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -15,7 +16,7 @@ from urllib.parse import urlsplit
 
 from ferryhub.blobs.service import BlobOptions, BlobService, open_blobs
 from ferryhub.blobs.sweep import Sweeper
-from ferryhub.catalogue import principals, schema
+from ferryhub.catalogue import locations, principals, schema
 from ferryhub.catalogue.database import Database, Statistics, sqlite_url
 from ferryhub.catalogue.paging import PageSeal
 from ferryhub.catalogue.settings import PAGE_SECRET, URL_SECRET
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
 #: Held by the hub that uses a state directory.
 LOCK_NAME: Final = "hub.lock"
+_log = logging.getLogger(__name__)
 
 
 def create_hub(settings: HubSettings) -> Hub:
@@ -101,6 +103,7 @@ class Hub:
             if self._settings.sweep_interval_s > 0:
                 await stack.enter_async_context(_sweeping(blobs.sweeper))
             services = self._services(database, blobs, PageSeal(secrets[PAGE_SECRET]))
+            await self._warn_of_own_files(database)
             self._health = Health(database, blobs.places)
             self._asgi = Edge(services, self._identities, blobs.endpoint, site=site, problem=self._health.problem)
             self._lifetime = stack.pop_all()
@@ -130,6 +133,11 @@ class Hub:
         """Stop sweeping and close the catalogue. Harmless on a hub that is not started."""
         self._asgi = None
         await self._lifetime.aclose()
+
+    async def _warn_of_own_files(self, database: Database) -> None:
+        """Several hubs may share a database; the files of one are seen by that one alone."""
+        if self._settings.database_url and await database.read(locations.default_name) == locations.OWN_FILES:
+            _log.warning("bytes_on_this_machine dir=%s: with several hubs, use S3", self._settings.blobs_dir)
 
     def _services(self, database: Database, blobs: BlobService, pages: PageSeal) -> dict[str, object]:
         return {

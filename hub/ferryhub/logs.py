@@ -22,6 +22,7 @@ def set_up(kind: str) -> None:
     handler.addFilter(_note_request)
     handler.setFormatter(_Json() if kind == "json" else _Text())
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+    logging.getLogger("botocore").setLevel(logging.WARNING)  # it tells where it found the store's keys
 
 
 def _note_request(record: logging.LogRecord) -> bool:

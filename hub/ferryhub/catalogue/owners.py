@@ -119,7 +119,9 @@ def _user(conn: Connection, actor: Actor, key: str, quota_bytes: int) -> Owner:
 def _settle(conn: Connection, user_id: str, quota_bytes: int) -> str:
     root_id = new_id("col")
     roots.add_root(conn, "user", user_id, root_id=root_id, created_by=user_id)
-    roots.add_allocation(conn, "user", user_id, quota_bytes=quota_bytes)
+    # An operator may have given them one before.
+    if conn.execute(_USER_ALLOCATION, {"owner": user_id, "location": ""}).first() is None:
+        roots.add_allocation(conn, "user", user_id, quota_bytes=quota_bytes)
     return root_id
 
 

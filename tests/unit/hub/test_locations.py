@@ -100,6 +100,13 @@ async def test_an_operator_moves_a_projects_new_versions(catalogue: Catalogue, a
         await catalogue.do(locations.allocate, owner, "lake", -1, by_default=False)
 
 
+async def test_what_an_operator_gave_a_user_beforehand_counts(catalogue: Catalogue, ann: Actor) -> None:
+    await catalogue.do(locations.allocate, ("user", ann.principal_id), "default", 10, by_default=False)
+    await open_session(catalogue, ann, ann, 10)
+    with fails("QUOTA_EXCEEDED", freeBytes="0"):
+        await open_session(catalogue, ann, ann, 1)
+
+
 async def test_part_sizes_below_the_stores_are_taken_as_its(catalogue: Catalogue, ann: Actor) -> None:
     await catalogue.do(locations.add, lake())
     await catalogue.do(locations.set_default, "lake")

@@ -1,0 +1,118 @@
+"""`ferryhub storage` and `ferryhub allocations`, as an operator uses them, on a real store."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.integration.hub_catalogue.test_command import ferryhub
+from tests.support.s3 import S3Server
+
+pytestmark = pytest.mark.slow
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    return lambda *words, **env: ferryhub(*words, "--state-dir", str(tmp_path / "hub"), **env)
+
+
+def test_a_store_is_tried_out_and_listed(run: Run, weed_server: S3Server) -> None:
+    bucket = weed_server.bucket()
+    words = ("--s3", "--bucket", bucket, "--endpoint", weed_server.endpoint, "--prefix", "/a/b/")
+    done = run("storage", "add", "lake", *words, **weed_server.env)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert (weed_server.keys(bucket), weed_server.uploads(bucket)) == ({}, [])
+    assert run("storage", "default", "lake").returncode == 0
+    own, lake = run("storage", "list").stdout.splitlines()
+    assert own == "  default  files"
+    assert lake.startswith("* lake  s3  ")
+    assert {f"bucket={bucket}", "prefix=a/b", "checksum=crc64nvme", "least_part_bytes=5242880"} <= set(lake.split())
+    assert "secret" not in lake
+    again = run("storage", "add", "lake", *words, **weed_server.env)
+    assert (again.returncode, "already" in again.stderr) == (1, True)
+
+
+def test_a_store_that_verifies_nothing_is_said_to(run: Run, rclone_server: S3Server) -> None:
+    words = ("--s3", "--bucket", rclone_server.bucket(), "--endpoint", rclone_server.endpoint)
+    done = run("storage", "add", "lake", *words, **rclone_server.env)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("note: this store does not verify CRC-64/NVME")
+    quiet = run("storage", "add", "other", *words, "--checksum", "none", **rclone_server.env)
+    assert (quiet.returncode, quiet.stdout) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"AWS_SECRET_ACCESS_KEY": "wrong"}, "SignatureDoesNotMatch"),
+        ({"AWS_ACCESS_KEY_ID": "", "AWS_CONFIG_FILE": "/none", "AWS_SHARED_CREDENTIALS_FILE": "/none"}, "Credentials"),
+    ],
+)
+def test_a_store_that_does_not_work_is_not_added(
+    run: Run, weed_server: S3Server, change: dict[str, str], says: str
+) -> None:
+    words = ("--s3", "--bucket", weed_server.bucket(), "--endpoint", weed_server.endpoint)
+    done = run("storage", "add", "lake", *words, **{**weed_server.env, **change})
+    assert done.returncode == 1
+    assert says in done.stderr
+    assert "lake" not in run("storage", "list").stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("storage", "default", "nowhere"), "no storage location 'nowhere'"),
+        (("storage", "add", "x", "--s3", "--bucket", "b", "--kms-key", "k"), "--sse aws:kms"),
+        (("storage", "add", "A B", "--s3", "--bucket", "b", "--no-check"), "small letters"),
+        (("allocations", "set", "nobody", "default", "1G"), "no project and no user"),
+        (("allocations", "set", "nobody", "default", "-1"), ""),
+        (("allocations", "set", "nobody", "default", "much"), "not a size"),
+    ],
+)
+def test_mistakes_are_named(run: Run, words: tuple[str, ...], says: str) -> None:
+    done = run(*words)
+    assert done.returncode in (1, 2)
+    assert says in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_allocations_of_a_user(run: Run) -> None:
+    run("token", "create", "--email", "a@x.org")
+    assert run("allocations", "list").stdout == ""
+    assert run("allocations", "set", "A@x.org", "default", "2G").returncode == 0
+    assert run("allocations", "list").stdout.endswith(f"default  used 0  reserved 0  of {2 << 30} bytes\n")
+    refused = run("allocations", "set", "a@x.org", "default", "2G", "--default")
+    assert (refused.returncode, "project" in refused.stderr) == (1, True)
+
+
+def test_without_boto3_the_extra_is_named(tmp_path: Path) -> None:
+    code = (
+        "import sys; sys.modules['boto3'] = None\n"
+        "from ferryhub.cli import main\n"
+        f"sys.exit(main(['storage','add','x','--s3','--bucket','b','--state-dir',{str(tmp_path)!r}]))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert 'pip install "ferryman[s3]"' in done.stderr
+
+
+def test_a_hub_without_a_store_loads_none(tmp_path: Path) -> None:
+    code = (
+        "import asyncio, sys, pathlib\n"
+        "from ferryhub.app import create_hub\n"
+        "from ferryhub.config import HubSettings\n"
+        "async def main():\n"
+        f"    hub = create_hub(HubSettings(state_dir=pathlib.Path({str(tmp_path)!r}), local_files=True))\n"
+        "    await hub.start(); await hub.close()\n"
+        "asyncio.run(main())\n"
+        "import ferryd.lanes.pool\n"
+        "print([name for name in ('boto3', 'botocore', 'awscrt', 'psycopg') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
