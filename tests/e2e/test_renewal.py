@@ -13,14 +13,24 @@ from typing import Any
 import pytest
 
 from ferryman import AsyncClient, Client, DaemonError, Transfer
-from tests.support.accounts import EMAIL, SHORT_TTL_S, account_hub, kept, login, refreshes, renewals_of, secrets
+from tests.support.accounts import (
+    EMAIL,
+    SHORT_TTL_S,
+    SHORT_URL_TTL_S,
+    account_hub,
+    kept,
+    login,
+    refreshes,
+    renewals_of,
+    secrets,
+)
 from tests.support.crowd import crowd
 from tests.support.files import MIB, make_file
 from tests.support.home import Home
 from tests.support.hubs import HubServer
 from tests.support.waiting import wait_for
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
 SIZE = 48 * MIB
 #: How many tokens a transfer outlives.
@@ -91,7 +101,7 @@ def test_two_hundred_callers_at_expiry_cause_one_refresh(client: Client, brief: 
 
 
 def test_transfers_outlive_many_tokens(client: Client, home: Home) -> None:
-    with account_hub("--access-ttl", str(SHORT_TTL_S), "--url-ttl", "3") as hub:
+    with account_hub("--access-ttl", str(SHORT_TTL_S), "--url-ttl", str(SHORT_URL_TTL_S)) as hub:
         login(client, hub)
         owner = {"owner_type": "project", "owner_id": client.create_project("P").project_id}
         old, new = (make_file(home.data / name, SIZE, seed=seed) for seed, name in enumerate(("old", "new")))
@@ -100,14 +110,14 @@ def test_transfers_outlive_many_tokens(client: Client, home: Home) -> None:
         down = client.transfers.download(asset_id, home.root / "dl")
         up = client.transfers.upload(new, title="New", **owner, chunk_size_mb=1)
         for moves in (down, up):
-            wait_for(partial(begun, moves), what="a part")
+            wait_for(partial(begun, moves), timeout_s=120, what="a part")
 
         before = refreshes(hub)  # nobody but the two transfers calls the hub from here on
-        wait_for(lambda: refreshes(hub) - before >= LIVES, timeout_s=90, what="some renewals")
+        wait_for(lambda: refreshes(hub) - before >= LIVES, timeout_s=120, what="some renewals")
         assert [moves.info().state for moves in (down, up)] == ["running"] * 2
         client.transfers.set_limits(bandwidth_bps=0)
-        assert Path(down.wait(timeout_s=60).files[0].local_path).read_bytes() == old.read_bytes()
-        again = client.download(up.wait(timeout_s=60).asset_id, home.root / "again")
+        assert Path(down.wait(timeout_s=120).files[0].local_path).read_bytes() == old.read_bytes()
+        again = client.download(up.wait(timeout_s=120).asset_id, home.root / "again")
         assert Path(again.files[0].local_path).read_bytes() == new.read_bytes()
         assert down.info().resent_bytes == 0
         assert home.history(down.id) == home.history(up.id) == ["create", "claim", "complete"]
@@ -174,7 +184,7 @@ def test_cut_off_for_longer_than_the_grace(home: Home, monkeypatch: pytest.Monke
             assert transfer.info().state == "paused"
             client.transfers.set_limits(bandwidth_bps=0)
             login(client, hub)
-            assert transfer.wait(timeout_s=60)
+            assert transfer.wait(timeout_s=120)
 
 
 def _refusal(client: Client) -> DaemonError | None:

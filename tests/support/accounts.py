@@ -21,6 +21,8 @@ EMAIL = "ada@example.org"
 PASSWORD = "a long enough passphrase"
 #: How long an access token lives where a test wants to see it end.
 SHORT_TTL_S = 5
+#: The same for signed URLs. Not so short that one ends on its way to the hub when the machine is busy.
+SHORT_URL_TTL_S = 8
 
 
 @contextmanager

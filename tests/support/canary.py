@@ -96,13 +96,16 @@ class Canaries:
             self._seen |= found
 
     def _sample(self) -> None:
+        foreign: set[psutil.Process] = set()
         while not self._stop.wait(_EVERY_S):
-            for process in psutil.process_iter():
+            for process in set(psutil.process_iter()) - foreign:
                 try:
                     environ = process.environ()
                     if process.ppid() == os.getpid() or environ.get("HOME") == str(self._home):
                         words = [*process.cmdline(), *(f"{name}={value}" for name, value in environ.items())]
                         with self._lock:
                             self._told.add("\0".join(words))
+                    else:
+                        foreign.add(process)  # looked at once: reading them all again takes half a core
                 except psutil.Error:
                     continue  # ended meanwhile, or somebody else's
