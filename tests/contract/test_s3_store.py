@@ -29,7 +29,7 @@ PART = 5 * MIB
 
 
 def crc(data: bytes) -> bytes:
-    return crc64nvme(data).to_bytes(8, "big")
+    return int(crc64nvme(data)).to_bytes(8, "big")
 
 
 def send(to: UrlLocation, body: bytes, *, headers: Mapping[str, str] | None = None) -> tuple[int, str]:
