@@ -5,10 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+import trustme
 from awscrt.checksums import crc64nvme
 
 from ferryhub.blobs.crc64 import joined
@@ -20,14 +22,14 @@ from ferrywire.parts import MIB, part_count, part_span
 from ferrywire.reasons import FerryError
 from tests.contract.blob_store_suite import BlobStoreSuite, Rig, content
 from tests.support.proxy import Proxy
-from tests.support.s3 import S3Server
+from tests.support.s3 import S3Server, rclone
 from tests.support.waiting import wait_for
 
 PART = 5 * MIB
 
 
 def crc(data: bytes) -> bytes:
-    return crc64nvme(data).to_bytes(8, "big")
+    return int(crc64nvme(data)).to_bytes(8, "big")
 
 
 def send(to: UrlLocation, body: bytes, *, headers: Mapping[str, str] | None = None) -> tuple[int, str]:
@@ -259,3 +261,24 @@ def test_without_credentials_the_operator_is_named(monkeypatch: pytest.MonkeyPat
     with pytest.raises(FerryError, match="NoCredentials"):
         store.get_urls(["01JD0000000000000000000000-0"])
     store.close()
+
+
+def test_a_private_authority_is_trusted_when_it_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    authority = trustme.CA()
+    certificate = authority.issue_cert("127.0.0.1")
+    chain, key, bundle = tmp_path / "chain.pem", tmp_path / "key.pem", tmp_path / "ca.pem"
+    certificate.private_key_pem.write_to_path(key)
+    authority.cert_pem.write_to_path(bundle)
+    chain.write_bytes(b"".join(blob.bytes() for blob in certificate.cert_chain_pems))
+    with rclone("--cert", str(chain), "--key", str(key), scheme="https") as server:
+        for name, value in server.env.items():
+            monkeypatch.setenv(name, value)
+        (server.root / "data" / "lake").mkdir()
+        options = S3Options("lake", endpoint=server.endpoint, ca_bundle=str(bundle))
+        store = S3BlobStore(options, 60)
+        assert list(store.blobs()) == []
+        store.close()
+        stranger = S3BlobStore(replace(options, ca_bundle=""), 60)
+        with pytest.raises(FerryError, match="SSLError"):
+            list(stranger.blobs())
+        stranger.close()

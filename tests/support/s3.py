@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 import socket
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -121,29 +122,29 @@ def _weed(root: Path, config: Path) -> tuple[list[str], int]:
 
 
 @contextmanager
-def rclone() -> Iterator[S3Server]:
-    """`rclone serve s3` on a directory."""
+def rclone(*options: str, scheme: str = "http") -> Iterator[S3Server]:
+    """`rclone serve s3` on a directory; `options` are more words for it."""
     with _directory() as root:
         (root / "data").mkdir()
-        with _running("rclone", root, lambda: _rclone(root)) as server:
+        with _running("rclone", root, lambda: _rclone(root, *options), scheme) as server:
             yield server
 
 
-def _rclone(root: Path) -> tuple[list[str], int]:
+def _rclone(root: Path, *options: str) -> tuple[list[str], int]:
     (port,) = _free_ports(1)
     keys = ["--auth-key", f"{ACCESS_KEY},{SECRET_KEY}"]
     words = ["--addr", f"127.0.0.1:{port}", *keys, "--config", str(root / "rclone.conf")]
-    return [_program("rclone"), "serve", "s3", *words, str(root / "data")], port
+    return [_program("rclone"), "serve", "s3", *words, *options, str(root / "data")], port
 
 
 @contextmanager
-def _running(kind: str, root: Path, command: Any) -> Iterator[S3Server]:
+def _running(kind: str, root: Path, command: Any, scheme: str = "http") -> Iterator[S3Server]:
     """Start it, on other ports when some were taken meanwhile, and stop it at the end."""
     for attempt in range(_ATTEMPTS):
         words, port = command()
         with (root / f"{kind}.log").open("ab") as log:
             process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=root)
-        server = S3Server(kind, f"http://127.0.0.1:{port}", root, process)
+        server = S3Server(kind, f"{scheme}://127.0.0.1:{port}", root, process)
         wait_for(partial(_settled, server), timeout_s=60, what=f"{kind} to answer")
         if process.poll() is None:
             break
@@ -164,7 +165,9 @@ def _answers(server: S3Server) -> bool:
             return True
     except HTTPError:
         return True  # it is there, and wants a signature
-    except (URLError, OSError):
+    except URLError as error:
+        return isinstance(error.reason, ssl.SSLError)  # it is there, with a certificate that we do not know
+    except OSError:
         return False
 
 

@@ -6,8 +6,6 @@ final key, others are multipart uploads. No SQL: what a replica must know of an 
 
 from __future__ import annotations
 
-import base64
-import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
@@ -16,6 +14,7 @@ from botocore.exceptions import ClientError
 
 from ferryhub.blobs.locations import UrlLocation
 from ferryhub.blobs.s3client import S3Options, clients, code_of, explained
+from ferryhub.blobs.s3urls import S3Urls, encryption, is_single, text_of
 from ferryhub.blobs.store import Gap, PartPut, StagedFile, Stored, blob_key, is_blob_key, session_of
 from ferrywire.ids import is_id
 from ferrywire.parts import part_count, part_span
@@ -33,16 +32,16 @@ class S3BlobStore:
 
     def __init__(self, options: S3Options, url_ttl_s: float) -> None:
         self._options = options
-        self._url_ttl_s = max(1, int(url_ttl_s))
         self._client, self._signer = clients(options)
+        self._urls = S3Urls(options, self._signer, max(1, int(url_ttl_s)))
         self._prefix = f"{options.prefix}/" if options.prefix else ""
         self._threads = ThreadPoolExecutor(_AT_ONCE, "hub-s3")
 
     def publish(self, files: Sequence[StagedFile]) -> list[Gap]:
         """See `BlobStore`. The store verified each part as it came; counts and sizes are checked here, against the
         store's own list, and the checksum of the whole by the store."""
-        single = [file for file in files if _is_single(file)]
-        several = [file for file in files if not _is_single(file)]
+        single = [file for file in files if is_single(file)]
+        several = [file for file in files if not is_single(file)]
         with explained(self._options.bucket):
             sizes = self._sizes(files[0].session_id) if single else {}
             gaps = [Gap(file) for file in single if sizes.get(file.key) != file.size_bytes]
@@ -74,7 +73,7 @@ class S3BlobStore:
         parts = [{"PartNumber": number, "ETag": etag} for number, etag in enumerate(etags, 1)]
         whole: dict[str, str] = {}
         if self._options.checksum and file.crc64nvme:
-            whole = {"ChecksumCRC64NVME": _text(file.crc64nvme), "ChecksumType": "FULL_OBJECT"}
+            whole = {"ChecksumCRC64NVME": text_of(file.crc64nvme), "ChecksumType": "FULL_OBJECT"}
         try:
             answer = self._client.complete_multipart_upload(
                 **self._at(file.key), UploadId=file.upload_id, MultipartUpload={"Parts": parts}, **whole
@@ -116,7 +115,7 @@ class S3BlobStore:
         """See `SupportsUrls`."""
         checksum = {"ChecksumAlgorithm": "CRC64NVME", "ChecksumType": "FULL_OBJECT"} if self._options.checksum else {}
         with explained(self._options.bucket):
-            made = self._client.create_multipart_upload(**self._at(file.key), **self._encryption(), **checksum)
+            made = self._client.create_multipart_upload(**self._at(file.key), **encryption(self._options), **checksum)
         upload_id: str = made["UploadId"]
         return upload_id
 
@@ -127,28 +126,12 @@ class S3BlobStore:
     def put_urls(self, parts: Sequence[PartPut]) -> list[UrlLocation]:
         """See `SupportsUrls`. Size and checksum are signed: no other bytes can be put there, but by a collision."""
         with explained(self._options.bucket):
-            return [self._put_url(part) for part in parts]
-
-    def _put_url(self, part: PartPut) -> UrlLocation:
-        wanted: dict[str, Any] = {**self._at(part.file.key), "ContentLength": part.size_bytes}
-        headers = {}
-        if self._options.checksum:
-            wanted["ChecksumCRC64NVME"] = headers["x-amz-checksum-crc64nvme"] = _text(part.crc64nvme)
-        if not _is_single(part.file):
-            wanted |= {"UploadId": part.file.upload_id, "PartNumber": part.number}
-            return self._signed("upload_part", wanted, headers)
-        wanted |= (encryption := self._encryption())
-        headers |= {_ENCRYPTION_HEADERS[name]: value for name, value in encryption.items()}
-        return self._signed("put_object", wanted, headers)
+            return [self._urls.put(part, self._at(part.file.key)) for part in parts]
 
     def get_urls(self, keys: Sequence[str]) -> list[UrlLocation]:
         """See `SupportsUrls`. The range is not signed."""
         with explained(self._options.bucket):
-            return [self._signed("get_object", self._at(key), {}) for key in keys]
-
-    def _signed(self, method: str, wanted: dict[str, Any], headers: dict[str, str]) -> UrlLocation:
-        url = self._signer.generate_presigned_url(method, Params=wanted, ExpiresIn=self._url_ttl_s)
-        return UrlLocation(url, int(time.time()) + self._url_ttl_s, headers, report=method != "get_object")
+            return [self._urls.get(self._at(key)) for key in keys]
 
     def discard(self, session_id: str) -> None:
         """See `BlobStore`. A part that arrives during the abort may survive it: the sweep comes again."""
@@ -218,11 +201,6 @@ class S3BlobStore:
     def _name(self, key: str) -> str:
         return key.removeprefix(self._prefix)
 
-    def _encryption(self) -> dict[str, str]:
-        options = self._options
-        chosen = {"ServerSideEncryption": options.sse, "SSEKMSKeyId": options.kms_key}
-        return {name: value for name, value in chosen.items() if value}
-
     def _size(self, key: str) -> int | None:
         try:
             size: int = self._client.head_object(**self._at(key))["ContentLength"]
@@ -277,12 +255,6 @@ class S3BlobReader:
         """See `BlobReader`. Nothing is held."""
 
 
-_ENCRYPTION_HEADERS: Final = {
-    "ServerSideEncryption": "x-amz-server-side-encryption",
-    "SSEKMSKeyId": "x-amz-server-side-encryption-aws-kms-key-id",
-}
-
-
 def _newest(listed: Iterator[Any]) -> dict[int, Any]:
     """Parts by number. SeaweedFS lists a part that was sent again twice: the newer one counts, and when it cannot be
     told, none does, and the part is sent once more."""
@@ -296,16 +268,8 @@ def _newest(listed: Iterator[Any]) -> dict[int, Any]:
     return parts
 
 
-def _is_single(file: StagedFile) -> bool:
-    return file.size_bytes <= file.part_bytes
-
-
 def _session_prefix(session_id: str) -> str:
     """What the keys of a session's blobs begin with."""
     if not is_id(session_id, "upl"):
         raise ValueError(f"not a session id: {session_id!r}")
     return blob_key(session_id, 0).removesuffix("0")
-
-
-def _text(crc: bytes) -> str:
-    return base64.b64encode(crc).decode()

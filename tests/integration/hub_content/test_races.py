@@ -104,7 +104,7 @@ async def _nothing() -> None:
 
 def _fresh_urls(rig: Rig, session: str, datas: list[bytes]) -> list[pb.Location]:
     """URLs that the moved clock has not outdated, made without a call that would renew the session."""
-    issuer = rig.blobs.places._own._urls
+    issuer = rig.blobs.places._own._urls  # type: ignore[attr-defined]
     wanted = [(3, datas[3]), (0, datas[0][:PART])]
     urls = [issuer.put(PartClaim(session, index, 1, len(data), digest_of(data))).url for index, data in wanted]
     return [pb.Location(url=pb.SignedUrl(url=url)) for url in urls]

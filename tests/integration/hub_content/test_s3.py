@@ -240,7 +240,7 @@ async def test_two_hubs_share_uploads_parts_and_commits(lake: Lake, ann: Person,
         assert await fetched(twin, done[0].asset_id) == {"f0": BIG, "f1": BIG}
         assert (sorted(lake.keys.values()), lake.uploads) == ([len(BIG)] * 2, [])
         both = await asyncio.gather(lake.rig.blobs.sweeper.sweep_once(), second.blobs.sweeper.sweep_once())
-        assert both == [Swept(0, 0, 0)] * 2
+        assert list(both) == [Swept(0, 0, 0)] * 2
 
 
 async def test_abort_leaves_nothing(lake: Lake, ann: Person) -> None:

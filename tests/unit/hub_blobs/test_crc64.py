@@ -11,7 +11,7 @@ from ferryhub.blobs.crc64 import joined
 
 
 def _crc(data: bytes) -> bytes:
-    return crc64nvme(data).to_bytes(8, "big")
+    return int(crc64nvme(data)).to_bytes(8, "big")
 
 
 def test_the_check_value_of_the_catalogue_of_crcs() -> None:
