@@ -19,6 +19,7 @@ from ferrywire.ids import new_id
 from ferrywire.parts import MIB, part_count, part_span
 from ferrywire.reasons import FerryError
 from tests.integration.hub_content.rig import Person, Rig, blocks_of, content, digest_of, file_of, running
+from tests.integration.hub_content.test_verify import verify
 from tests.support.s3 import S3Server
 
 pytestmark = pytest.mark.slow
@@ -300,3 +301,16 @@ async def test_the_hubs_own_files_serve_on_beside_the_store(lake: Lake, ann: Per
     assert await ann.download(made.asset_id) == {"f": SMALL}
     assert len(lake.rig.files) == 1
     assert lake.keys == {}
+
+
+async def test_verify_reads_the_bucket(lake: Lake, ann: Person) -> None:
+    await upload(ann, {"big": BIG})
+    assert (await verify(lake.rig, None))[2] == 0
+    client, [key] = lake.server.client(), lake.server.keys(lake.bucket)
+    await asyncio.to_thread(client.put_object, Bucket=lake.bucket, Key=key, Body=BIG[:-1] + b"\0")
+    result, _, code = await verify(lake.rig, None)
+    [found] = result["found"]
+    assert (code, found["storage_location"], found["first_block"], found["last_block"]) == (1, "lake", 10, 10)
+    await asyncio.to_thread(client.delete_object, Bucket=lake.bucket, Key=key)
+    result, _, code = await verify(lake.rig, None)
+    assert (code, [each["problem"] for each in result["found"]]) == (1, ["is missing"])
