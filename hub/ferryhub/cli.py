@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from ferryhub import logs
+from ferryhub.backup import add_backup_commands
 from ferryhub.command import Run, add_command, add_token_options, day, in_catalogue, print_new_token, say, settings
 from ferryhub.config import DEFAULT_LISTEN, HubSettings, ProviderSettings
 from ferryhub.storage import add_allocation_commands, add_storage_commands
@@ -56,6 +57,7 @@ def _parser() -> argparse.ArgumentParser:
     allocations = commands.add_parser("allocations", help="say who may keep how many bytes where")
     add_allocation_commands(allocations.add_subparsers(required=True, metavar="COMMAND"))
     add_verify_command(commands)
+    add_backup_commands(commands)
     token = commands.add_parser("token", help="make, list and revoke tokens")
     _add_token_commands(token.add_subparsers(required=True, metavar="COMMAND"))
     return parser

@@ -19,6 +19,7 @@ from ferrywire.ids import new_id
 from ferrywire.parts import MIB, part_count, part_span
 from ferrywire.reasons import FerryError
 from tests.integration.hub_content.rig import Person, Rig, blocks_of, content, digest_of, file_of, running
+from tests.integration.hub_content.test_backup import ferryhub
 from tests.integration.hub_content.test_verify import verify
 from tests.support.s3 import S3Server
 
@@ -314,3 +315,14 @@ async def test_verify_reads_the_bucket(lake: Lake, ann: Person) -> None:
     await asyncio.to_thread(client.delete_object, Bucket=lake.bucket, Key=key)
     result, _, code = await verify(lake.rig, None)
     assert (code, [each["problem"] for each in result["found"]]) == (1, ["is missing"])
+
+
+async def test_a_backup_says_that_it_has_no_buckets(lake: Lake, ann: Person, tmp_path: Path) -> None:
+    made = await upload(ann, {"big": BIG})
+    code, _, error = await ferryhub("backup", tmp_path / "backup", lake.rig.root)
+    assert (code, error) == (0, "ferryhub: bytes in lake are not part of it: back those buckets up too\n")
+    assert (await ferryhub("restore", tmp_path / "backup", tmp_path / "restored"))[0] == 0
+    async with running(tmp_path / "restored") as restored:
+        again = Person(restored.url, ann.token)
+        assert await fetched(again, made.asset_id) == {"big": BIG}
+        await again.http.aclose()
