@@ -14,10 +14,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from ferryhub import logs
+from ferryhub.backup import add_backup_commands
 from ferryhub.command import Run, add_command, add_token_options, day, in_catalogue, print_new_token, say, settings
 from ferryhub.config import DEFAULT_LISTEN, HubSettings, ProviderSettings
 from ferryhub.storage import add_allocation_commands, add_storage_commands
 from ferryhub.users import add_user_commands
+from ferryhub.verify import add_verify_command
 from ferrywire.reasons import FerryError
 
 #: Packages that not every hub needs, by the extra that brings them.
@@ -54,6 +56,8 @@ def _parser() -> argparse.ArgumentParser:
     add_storage_commands(storage.add_subparsers(required=True, metavar="COMMAND"))
     allocations = commands.add_parser("allocations", help="say who may keep how many bytes where")
     add_allocation_commands(allocations.add_subparsers(required=True, metavar="COMMAND"))
+    add_verify_command(commands)
+    add_backup_commands(commands)
     token = commands.add_parser("token", help="make, list and revoke tokens")
     _add_token_commands(token.add_subparsers(required=True, metavar="COMMAND"))
     return parser

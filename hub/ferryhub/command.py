@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import re
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -12,6 +13,7 @@ from typing import Any, Final
 
 from ferryhub.config import DATABASE_VARIABLE, HubSettings, chosen_database, default_state_dir
 
+_UNITS: Final = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40, "P": 1 << 50}
 _DAY_US: Final = 24 * 3600 * 1_000_000
 _MAX_DAYS: Final = 36_500
 _DEFAULT_SCOPES: Final = ("read", "write")
@@ -76,6 +78,14 @@ def print_new_token(args: argparse.Namespace, principal: Callable[[Any], str]) -
 
     say(in_catalogue(args, create))
     return 0
+
+
+def size(text: str) -> int:
+    """A number of bytes, such as 500G. Error: `ArgumentTypeError`."""
+    match = re.fullmatch(r"(\d{1,19})([KMGTP]?)(iB|B)?", text)
+    if match is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a size such as 500G")
+    return int(match[1]) * _UNITS[match[2]]
 
 
 def day(time_us: int) -> str:

@@ -7,13 +7,11 @@ environment of the hub, in a profile, or from the machine's role.
 from __future__ import annotations
 
 import argparse
-import re
 from typing import Any, Final
 
-from ferryhub.command import add_command, in_catalogue, say
+from ferryhub.command import add_command, in_catalogue, say, size
 from ferrywire.parts import MIB
 
-_UNITS: Final = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40, "P": 1 << 50}
 _LEAST_PART_BYTES: Final = 5 * MIB
 _MOST_FILE_BYTES: Final = 5 << 40
 _S3_WORDS: Final = ("bucket", "endpoint", "public_endpoint", "region", "prefix", "addressing", "ca_bundle", "sse")
@@ -37,9 +35,9 @@ def add_storage_commands(storage: Any) -> None:
     add.add_argument("--kms-key", default="", metavar="ID", help="with which key, for --sse aws:kms")
     add.add_argument("--profile", default="", help="boto3's profile to take keys from; default: its usual chain")
     add.add_argument("--checksum", choices=("crc64nvme", "none"), default="crc64nvme", help="default: %(default)s")
-    least = {"type": _size, "default": _LEAST_PART_BYTES, "metavar": "BYTES"}
+    least = {"type": size, "default": _LEAST_PART_BYTES, "metavar": "BYTES"}
     add.add_argument("--least-part", **least, help="the store's smallest part; default: 5M")
-    most = {"type": _size, "default": _MOST_FILE_BYTES, "metavar": "BYTES"}
+    most = {"type": size, "default": _MOST_FILE_BYTES, "metavar": "BYTES"}
     add.add_argument("--most-file", **most, help="the store's largest object; default: 5T")
     add.add_argument("--no-check", action="store_true", help="do not try it out")
     add_command(storage, "list", _list, "show all places; * marks the one that new projects and users get")
@@ -53,15 +51,8 @@ def add_allocation_commands(allocations: Any) -> None:
     allocate = add_command(allocations, "set", _allocate, "say how much a project or a user may keep at a place")
     allocate.add_argument("owner", metavar="OWNER", help="a project's id or alias, or a user's id or e-mail address")
     allocate.add_argument("location", metavar="LOCATION", help="see 'ferryhub storage list'")
-    allocate.add_argument("quota", type=_size, metavar="BYTES", help="such as 500G")
+    allocate.add_argument("quota", type=size, metavar="BYTES", help="such as 500G")
     allocate.add_argument("--default", action="store_true", help="the project's new versions go there from now on")
-
-
-def _size(text: str) -> int:
-    match = re.fullmatch(r"(\d{1,19})([KMGTP]?)(iB|B)?", text)
-    if match is None:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a size such as 500G")
-    return int(match[1]) * _UNITS[match[2]]
 
 
 def _add(args: argparse.Namespace) -> int:

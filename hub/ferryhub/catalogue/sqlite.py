@@ -54,6 +54,27 @@ class SqliteTransactions:
         self._writer.dispose()
 
 
+def copy_catalogue(source: Path, target: Path) -> None:
+    """Copy a catalogue as it is at one moment, while others write to it, to a file that is new. The copy is whole and
+    one file once this returns, but not synced. Error: `FerryError`."""
+    engines = [create_engine(URL.create("sqlite", database=str(path))) for path in (source, target)]
+    try:
+        with engines[0].connect() as reading, engines[1].connect() as writing:
+            connections = [each.connection.driver_connection for each in (reading, writing)]
+            assert connections[0] is not None
+            connections[0].execute(f"PRAGMA busy_timeout={_BUSY_TIMEOUT_MS}")
+            connections[0].backup(connections[1])
+            writing.exec_driver_sql("PRAGMA journal_mode=DELETE")
+            found = writing.exec_driver_sql("PRAGMA quick_check(1)").scalar()
+    except DatabaseError as error:
+        raise _explained(error, engines[0]) from error
+    finally:
+        for engine in engines:
+            engine.dispose()
+    if found != "ok":
+        raise FerryError("IO_ERROR", f"the hub's catalogue {source} is damaged: {found}", path=str(source))
+
+
 def sqlite_url(path: Path) -> URL:
     """The URL of a SQLite file, which is made private to the user before SQLite opens it."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

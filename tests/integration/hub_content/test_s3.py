@@ -9,6 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 from awscrt.checksums import crc64nvme
+from sqlalchemy import URL
 
 from ferryapi.hub.v1 import content_service_pb2 as pb
 from ferryhub.blobs.store import StagedFile, blob_key
@@ -19,6 +20,9 @@ from ferrywire.ids import new_id
 from ferrywire.parts import MIB, part_count, part_span
 from ferrywire.reasons import FerryError
 from tests.integration.hub_content.rig import Person, Rig, blocks_of, content, digest_of, file_of, running
+from tests.integration.hub_content.test_backup import ferryhub
+from tests.integration.hub_content.test_verify import verify
+from tests.support.postgres import Postgres, plain, program
 from tests.support.s3 import S3Server
 
 pytestmark = pytest.mark.slow
@@ -50,17 +54,21 @@ async def lake(tmp_path: Path, weed_server: S3Server, monkeypatch: pytest.Monkey
         monkeypatch.setenv(name, value)
     bucket = await asyncio.to_thread(weed_server.bucket)
     async with running(tmp_path) as rig:
-        options = {
-            "bucket": bucket,
-            "endpoint": weed_server.endpoint,
-            "prefix": "pre",
-            "checksum": "crc64nvme",
-            "least_part_bytes": PART,
-            "most_file_bytes": 1 << 40,
-        }
-        await rig.database.write(locations.add, StorageLocation("lake", "s3", options))
-        await rig.database.write(locations.set_default, "lake")
+        await use_bucket(rig, weed_server, bucket)
         yield Lake(rig, weed_server, bucket)
+
+
+async def use_bucket(rig: Rig, server: S3Server, bucket: str) -> None:
+    options = {
+        "bucket": bucket,
+        "endpoint": server.endpoint,
+        "prefix": "pre",
+        "checksum": "crc64nvme",
+        "least_part_bytes": PART,
+        "most_file_bytes": 1 << 40,
+    }
+    await rig.database.write(locations.add, StorageLocation("lake", "s3", options))
+    await rig.database.write(locations.set_default, "lake")
 
 
 @pytest.fixture
@@ -300,3 +308,60 @@ async def test_the_hubs_own_files_serve_on_beside_the_store(lake: Lake, ann: Per
     assert await ann.download(made.asset_id) == {"f": SMALL}
     assert len(lake.rig.files) == 1
     assert lake.keys == {}
+
+
+async def test_verify_reads_the_bucket(lake: Lake, ann: Person) -> None:
+    await upload(ann, {"big": BIG})
+    assert (await verify(lake.rig, None))[2] == 0
+    client, [key] = lake.server.client(), lake.server.keys(lake.bucket)
+    await asyncio.to_thread(client.put_object, Bucket=lake.bucket, Key=key, Body=BIG[:-1] + b"\0")
+    result, _, code = await verify(lake.rig, None)
+    [found] = result["found"]
+    assert (code, found["storage_location"], found["first_block"], found["last_block"]) == (1, "lake", 10, 10)
+    await asyncio.to_thread(client.delete_object, Bucket=lake.bucket, Key=key)
+    result, _, code = await verify(lake.rig, None)
+    assert (code, [each["problem"] for each in result["found"]]) == (1, ["is missing"])
+
+
+async def test_a_backup_says_that_it_has_no_buckets(lake: Lake, ann: Person, tmp_path: Path) -> None:
+    made = await upload(ann, {"big": BIG})
+    code, _, error = await ferryhub("backup", tmp_path / "backup", lake.rig.root)
+    assert (code, error) == (0, "ferryhub: bytes in lake are not part of it: back those buckets up too\n")
+    assert (await ferryhub("restore", tmp_path / "backup", tmp_path / "restored"))[0] == 0
+    async with running(tmp_path / "restored") as restored:
+        again = Person(restored.url, ann.token)
+        assert await fetched(again, made.asset_id) == {"big": BIG}
+        await again.http.aclose()
+
+
+async def test_a_dump_and_a_copy_of_the_bucket_come_back(
+    lake: Lake, postgres: Postgres, postgres_url: URL, tmp_path: Path
+) -> None:
+    """As `docs/howto/deploy.md` says: the database first, then the bucket; uploads go on meanwhile."""
+    client, dump, empty = lake.server.client(), tmp_path / "ferryhub.dump", postgres.new_database(empty=True)
+    async with running(tmp_path / "first", database_url=postgres_url) as rig:
+        await use_bucket(rig, lake.server, lake.bucket)
+        ann = await rig.person("ann@x.org")
+        made = await upload(ann, {"big": BIG, "small": SMALL})
+        await _postgres("pg_dump", "--format=custom", f"--file={dump}", plain(postgres_url))
+        await upload(ann, {"later": SMALL})
+        copy = {
+            key: client.get_object(Bucket=lake.bucket, Key=key)["Body"].read() for key in lake.server.keys(lake.bucket)
+        }
+    for key in copy:
+        client.delete_object(Bucket=lake.bucket, Key=key)
+    for key, data in copy.items():
+        client.put_object(Bucket=lake.bucket, Key=key, Body=data)
+    await _postgres("pg_restore", "--no-owner", f"--dbname={plain(empty)}", str(dump))
+    async with running(tmp_path / "second", database_url=empty) as restored:
+        again = Person(restored.url, ann.token)
+        assert await fetched(again, made.asset_id) == {"big": BIG, "small": SMALL}
+        assert (await again.manifest(made.asset_id)).content.digest == made.digest
+        result, _, code = await verify(restored, empty)
+        assert (code, result["files"]) == (0, 2)
+        await again.http.aclose()
+
+
+async def _postgres(name: str, *words: str) -> None:
+    process = await asyncio.create_subprocess_exec(program(name), *words)
+    assert await process.wait() == 0
