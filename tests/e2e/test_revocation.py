@@ -158,10 +158,11 @@ def test_one_sign_in_resumes_what_waits_for_it(
     sign_in: Callable[[Client, HubServer, Home], None],
 ) -> None:
     scene = set_scene(client, home, hub, other)
-    shut_out(hub, home)  # first: a slot that the other hub's transfer leaves would let a queued one run
-    disable(other, home)
-    for transfer in (*scene.waiting, scene.left, scene.elsewhere):
+    shut_out(hub, home)
+    for transfer in (*scene.waiting, scene.left):
         wait_for(partial(waits_for, "auth", transfer), timeout_s=120, what="it to wait for a sign-in")
+    disable(other, home)  # not before: in the slot that this leaves a queued one would run while its old token lives
+    wait_for(partial(waits_for, "auth", scene.elsewhere), timeout_s=120, what="it to wait for a sign-in, too")
     for transfer in (*scene.waiting, scene.left):
         check_says_what_to_do(transfer.info().error, hub)
     assert "sign" in ferry("ls").out

@@ -176,8 +176,9 @@ def run(arguments: list[str]) -> int:
         except OSError as error:  # what it said could not be written
             from ferryman.cli.exits import Exit
 
-            streams.silence()
             return Exit.OTHER if streams.is_left(error) else Exit.LOCAL
+        finally:
+            streams.silence()  # or Python tries once more when it ends, and its status would replace ours
 
 
 def _run(arguments: list[str], settings: Settings) -> int:

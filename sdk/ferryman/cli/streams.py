@@ -76,7 +76,7 @@ def is_left(error: BaseException) -> bool:
 
 
 def silence() -> None:
-    """Let what is still to be written go nowhere: its reader has gone, or its disk is full."""
+    """Let what cannot be written go nowhere: its reader has gone, or its disk is full."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError):
