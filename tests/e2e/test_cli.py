@@ -84,6 +84,28 @@ def test_everything_an_upload_may_say_about_itself(home: Home, run_dir: Path) ->
     assert [one["asset_id"] for one in lineage["assets"]] == [asset["asset_id"], origin]
 
 
+def test_search_finds_all_words_wherever_they_stand(home: Home, run_dir: Path) -> None:
+    first = ferry("upload", "-q", run_dir, "--title", "Cold Run", "--tag", "Oslo", "--alias", "r-1").out.strip()
+    words = ("--meta", 'ship={"name":"Fram","legs":[7,"north"]}', "--description", "By sea")
+    second = ferry("upload", "-q", run_dir, "--title", "Warm run", *words).out.strip()
+
+    def found(*words: str) -> list[str]:
+        done = ferry("search", *words, "--json")
+        assert done.code == 0, done.err
+        return [event["data"]["asset_id"] for event in done.events]
+
+    assert found("run") == [second, first], "newest first"
+    assert found("run", "--limit", "1") == [second]
+    assert found("OSLO", "cold") == found("r-1") == [first]
+    assert found("fram", "NORTH", "sea") == found("legs", "7", "warm") == [second]
+    assert found("cold", "fram") == []
+    table = ferry("search", "cold")
+    assert first in table.out
+    assert second not in table.out
+    assert "No asset has all of these words." in ferry("search", "nothing").err
+    assert ferry("search", "run", "--project", "nothing").code == 4
+
+
 def test_what_to_do_with_an_alias_that_is_taken(home: Home, run_dir: Path) -> None:
     first = ferry("upload", "-q", run_dir, "--alias", "r").out.strip()
     refused = ferry("upload", run_dir, "--alias", "r")
@@ -220,6 +242,7 @@ def test_a_source_that_changes_is_code_6(home: Home, big: Path) -> None:
         (("login",), 2, "no hub is in use"),
         (("login", "ftp://x"), 2, "https://host"),
         (("lineage", "nothing", "--direction", "up"), 2, "origins"),
+        (("search",), 2, "ferry search --help"),
         (("meta", "set", "r"), 2, "nothing to change"),
         (("link", "delete", "rel_nothing"), 4, "no relationship"),
         (("top",), 2, "needs a terminal"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,7 +12,7 @@ import typer
 
 from ferryman.cli import owners, table, units
 from ferryman.cli.output import width
-from ferryman.cli.session import new_app, session_of
+from ferryman.cli.session import Session, new_app, session_of
 
 if TYPE_CHECKING:
     from ferryman.types import AssetMetadata
@@ -39,16 +40,7 @@ def list_assets(
         owner = None if project is None else owners.find(client, project)
         page = client.assets.list(project=owner, collection=collection, page_size=min(limit, 1_000))
         found = list(islice(page, limit))
-    for one in found:
-        session.out.event("asset", one)
-    if session.out.json or not found:
-        session.out.say("There are no assets. Make one: ferry upload PATH")
-        return
-    rows = [
-        (one.asset_id, one.alias or "", units.size(one.size_bytes), str(one.file_count), one.title) for one in found
-    ]
-    head = ("ID", "ALIAS", "SIZE", "FILES", "TITLE")
-    session.out.result("", None, table.columns(head, rows, width=width(sys.stdout), flexible=(4, 1)))
+    tell(session, found, "There are no assets. Make one: ferry upload PATH")
 
 
 @app.command()
@@ -76,6 +68,20 @@ def versions(context: typer.Context, asset: Asset, limit: Limit = 50) -> None:
     ]
     head = ("NO", "ID", "SIZE", "CREATED", "DIGEST", "MESSAGE")
     session.out.result("", None, table.columns(head, rows, width=width(sys.stdout), flexible=(5,)))
+
+
+def tell(session: Session, found: Sequence[AssetMetadata], nothing: str) -> None:
+    """Print assets as a table, or as events; `nothing` is said when there are none."""
+    for one in found:
+        session.out.event("asset", one)
+    if session.out.json or not found:
+        session.out.say(nothing)
+        return
+    rows = [
+        (one.asset_id, one.alias or "", units.size(one.size_bytes), str(one.file_count), one.title) for one in found
+    ]
+    head = ("ID", "ALIAS", "SIZE", "FILES", "TITLE")
+    session.out.result("", None, table.columns(head, rows, width=width(sys.stdout), flexible=(4, 1)))
 
 
 def about(asset: AssetMetadata) -> list[str]:

@@ -36,6 +36,7 @@ EXAMPLES: Final = {
     "link list": "ferry link list run-7 --direction in",
     "link delete": "ferry link delete rel_01JD8Z3S6Q7M0V5W4X2Y1N9K8P",
     "lineage": "ferry lineage fit-7 --direction origins",
+    "search": "ferry search microscopy 2026 --project mic-26",
     "login": "ferry login https://hub.example.org --device",
     "logout": "ferry logout lab",
     "whoami": "ferry whoami --json",

@@ -50,6 +50,7 @@ TABLE: Final[dict[str, dict[str, Row]]] = {
         "meta": Row("meta", "Show and change an asset's metadata."),
         "link": Row("links", "Say what an asset was made from."),
         "lineage": Row("lineage", "Show what an asset came from and what came of it."),
+        "search": Row("search", "Find assets by the words that describe them."),
     },
     "Account": {
         "login": Row("signin", "Sign in to a hub."),
