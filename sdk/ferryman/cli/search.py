@@ -7,7 +7,7 @@ No index is involved: the cost is that of a listing.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Annotated
 
@@ -45,7 +45,7 @@ def search(
         session.out.say(f"These are the newest {limit}; there may be more: --limit")
 
 
-def _matching(assets: Iterator[AssetMetadata], words: Sequence[str]) -> Iterator[AssetMetadata]:
+def _matching(assets: Iterable[AssetMetadata], words: Sequence[str]) -> Iterator[AssetMetadata]:
     wanted = [word.casefold() for word in words]
     return (asset for asset in assets if holds(asset, wanted))
 
