@@ -29,8 +29,8 @@ def command(rig: Rig, database_url: URL | None, *words: str) -> tuple[list[str],
 
 async def verify(rig: Rig, database_url: URL | None, *words: str) -> tuple[dict[str, Any], str, int]:
     """What it gives as JSON, what it says, its exit code."""
-    words, env = command(rig, database_url, "--json", *words)
-    done = await asyncio.to_thread(subprocess.run, words, env=env, capture_output=True, text=True, check=False)
+    line, env = command(rig, database_url, "--json", *words)
+    done = await asyncio.to_thread(subprocess.run, line, env=env, capture_output=True, text=True, check=False)
     assert done.stdout, done.stderr
     return json.loads(done.stdout), done.stderr, done.returncode
 
