@@ -25,6 +25,8 @@ from tests.support.proxy import Proxy
 from tests.support.s3 import S3Server, rclone
 from tests.support.waiting import wait_for
 
+pytestmark = pytest.mark.slow
+
 PART = 5 * MIB
 
 

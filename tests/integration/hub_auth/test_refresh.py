@@ -6,10 +6,13 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
+import pytest
 
 from tests.integration.hub_auth.conftest import Tokens, change, identity
 from tests.support.hubs import HubServer
 from tests.support.signin import Device
+
+pytestmark = pytest.mark.slow
 
 PAST_GRACE = "UPDATE refresh_tokens SET used_at = used_at - 31 * 1000000 WHERE used_at IS NOT NULL"
 

@@ -10,11 +10,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
 from sqlalchemy import URL
 
 from ferryhub.catalogue import checks
 from tests.integration.hub_content.rig import PART, Person, Rig, content
 from tests.support.postgres import plain
+
+pytestmark = pytest.mark.slow
 
 FILES = {"a/big": content(3 * PART + 5), "b": content(PART), "empty": b"", "c": content(7)}
 COUNTED = {"files": 4, "bytes": sum(map(len, FILES.values()))}
