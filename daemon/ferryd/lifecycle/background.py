@@ -1,4 +1,4 @@
-"""The daemon's one task group: work that runs beside the calls and ends with the daemon."""
+"""A task group of the daemon: work that runs beside the calls and ends with the daemon."""
 
 from __future__ import annotations
 
