@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import settings
 
 from tests.support.home import home
 from tests.support.hubs import hub_server
@@ -10,6 +11,13 @@ from tests.support.postgres import postgres, postgres_url
 from tests.support.s3 import rclone_server, weed_server
 
 __all__ = ["home", "hub_server", "postgres", "postgres_url", "rclone_server", "weed_server"]
+
+
+#: What a check says must be about the change and not about chance, so it tries the same examples each time; new ones:
+#: `pytest tests/property --hypothesis-profile=random`. No deadline: a busy machine is no defect.
+settings.register_profile("same", deadline=None, derandomize=True, database=None)
+settings.register_profile("random", deadline=None, max_examples=1000)
+settings.load_profile("same")
 
 
 def pytest_configure(config: pytest.Config) -> None:
