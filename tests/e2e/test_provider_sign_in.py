@@ -9,13 +9,14 @@ from collections.abc import Iterator
 import pytest
 
 from ferryman import Client
-from tests.integration.hub_auth.test_provider import free_port, options
+from tests.integration.hub_auth.test_provider import options
 from tests.support import openid
 from tests.support.accounts import secrets
 from tests.support.cli import COMMAND
 from tests.support.home import Home
 from tests.support.hubs import HubServer
 from tests.support.openid import CLIENT_SECRET, OpenIdProvider
+from tests.support.ports import free_port
 from tests.support.signin import Browser
 from tests.support.waiting import wait_for
 

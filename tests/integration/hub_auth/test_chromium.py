@@ -9,11 +9,12 @@ import httpx
 import pytest
 
 from tests.integration.hub_auth.conftest import PASSWORD, identity
-from tests.integration.hub_auth.test_provider import free_port, options
+from tests.integration.hub_auth.test_provider import options
 from tests.integration.hub_auth.test_provider_setup import serving
 from tests.support import chromium, openid
 from tests.support.hubs import HubServer
 from tests.support.openid import OpenIdProvider
+from tests.support.ports import free_port
 from tests.support.signin import Device
 from tests.support.waiting import wait_for
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import socket
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -19,17 +18,12 @@ from tests.integration.hub_auth.conftest import PASSWORD, PEOPLE, change, identi
 from tests.support import openid
 from tests.support.hubs import HubServer
 from tests.support.openid import CLIENT_ID, CLIENT_SECRET, Claims, HttpStatus, OpenIdProvider, state_of, with_fields
+from tests.support.ports import free_port
 from tests.support.signin import Browser, Device
 
 pytestmark = pytest.mark.slow
 
 DISCOVERY = "/.well-known/openid-configuration"
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
 
 
 def options(provider: OpenIdProvider, url: str, secret_file: Path) -> tuple[str, ...]:

@@ -15,11 +15,12 @@ import pytest
 from ferryhub.app import create_hub
 from ferryhub.config import HubSettings
 from tests.integration.hub_auth.conftest import PASSWORD
-from tests.integration.hub_auth.test_provider import free_port, options
+from tests.integration.hub_auth.test_provider import options
 from tests.integration.hub_auth.test_users import failing
 from tests.support import openid
 from tests.support.hubs import HubServer
 from tests.support.openid import CLIENT_SECRET
+from tests.support.ports import free_port
 from tests.support.signin import Browser
 
 pytestmark = pytest.mark.slow
