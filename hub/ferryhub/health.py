@@ -11,9 +11,8 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from sqlalchemy import Connection, literal, select
-
 from ferryhub.blobs.places import Places
+from ferryhub.catalogue import schema
 from ferryhub.catalogue.database import Database
 from ferrywire.reasons import FerryError
 
@@ -44,7 +43,8 @@ class Health:
             return "draining"
         try:
             async with asyncio.timeout(_TIMEOUT_S):
-                await self._database.read(_ping)
+                if await self._database.read(schema.too_old):
+                    return "the database is for a newer ferryhub"
                 return await self._problem_of_stores()
         except TimeoutError:
             return "database or store does not answer"
@@ -68,7 +68,3 @@ class Health:
                 _log.warning("not_ready location=%s reason=%s error=%s", name, error.reason, error.message)
                 return f"storage location {name}"
         return ""
-
-
-def _ping(conn: Connection) -> None:
-    conn.execute(select(literal(1))).one()

@@ -86,12 +86,13 @@ class Fleet:
 
 
 @contextmanager
-def fleet(store: S3Server, database: URL, *, hubs: int = 3) -> Iterator[Fleet]:
-    """`hubs` started hubs. Afterwards stopped; a traceback in a log is a failure."""
+def fleet(store: S3Server, database: URL, *options: str, hubs: int = 3) -> Iterator[Fleet]:
+    """`hubs` started hubs, with more words for `ferryhub serve`. Afterwards stopped; a traceback in a log is a failure."""
     root = Path(tempfile.mkdtemp(prefix="fyfleet"))
     outer = dict(os.environ)
     os.environ.update(store.env)
-    servers = [HubServer(root / f"hub{number}", "--url-ttl", "600", database=database) for number in range(hubs)]
+    words = ["--url-ttl", "600", *options]
+    servers = [HubServer(root / f"hub{number}", *words, database=database) for number in range(hubs)]
     try:
         words = ["--bucket", store.bucket(), "--endpoint", store.endpoint, "--prefix", "kept"]
         servers[0].command("storage", "add", "lake", "--s3", *words)

@@ -30,6 +30,8 @@ class HubServer:
         """`options` are more words for `ferryhub serve`, such as `--tls-cert`; `database` is one of PostgreSQL."""
         self.state_dir = state_dir
         self._options = options
+        #: What is run as `ferryhub`.
+        self.program = [sys.executable, "-m", "ferryhub"]
         self._env = _env(database)
         self.log = state_dir.with_name(state_dir.name + ".log")
         self.url = ""
@@ -52,7 +54,7 @@ class HubServer:
         seen = self.log.stat().st_size if self.log.exists() else 0
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [*self._command, "serve", "--listen", listen, "--state-dir", str(self.state_dir), *self._options],
+                [*self.program, "serve", "--listen", listen, "--state-dir", str(self.state_dir), *self._options],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -100,14 +102,10 @@ class HubServer:
 
     def command(self, *words: str, stdin: str = "") -> str:
         """Run another `ferryhub` command on this hub's state directory; returns what it prints."""
-        command = [*self._command, *words, "--state-dir", str(self.state_dir)]
+        command = [*self.program, *words, "--state-dir", str(self.state_dir)]
         done = subprocess.run(command, input=stdin, capture_output=True, text=True, check=False, env=self._env)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
-
-    @property
-    def _command(self) -> list[str]:
-        return [sys.executable, "-m", "ferryhub"]
 
     def _announced(self, offset: int) -> str:
         assert self._process is not None

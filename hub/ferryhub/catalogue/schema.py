@@ -2,7 +2,7 @@
 
 One plain SELECT tells whether anything is due; only then Alembic, a quarter of a second to import, is loaded. A new
 database is made from the metadata and stamped; a test proves that the revisions give the same. To add a revision:
-change `tables.py`, add a file in `migrations/versions/`, set `HEAD`.
+change `tables.py`, add a file in `migrations/versions/`, set `HEAD`; `docs/adr/0009` says what it may do.
 """
 
 from __future__ import annotations
@@ -14,14 +14,18 @@ from sqlalchemy import Column, Connection, MetaData, PrimaryKeyConstraint, Strin
 
 # From here, so that the metadata holds the tables of both modules.
 from ferryhub.catalogue.account_tables import metadata
-from ferryhub.catalogue.settings import SECRETS, load_secrets, make_secrets
+from ferryhub.catalogue.settings import SECRETS, least_head, load_secrets, make_secrets, set_least_head
 from ferrywire.reasons import FerryError
 
 #: The newest revision in `migrations/versions/`.
 HEAD: Final = "0005"
+#: The `HEAD` of the oldest release that can use a catalogue at ours. Kept in the catalogue, for hubs of releases before.
+LEAST_HEAD: Final = "0005"
 MIGRATIONS: Final = Path(__file__).with_name("migrations")
 #: What hubs that start at once wait for on PostgreSQL: any number, the same in every release.
 _ADVISORY_KEY: Final = 0x66657272
+#: How long a migration waits for a table, in seconds: less than the hubs that serve meanwhile wait for theirs.
+_LOCK_PATIENCE_S: Final = 3
 
 #: Alembic's own table, as Alembic makes it.
 _stamp = Table(
@@ -42,23 +46,41 @@ def revision(conn: Connection) -> str | None:
 
 
 def secrets_if_current(conn: Connection) -> dict[str, bytes] | None:
-    """The hub's secrets when nothing is due; None when `bring_up` must run."""
-    if revision(conn) != HEAD:
+    """The hub's secrets when nothing is due; None when `bring_up` must run. Error: as `require_usable`."""
+    at = revision(conn)
+    if at is None or at < HEAD:
         return None
+    require_usable(conn, at)
     secrets = load_secrets(conn)
     return secrets if secrets.keys() == SECRETS else None
 
 
 def bring_up(conn: Connection) -> dict[str, bytes]:
-    """Make or migrate the schema and the hub's secrets, in one transaction. Error: `UNIMPLEMENTED` if it is newer."""
+    """Make or migrate the schema and the hub's secrets, in one transaction. Error: as `require_usable`."""
     _wait_for_turn(conn)
     # Another process may have done it while this one waited.
     at = revision(conn)
     if at is None:
         create(conn)
-    elif at != HEAD:
+    elif at < HEAD:
         upgrade(conn)
+    else:
+        require_usable(conn, at)
     return make_secrets(conn)
+
+
+def require_usable(conn: Connection, at: str) -> None:
+    """Whether this release can use the tables, which a newer one may have changed. Error: `UNIMPLEMENTED` if not."""
+    least = least_head(conn)
+    if at > HEAD and (least is None or least > HEAD):
+        message = f"the catalogue is at revision {at}, which this ferryhub, of {HEAD}, cannot use: update ferryhub"
+        raise FerryError("UNIMPLEMENTED", message)
+
+
+def too_old(conn: Connection) -> bool:
+    """Whether a newer hub has meanwhile taken away what this one needs. One short SELECT."""
+    least = least_head(conn)
+    return least is not None and least > HEAD
 
 
 def _wait_for_turn(conn: Connection) -> None:
@@ -70,6 +92,8 @@ def _wait_for_turn(conn: Connection) -> None:
     conn.exec_driver_sql("SET LOCAL lock_timeout = 0")
     conn.exec_driver_sql("SET LOCAL statement_timeout = 0")
     conn.execute(select(func.pg_advisory_xact_lock(_ADVISORY_KEY)))
+    # Whoever waits for a table, such as behind pg_dump, makes all others wait who come after.
+    conn.exec_driver_sql(f"SET LOCAL lock_timeout = '{_LOCK_PATIENCE_S}s'")
 
 
 def create(conn: Connection) -> None:
@@ -77,19 +101,16 @@ def create(conn: Connection) -> None:
     metadata.create_all(conn)
     _stamp.create(conn)
     conn.execute(insert(_stamp), {"version_num": HEAD})
+    set_least_head(conn, LEAST_HEAD)
 
 
 def upgrade(conn: Connection) -> None:
-    """Run the revisions that are due. Error: `UNIMPLEMENTED` for a catalogue of a newer hub."""
+    """Run the revisions that are due."""
     from alembic import command
     from alembic.config import Config
-    from alembic.util import CommandError
 
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
     config.attributes["connection"] = conn
-    try:
-        command.upgrade(config, "head")
-    except CommandError as error:
-        message = f"the catalogue is at revision {revision(conn)}, which this ferryhub does not know; update ferryhub"
-        raise FerryError("UNIMPLEMENTED", message) from error
+    command.upgrade(config, "head")
+    set_least_head(conn, LEAST_HEAD)

@@ -1,11 +1,14 @@
-"""The hub's own secrets, made once and kept in the catalogue, so that every replica and every restart has the same."""
+"""What all replicas and restarts of a hub have in common: its secrets, made once, and which releases can use the tables.
+
+Kept in the catalogue. Part of no upload step.
+"""
 
 from __future__ import annotations
 
 import secrets
 from typing import Final
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, delete, insert, select
 
 from ferryhub.catalogue import tables as t
 
@@ -16,7 +19,10 @@ PAGE_SECRET: Final = "page_secret"
 
 SECRETS: Final = {URL_SECRET, PAGE_SECRET}
 
+_LEAST_HEAD: Final = "least_head"
+
 _ALL = select(t.settings)
+_LEAST = select(t.settings.c.value).where(t.settings.c.key == _LEAST_HEAD)
 
 
 def load_secrets(conn: Connection) -> dict[str, bytes]:
@@ -30,3 +36,15 @@ def make_secrets(conn: Connection) -> dict[str, bytes]:
     if missing:
         conn.execute(insert(t.settings), [{"key": key, "value": secrets.token_hex(32)} for key in sorted(missing)])
     return load_secrets(conn)
+
+
+def least_head(conn: Connection) -> str | None:
+    """The `schema.HEAD` that a release must have at least to use the tables; None if nobody has said so yet."""
+    found: str | None = conn.execute(_LEAST).scalar()
+    return found
+
+
+def set_least_head(conn: Connection, head: str) -> None:
+    """Say it: whoever has just made or migrated the tables."""
+    conn.execute(delete(t.settings).where(t.settings.c.key == _LEAST_HEAD))
+    conn.execute(insert(t.settings), {"key": _LEAST_HEAD, "value": head})

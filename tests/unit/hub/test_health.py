@@ -6,6 +6,8 @@ from types import SimpleNamespace
 from typing import Any
 
 from ferryhub.blobs.threads import StoreThreads
+from ferryhub.catalogue import schema
+from ferryhub.catalogue.settings import set_least_head
 from ferryhub.health import Health
 from ferrywire.reasons import FerryError
 from tests.unit.hub.conftest import Catalogue
@@ -47,3 +49,11 @@ async def test_stores_are_asked_now_and_then(catalogue: Catalogue) -> None:
     assert await health.problem() == "draining"
     assert stores.asked == 3
     stores.threads.close()
+
+
+async def test_a_hub_that_the_database_is_too_new_for_is_not_ready(catalogue: Catalogue) -> None:
+    health = Health(catalogue.database, _Stores())
+    await catalogue.do(set_least_head, schema.HEAD)
+    assert await health.problem() == ""
+    await catalogue.do(set_least_head, "9999")
+    assert await health.problem() == "the database is for a newer ferryhub"

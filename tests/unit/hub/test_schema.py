@@ -11,21 +11,23 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import URL, Connection, insert, inspect, text
+from sqlalchemy import URL, Connection, delete, insert, inspect, text
 from sqlalchemy.exc import OperationalError
 
 from ferryhub.catalogue import schema, tokens
 from ferryhub.catalogue import tables as t
 from ferryhub.catalogue.database import Database, sqlite_url
-from ferryhub.catalogue.settings import PAGE_SECRET, URL_SECRET
+from ferryhub.catalogue.settings import PAGE_SECRET, URL_SECRET, least_head, set_least_head
 from ferryhub.catalogue.tables import metadata
-from tests.support.postgres import Postgres
+from ferrywire.reasons import FerryError
+from tests.support.postgres import Postgres, plain
 from tests.unit.hub.conftest import fails
 
 
@@ -54,9 +56,10 @@ async def _make(path: Path, how: object) -> None:
 
 async def _do(url: URL, how: Any) -> Any:
     database = Database(url)
-    done = await database.write(how)
-    await database.close()
-    return done
+    try:
+        return await database.write(how)
+    finally:
+        await database.close()
 
 
 async def test_created_and_migrated_are_the_same(tmp_path: Path) -> None:
@@ -211,14 +214,65 @@ async def test_processes_that_start_at_once_agree(empty_url: URL, found: str) ->
         await each.close()
 
 
-async def test_catalogue_of_a_newer_hub_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "c.db"
-    await _make(path, schema.bring_up)
-    with sqlite3.connect(path) as conn:
-        conn.execute("UPDATE alembic_version SET version_num = '9999'")
-    conn.close()
+def _migrated_by_a_newer_hub(conn: Connection, least_head: str) -> None:
+    conn.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    set_least_head(conn, least_head)
+
+
+async def test_a_newer_catalogue_is_used_when_the_newer_hub_has_only_added(empty_url: URL) -> None:
+    database = Database(empty_url)
+    secrets = await database.write(schema.bring_up)
+    await database.write(_migrated_by_a_newer_hub, schema.HEAD)
+    assert await database.read(schema.secrets_if_current) == secrets
+    assert await database.write(schema.bring_up) == secrets
+    assert await database.read(schema.revision) == "9999"
+    assert not await database.read(schema.too_old)
+    await database.close()
+
+
+async def test_a_newer_catalogue_is_refused_when_the_newer_hub_has_taken_away(empty_url: URL) -> None:
+    database = Database(empty_url)
+    await database.write(schema.bring_up)
+    await database.write(_migrated_by_a_newer_hub, "9998")
+    for use in (database.read(schema.secrets_if_current), database.write(schema.bring_up)):
+        with pytest.raises(FerryError, match="at revision 9999, .* update ferryhub") as caught:
+            await use
+        assert caught.value.reason == "UNIMPLEMENTED"
+    assert await database.read(schema.too_old)
+    await database.close()
+
+
+async def test_a_newer_catalogue_that_says_nothing_is_refused(empty_url: URL) -> None:
+    database = Database(empty_url)
+    await database.write(schema.bring_up)
+    await database.write(lambda conn: conn.execute(text("UPDATE alembic_version SET version_num = '9999'")) and None)
+    await database.write(lambda conn: conn.execute(delete(t.settings)) and None)
     with fails("UNIMPLEMENTED"):
-        await _make(path, schema.bring_up)
+        await database.read(schema.secrets_if_current)
+    await database.close()
+
+
+async def test_who_migrates_says_which_releases_can_use_it(empty_url: URL) -> None:
+    await _do(empty_url, _first_version)
+    await _do(empty_url, schema.bring_up)
+    assert await _do(empty_url, least_head) == schema.LEAST_HEAD
+
+
+@pytest.mark.slow
+async def test_a_migration_does_not_make_others_wait_for_long(
+    postgres: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Behind a dump, say: it gives up, and whoever started it may try again."""
+    url = postgres.new_database(empty=True)
+    await _do(url, _first_version)
+    monkeypatch.setattr(schema, "_LOCK_PATIENCE_S", 1)
+    with psycopg.connect(plain(url)) as dump:
+        dump.execute("LOCK TABLE tokens IN ACCESS SHARE MODE")
+        with fails("HUB_OVERLOADED"):
+            await _do(url, schema.bring_up)
+    await _do(url, schema.bring_up)
+    assert await _do(url, schema.revision) == schema.HEAD
+    postgres.drop(url)
 
 
 def test_start_imports_neither_alembic_nor_what_serving_needs(tmp_path: Path) -> None:
