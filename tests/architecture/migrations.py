@@ -79,7 +79,7 @@ def broken(revisions: Sequence[ModuleType | Any], least_head: str, version: str)
             continue
         since = by_name.get(getattr(each, "unused_since", None))
         if since is None or _release(since) >= _numbers(release):
-            yield f"{each.revision}: `unused_since` must be a revision of a release before {release}, for it does {found}"
+            yield f"{each.revision}: `unused_since` must be of a release before {release}, for it does {found}"
         elif least_head < since.revision:
             yield f"{each.revision}: schema.LEAST_HEAD must be at least {since.revision}, for it does {found}"
 

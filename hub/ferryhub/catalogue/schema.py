@@ -19,7 +19,7 @@ from ferrywire.reasons import FerryError
 
 #: The newest revision in `migrations/versions/`.
 HEAD: Final = "0005"
-#: The `HEAD` of the oldest release that can use a catalogue at ours. Kept in the catalogue, for hubs of releases before.
+#: The `HEAD` of the oldest release that can use a catalogue at ours. Kept in it, for hubs of releases before.
 LEAST_HEAD: Final = "0005"
 MIGRATIONS: Final = Path(__file__).with_name("migrations")
 #: What hubs that start at once wait for on PostgreSQL: any number, the same in every release.

@@ -1,4 +1,4 @@
-"""What all replicas and restarts of a hub have in common: its secrets, made once, and which releases can use the tables.
+"""What all replicas and restarts have in common: the hub's secrets, made once, and who can use the tables.
 
 Kept in the catalogue. Part of no upload step.
 """

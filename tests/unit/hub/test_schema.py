@@ -235,7 +235,7 @@ async def test_a_newer_catalogue_is_refused_when_the_newer_hub_has_taken_away(em
     await database.write(schema.bring_up)
     await database.write(_migrated_by_a_newer_hub, "9998")
     for use in (database.read(schema.secrets_if_current), database.write(schema.bring_up)):
-        with pytest.raises(FerryError, match="at revision 9999, .* update ferryhub") as caught:
+        with pytest.raises(FerryError, match=r"at revision 9999, .* update ferryhub") as caught:
             await use
         assert caught.value.reason == "UNIMPLEMENTED"
     assert await database.read(schema.too_old)
