@@ -87,7 +87,7 @@ class Fleet:
 
 @contextmanager
 def fleet(store: S3Server, database: URL, *options: str, hubs: int = 3) -> Iterator[Fleet]:
-    """`hubs` started hubs; `options` are for `ferryhub serve`. Afterwards stopped; a traceback in a log is a failure."""
+    """`hubs` started hubs, each with these `options`. Afterwards stopped; a traceback in a log is a failure."""
     root = Path(tempfile.mkdtemp(prefix="fyfleet"))
     outer = dict(os.environ)
     os.environ.update(store.env)
