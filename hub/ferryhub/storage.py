@@ -35,6 +35,8 @@ def add_storage_commands(storage: Any) -> None:
     add.add_argument("--kms-key", default="", metavar="ID", help="with which key, for --sse aws:kms")
     add.add_argument("--profile", default="", help="boto3's profile to take keys from; default: its usual chain")
     add.add_argument("--checksum", choices=("crc64nvme", "none"), default="crc64nvme", help="default: %(default)s")
+    once = "whether no PUT may replace an object; 'no' for a store that trips over If-None-Match; default: %(default)s"
+    add.add_argument("--write-once", choices=("yes", "no"), default="yes", help=once)
     least = {"type": size, "default": _LEAST_PART_BYTES, "metavar": "BYTES"}
     add.add_argument("--least-part", **least, help="the store's smallest part; default: 5M")
     most = {"type": size, "default": _MOST_FILE_BYTES, "metavar": "BYTES"}
@@ -61,6 +63,7 @@ def _add(args: argparse.Namespace) -> int:
     options: dict[str, Any] = {word: getattr(args, word) for word in (*_S3_WORDS, "kms_key", "profile")}
     options["prefix"] = args.prefix.strip("/")
     options["checksum"] = "" if args.checksum == "none" else args.checksum
+    options["write_once"] = args.write_once == "yes"
     options |= {"least_part_bytes": -(-args.least_part // MIB) * MIB, "most_file_bytes": args.most_file}
     if args.kms_key and args.sse != "aws:kms":
         raise RuntimeError("--kms-key goes with --sse aws:kms")

@@ -9,7 +9,7 @@ from typing import Protocol
 
 import pytest
 
-from ferryhub.blobs.store import BlobStore, Gap, StagedFile, SupportsPartWrites, SupportsReads, blob_key
+from ferryhub.blobs.store import BlobStore, Gap, StagedFile, SupportsPartWrites, SupportsReads, file_of, session_of
 from ferrywire.ids import new_id
 from ferrywire.parts import MIB, part_count, part_span
 
@@ -58,8 +58,11 @@ class Rig(ABC):
     def publish(self, *files: StagedFile) -> list[Gap]:
         return self.store().publish([self.known(file) for file in files])
 
+    def key(self, file: StagedFile) -> str:
+        return self.store().key_of(self.known(file))
+
     def read(self, file: StagedFile) -> bytes | None:
-        return read(self.store(), file.key)
+        return read(self.store(), self.key(file))
 
 
 def content(size: int, seed: int = 1) -> bytes:
@@ -134,7 +137,7 @@ class BlobStoreSuite:
         data = content(file.size_bytes)
         rig.put_all(file, data)
         rig.publish(file)
-        reader = rig.store().open_blob(file.key)
+        reader = rig.store().open_blob(rig.key(file))
         assert reader is not None
         assert reader.size_bytes == file.size_bytes
         for first, count in [(0, 1), (MIB - 1, 2), (rig.part, 5), (rig.part + 4, 100)]:
@@ -192,7 +195,7 @@ class BlobStoreSuite:
             rig.put_all(file, content(MIB, seed=file.file_index))
         rig.publish(*files)
         for _ in range(2):
-            rig.store().delete(files[0].key)
+            rig.store().delete(rig.key(files[0]))
         assert rig.read(files[0]) is None
         assert rig.read(files[1]) == content(MIB, seed=1)
 
@@ -203,7 +206,7 @@ class BlobStoreSuite:
             rig.put_all(file, content(MIB))
         rig.publish(*files)
         rig.publish(other)
-        assert sorted(rig.store().blobs_of(session)) == sorted(file.key for file in files)
+        assert sorted(rig.store().blobs_of(session)) == sorted(map(rig.key, files))
         assert rig.store().blobs_of(new_id("upl")) == []
 
     def test_listings_name_sessions_and_blobs_with_the_time_of_their_last_use(self, rig: Rig) -> None:
@@ -213,9 +216,17 @@ class BlobStoreSuite:
         assert {stored.name for stored in rig.store().sessions()} == {file.session_id for file in files}
         rig.publish(files[0])
         (published,) = rig.store().blobs()
-        assert published.name == blob_key(files[0].session_id, 0)
+        assert published.name == rig.key(files[0])
         (staged,) = (stored for stored in rig.store().sessions() if stored.name == files[1].session_id)
         assert abs(staged.touched_at - published.touched_at) < 60
+
+    def test_a_key_says_which_session_and_file(self, rig: Rig) -> None:
+        for size in (MIB, 2 * rig.part):
+            file = rig.file(new_id("upl"), 17, size)
+            rig.put_all(file, content(size))
+            assert rig.publish(file) == []
+            ((key,),) = [rig.store().blobs_of(file.session_id)]
+            assert (key, session_of(key), file_of(key)) == (rig.key(file), file.session_id, file.key)
 
     def test_sessions_do_not_meet(self, rig: Rig) -> None:
         files = [rig.new(rig.part) for _ in range(2)]

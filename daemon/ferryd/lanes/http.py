@@ -59,7 +59,7 @@ class HttpLane:
                 link.reusable = whole and response.isclosed() and not response.will_close
             if not whole and reply.status < 400:
                 raise unreachable(str(origin), "it hung up in the middle of a part")
-            require_stored(reply)
+            require_stored(reply, to.headers)
 
         self._attempt(origin, put, halt)
 

@@ -46,6 +46,7 @@ _BY_STORE_CODE: Final = {
     # The session is open all the same: the hub says what is left of it.
     "NoSuchUpload": "PARTS_MISSING",
     "NoSuchBucket": "HUB_OVERLOADED",
+    "ConditionalRequestConflict": "HUB_OVERLOADED",
     "OperationAborted": "HUB_OVERLOADED",
     "RequestTimeout": "HUB_OVERLOADED",
     "ServiceUnavailable": "HUB_OVERLOADED",
@@ -72,8 +73,11 @@ class Reply:
     body: bytes = b""
 
 
-def require_stored(reply: Reply) -> None:
-    """Raise unless the receiver said that it has the part."""
+def require_stored(reply: Reply, sent: Mapping[str, str]) -> None:
+    """Raise unless the receiver said that it has the part. A name that holds the part's checksum and may be written
+    only once, as the headers that were `sent` say, is taken by the same part: its first reply was lost."""
+    if reply.status == 412 and sent.get("if-none-match") == "*":
+        return
     if reply.status not in (200, 201, 204):
         raise error_of(reply)
     if _is_page(reply):

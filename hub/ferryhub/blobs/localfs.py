@@ -144,6 +144,10 @@ class LocalBlobStore:
         _sync_directory(path.parent)
         _sync_directory(blob.parent)
 
+    def key_of(self, file: StagedFile) -> str:
+        """See `BlobStore`."""
+        return file.key
+
     def holds(self, file: StagedFile) -> bool:
         """See `BlobStore`."""
         return _size(self._staged(file)) == file.size_bytes or self._is_published(file)

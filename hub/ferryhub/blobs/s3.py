@@ -1,13 +1,15 @@
 """Blobs in a bucket: `<prefix>/<blob key>`, put together from parts that callers send to the store themselves.
 
 Upload steps 8 (URLs for parts) and 10 (completing); D7 (URLs for reading). A file of one part is one PutObject to its
-final key, others are multipart uploads. No SQL: what a replica must know of an upload comes with its `StagedFile`.
+final key, which holds its checksum; others are multipart uploads. No SQL: what a replica must know comes with its
+`StagedFile`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any, Final
 
 from botocore.exceptions import ClientError
@@ -15,7 +17,7 @@ from botocore.exceptions import ClientError
 from ferryhub.blobs.locations import UrlLocation
 from ferryhub.blobs.s3client import S3Options, clients, code_of, explained
 from ferryhub.blobs.s3urls import S3Urls, encryption, is_single, text_of
-from ferryhub.blobs.store import Gap, PartPut, StagedFile, Stored, blob_key, is_blob_key, session_of
+from ferryhub.blobs.store import Gap, PartPut, StagedFile, Stored, blob_key, file_of, is_blob_key, session_of
 from ferrywire.ids import is_id
 from ferrywire.parts import part_count, part_span
 from ferrywire.reasons import FerryError
@@ -38,13 +40,13 @@ class S3BlobStore:
         self._threads = ThreadPoolExecutor(_AT_ONCE, "hub-s3")
 
     def publish(self, files: Sequence[StagedFile]) -> list[Gap]:
-        """See `BlobStore`. The store verified each part as it came; counts and sizes are checked here, against the
-        store's own list, and the checksum of the whole by the store."""
+        """See `BlobStore`. The store verified each part as it came; names, counts and sizes are checked here, against
+        the store's own list, and the checksum of a whole that has several parts by the store."""
         single = [file for file in files if is_single(file)]
         several = [file for file in files if not is_single(file)]
         with explained(self._options.bucket):
             sizes = self._sizes(files[0].session_id) if single else {}
-            gaps = [Gap(file) for file in single if sizes.get(file.key) != file.size_bytes]
+            gaps = [Gap(file) for file in single if sizes.get(self.key_of(file)) != file.size_bytes]
             found = list(self._threads.map(self._find_parts, several))
             gaps += [gap for gap, _ in found if gap is not None]
             if gaps:
@@ -97,6 +99,10 @@ class S3BlobStore:
         message = "the hub's storage wants larger parts than its location asks for; see 'ferryhub storage add --help'"
         return FerryError("INTERNAL", message, errorId="s3-part-size")
 
+    def key_of(self, file: StagedFile) -> str:
+        """See `BlobStore`. One part with other bytes has another name: a PUT that comes late changes no blob."""
+        return f"{file.key}-{file.crc64nvme.hex()}" if self._options.checksum and is_single(file) else file.key
+
     def holds(self, file: StagedFile) -> bool:
         """See `BlobStore`."""
         return not self.missing([file])
@@ -109,7 +115,8 @@ class S3BlobStore:
             # Uploads first: one that is completed in between is a blob by the time blobs are listed.
             uploads = {upload["UploadId"] for upload in self._uploads(_session_prefix(files[0].session_id))}
             sizes = self._sizes(files[0].session_id)
-        return [file for file in files if file.upload_id not in uploads and sizes.get(file.key) != file.size_bytes]
+        there = {(file_of(key), size) for key, size in sizes.items()}
+        return [file for file in files if file.upload_id not in uploads and (file.key, file.size_bytes) not in there]
 
     def begin(self, file: StagedFile) -> str:
         """See `SupportsUrls`."""
@@ -126,7 +133,7 @@ class S3BlobStore:
     def put_urls(self, parts: Sequence[PartPut]) -> list[UrlLocation]:
         """See `SupportsUrls`. Size and checksum are signed: no other bytes can be put there, but by a collision."""
         with explained(self._options.bucket):
-            return [self._urls.put(part, self._at(part.file.key)) for part in parts]
+            return [self._urls.put(part, self._at(self._key_of_part(part))) for part in parts]
 
     def get_urls(self, keys: Sequence[str]) -> list[UrlLocation]:
         """See `SupportsUrls`. The range is not signed."""
@@ -192,6 +199,9 @@ class S3BlobStore:
         self._threads.shutdown(wait=True, cancel_futures=True)
         for client in {id(client): client for client in (self._client, self._signer)}.values():
             client.close()
+
+    def _key_of_part(self, part: PartPut) -> str:
+        return self.key_of(replace(part.file, crc64nvme=part.crc64nvme)) if is_single(part.file) else part.file.key
 
     def _at(self, key: str) -> dict[str, Any]:
         if not is_blob_key(key):

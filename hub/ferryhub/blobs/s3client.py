@@ -82,6 +82,9 @@ class S3Options:
     profile: str = ""
     #: What parts come with: `crc64nvme`, or empty for a store that does not know it.
     checksum: str = "crc64nvme"
+    #: Whether the store is told never to put a part over an object. Goes with a checksum: then the name says what is
+    #: there, and who may not put a part again knows that it is.
+    write_once: bool = True
 
     @classmethod
     def of(cls, options: Mapping[str, Any]) -> S3Options:

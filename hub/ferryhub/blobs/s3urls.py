@@ -36,6 +36,8 @@ class S3Urls:
         if not is_single(part.file):
             wanted |= {"UploadId": part.file.upload_id, "PartNumber": part.number}
             return self._signed("upload_part", wanted, headers)
+        if self._options.checksum and self._options.write_once:
+            wanted["IfNoneMatch"] = headers["if-none-match"] = "*"
         wanted |= (chosen := encryption(self._options))
         headers |= {_ENCRYPTION_HEADERS[name]: value for name, value in chosen.items()}
         return self._signed("put_object", wanted, headers)

@@ -17,7 +17,8 @@ from ferryhub.blobs.locations import UrlLocation
 #: What one read or write moves at most, in bytes. A window, never a part, is held in memory.
 WINDOW_BYTES: Final = 1 << 20
 
-_KEY = re.compile(r"(?P<session>[0-9A-HJKMNP-TV-Z]{26})-(?P<index>0|[1-9][0-9]{0,9})")
+#: A session, a file of it and, where a store keeps that in the name, the checksum of the bytes.
+_KEY = re.compile(r"(?P<session>[0-9A-HJKMNP-TV-Z]{26})-(?P<index>0|[1-9][0-9]{0,9})(?:-[0-9a-f]{16})?")
 _SESSION_PREFIX = "upl_"
 
 
@@ -36,7 +37,12 @@ def is_blob_key(text: str) -> bool:
 
 def session_of(key: str) -> str:
     """The session that published the blob."""
-    return _SESSION_PREFIX + key.rpartition("-")[0]
+    return _SESSION_PREFIX + key.partition("-")[0]
+
+
+def file_of(key: str) -> str:
+    """The `blob_key` of the file that the blob was made of."""
+    return "-".join(key.split("-")[:2])
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +91,7 @@ class Stored:
 
 
 class BlobStore(Protocol):
-    """Keeps blobs. Blocking: callers use threads.
+    """Keeps blobs. Blocking, but for `key_of`: callers use threads.
 
     *Retry.* Every method may be repeated, after a crash at any point too, and then ends in the same state.
     *Durability.* What a method did survives a power loss once it has returned.
@@ -96,6 +102,9 @@ class BlobStore(Protocol):
     def publish(self, files: Sequence[StagedFile]) -> list[Gap]:
         """Make staged files of one session blobs; a file that is a blob already is left alone. Returns what is not
         there: then the caller has it sent again. Nothing was published, unless bytes turned out wrong only then."""
+
+    def key_of(self, file: StagedFile) -> str:
+        """What a staged file is called once it is published; made from what the catalogue knows of it alone."""
 
     def holds(self, file: StagedFile) -> bool:
         """Whether bytes of the file are there, staged or published. When not, part rows that say so are void."""

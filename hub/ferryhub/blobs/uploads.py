@@ -7,7 +7,7 @@ Whatever is left behind when that is cut short, a repeat completes or the sweep 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from sqlalchemy import Connection, Row
@@ -16,7 +16,7 @@ from ferryhub.blobs.crc64 import CRC_BYTES, joined
 from ferryhub.blobs.gate import PartGate
 from ferryhub.blobs.locations import Location
 from ferryhub.blobs.places import Place, Places
-from ferryhub.blobs.store import Gap, StagedFile, blob_key
+from ferryhub.blobs.store import Gap, StagedFile
 from ferryhub.catalogue import contents, parts, sessions
 from ferryhub.catalogue.actor import Actor
 from ferryhub.catalogue.database import Database
@@ -116,28 +116,30 @@ class Uploads:
     async def _commit(self, actor: Actor, session: Row[Any], summary: Summary) -> contents.Committed:
         """Commit; the bytes are published first unless the asset has them as its newest content already."""
         known = await self._database.read(contents.is_newest, session.asset_id, summary.digest)
-        done = await self._write_commit(actor, session.id, summary, published=False) if known else None
+        done = await self._write_commit(actor, session.id, summary, None) if known else None
         if done is not None:
             return done
-        await self._publish(session, summary)
-        done = await self._write_commit(actor, session.id, summary, published=True)
+        keys = await self._publish(session, summary)
+        done = await self._write_commit(actor, session.id, summary, keys)
         assert done is not None
         return done
 
     async def _write_commit(
-        self, actor: Actor, session_id: str, summary: Summary, *, published: bool
+        self, actor: Actor, session_id: str, summary: Summary, keys: Mapping[int, str] | None
     ) -> contents.Committed | None:
+        """`keys` name the published blobs by file index; None before they are."""
         return await self._database.write(
             contents.commit,
             actor,
             session_id,
             summary,
-            key_of=lambda index: blob_key(session_id, index),
-            published=published,
+            key_of=(keys or {}).__getitem__,
+            published=keys is not None,
             now_us=self._now_us(),
         )
 
-    async def _publish(self, session: Row[Any], summary: Summary) -> None:
+    async def _publish(self, session: Row[Any], summary: Summary) -> dict[int, str]:
+        """Make blobs of what is staged; returns their keys by file index."""
         place = await self._places.get(session.storage_location)
         files = [_staged(session.id, file) for file in summary.files if file.size_bytes]
         gaps = await place.threads.run(place.store.publish, files)
@@ -145,6 +147,7 @@ class Uploads:
             missing = await self._database.write(_forget, session.id, gaps)
             message = f"{missing} parts are not there any more; send them again"
             raise FerryError("PARTS_MISSING", message, missingCount=missing)
+        return {file.file_index: place.store.key_of(file) for file in files}
 
     async def abort(self, actor: Actor, session_id: str) -> None:
         """Throw a session away; see `sessions.abort`."""

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from ferryhub.blobs.store import blob_key
+from ferrywire.ids import new_id
 from tests.integration.hub_catalogue.test_command import ferryhub
 from tests.support.s3 import S3Server
 
@@ -43,8 +45,20 @@ def test_a_store_that_verifies_nothing_is_said_to(run: Run, rclone_server: S3Ser
     done = run("storage", "add", "lake", *words, **rclone_server.env)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("note: this store does not verify CRC-64/NVME")
+    assert "\nnote: this store does not know If-None-Match" in done.stdout
     quiet = run("storage", "add", "other", *words, "--checksum", "none", **rclone_server.env)
     assert (quiet.returncode, quiet.stdout) == (0, "")
+
+
+def test_two_catalogues_do_not_share_names(run: Run, weed_server: S3Server) -> None:
+    bucket = weed_server.bucket()
+    words = ("--s3", "--bucket", bucket, "--endpoint", weed_server.endpoint, "--prefix", "a")
+    weed_server.client().put_object(Bucket=bucket, Key=f"a/{blob_key(new_id('upl'), 0)}", Body=b"x")
+    done = run("storage", "add", "lake", *words, **weed_server.env)
+    assert (done.returncode, "choose another --prefix" in done.stderr) == (1, True)
+    assert len(weed_server.keys(bucket)) == 1
+    assert run("storage", "add", "lake", *words[:-1], "b", **weed_server.env).returncode == 0
+    assert run("storage", "add", "mine", *words, "--no-check", **weed_server.env).returncode == 0
 
 
 @pytest.mark.parametrize(

@@ -175,7 +175,8 @@ async def test_an_upload_that_the_store_lost_begins_anew(lake: Lake, ann: Person
 async def test_a_lost_upload_is_also_noticed_by_the_commit(lake: Lake, ann: Person) -> None:
     session = await begun(ann, BIG, SMALL)
     await send(ann, session, {0: BIG, 1: SMALL})
-    lake.server.client().delete_object(Bucket=lake.bucket, Key=f"pre/{blob_key(session, 1)}")
+    (small,) = lake.keys
+    lake.server.client().delete_object(Bucket=lake.bucket, Key=f"pre/{small}")
     ((key, upload_id),) = lake.uploads
     lake.server.client().abort_multipart_upload(Bucket=lake.bucket, Key=key, UploadId=upload_id)
     with pytest.raises(FerryError) as caught:
@@ -195,6 +196,37 @@ async def test_signing_other_bytes_takes_a_part_back(ann: Person) -> None:
     changed, _ = part_of(0, other, 2)
     await ann.sign(session, [changed])
     assert await ann.stored(session) == [(0, 1), (0, 3)]
+
+
+async def test_a_put_that_comes_late_changes_no_blob(lake: Lake, ann: Person) -> None:
+    session, other = await begun(ann, SMALL), content(len(SMALL), seed=2)
+    (old, old_bytes), (new, new_bytes) = part_of(0, other, 1), part_of(0, SMALL, 1)
+    (to_old,) = await ann.sign(session, [old])
+    (to_new,) = await ann.sign(session, [new])
+    assert (await put(ann, to_new, new_bytes)).status_code == 200
+    await record(ann, session, new)
+    assert (await put(ann, to_new, new_bytes)).status_code == 412, "sent again because the reply was lost"
+    made = await ann.commit(session, [SMALL])
+    (kept,) = lake.keys
+    assert (await put(ann, to_new, new_bytes)).status_code == 412
+    assert (await put(ann, to_new, old_bytes)).status_code in (400, 412)
+    assert (await put(ann, to_old, old_bytes)).status_code == 200, "under a name of its own"
+    assert await fetched(ann, made.asset_id) == {"f0": SMALL}
+    assert len(lake.keys) == 2
+    lake.rig.clock.ahead_s = GRACE_S + 60
+    assert (await lake.rig.blobs.sweeper.sweep_once()).orphan_blobs == 1
+    assert list(lake.keys) == [kept]
+
+
+async def test_a_report_of_other_bytes_of_the_same_size_is_no_commit(lake: Lake, ann: Person) -> None:
+    session, other = await begun(ann, SMALL), content(len(SMALL), seed=2)
+    await send(ann, session, {0: SMALL})
+    liar, _ = part_of(0, other, 1)
+    await record(ann, session, liar)
+    with pytest.raises(FerryError) as caught:
+        await ann.commit(session, [other])
+    assert (caught.value.reason, caught.value.metadata["missingCount"]) == ("PARTS_MISSING", "1")
+    assert await ann.stored(session) == []
 
 
 async def test_a_commit_cut_short_after_completing_is_repeated(

@@ -12,7 +12,7 @@ import pytest
 from ferryhub.blobs.locations import UrlLocation
 from ferryhub.blobs.s3 import S3BlobStore
 from ferryhub.blobs.s3client import S3Options
-from ferryhub.blobs.store import PartPut, StagedFile, blob_key
+from ferryhub.blobs.store import PartPut, StagedFile
 from ferrywire.ids import new_id
 from ferrywire.parts import MIB
 
@@ -44,9 +44,9 @@ def signed(to: UrlLocation) -> set[str]:
 
 def test_a_file_of_one_part_goes_to_its_final_key() -> None:
     to = put_url(OPTIONS, SINGLE)
-    assert to.url.startswith(f"https://s3.example.org:9000/lake/a/b/{blob_key(SINGLE.session_id, 0)}?X-Amz-")
-    assert signed(to) == {"content-length", "host", "x-amz-checksum-crc64nvme"}
-    assert to.headers == {"x-amz-checksum-crc64nvme": base64.b64encode(CRC).decode()}
+    assert to.url.startswith(f"https://s3.example.org:9000/lake/a/b/{SINGLE.key}-{CRC.hex()}?X-Amz-")
+    assert signed(to) == {"content-length", "host", "if-none-match", "x-amz-checksum-crc64nvme"}
+    assert to.headers == {"x-amz-checksum-crc64nvme": base64.b64encode(CRC).decode(), "if-none-match": "*"}
     assert to.report
 
 
@@ -59,7 +59,7 @@ def test_a_part_names_its_upload_and_number() -> None:
 def test_virtual_hosts() -> None:
     parts = urlsplit(put_url(replace(OPTIONS, addressing="virtual"), SINGLE).url)
     assert (parts.hostname, parts.port) == ("lake.s3.example.org", 9000)
-    assert parts.path == f"/a/b/{blob_key(SINGLE.session_id, 0)}"
+    assert parts.path == f"/a/b/{SINGLE.key}-{CRC.hex()}"
 
 
 def test_aws_itself_by_region() -> None:
@@ -92,6 +92,17 @@ def test_encryption_is_asked_for_where_an_object_begins(options: dict[str, str],
 def test_a_store_without_the_checksum_is_asked_for_none() -> None:
     to = put_url(replace(OPTIONS, checksum=""), SINGLE)
     assert (to.headers, signed(to)) == ({}, {"content-length", "host"})
+    assert urlsplit(to.url).path == f"/lake/a/b/{SINGLE.key}"
+
+
+def test_a_store_that_knows_no_conditions_is_asked_for_none() -> None:
+    assert "if-none-match" not in signed(put_url(replace(OPTIONS, write_once=False), SINGLE))
+
+
+def test_several_parts_are_not_conditional_and_have_a_name_before_their_bytes_are_known() -> None:
+    to = put_url(OPTIONS, SEVERAL)
+    assert "if-none-match" not in to.headers
+    assert urlsplit(to.url).path == f"/lake/a/b/{SEVERAL.key}"
 
 
 def test_temporary_credentials_come_with_their_token(monkeypatch: pytest.MonkeyPatch) -> None:

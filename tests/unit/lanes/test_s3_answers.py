@@ -62,6 +62,8 @@ async def test_a_missing_library_is_named(lanes: ByteLanes, tmp_path: Path, monk
         ("PUT", 507, "XMinioStorageFull", "DISK_FULL"),
         ("PUT", 429, "TooManyRequests", "HUB_OVERLOADED"),
         ("PUT", 418, "NeverHeardOf", "INTERNAL"),
+        ("PUT", 409, "ConditionalRequestConflict", "HUB_OVERLOADED"),
+        ("PUT", 412, "PreconditionFailed", "INTERNAL"),
         ("GET", 416, "InvalidRange", "BLOB_DAMAGED"),
     ],
 )
@@ -84,6 +86,26 @@ def test_retry_after_is_kept() -> None:
 )
 def test_half_an_answer_is_judged_by_its_status(body: bytes) -> None:
     assert error_of(Reply("PUT", "https://store", 403, {}, body)).reason == "SIGNATURE_INVALID"
+
+
+@pytest.mark.parametrize(("header", "stored"), [({"if-none-match": "*"}, True), ({}, False)])
+async def test_a_name_that_is_taken_holds_the_part_where_it_may_be_written_only_once(
+    lanes: ByteLanes, tmp_path: Path, header: dict[str, str], stored: bool
+) -> None:
+    def taken(request: Request) -> bool:
+        request.reply(412, xml("PreconditionFailed"))
+        return False
+
+    data = random_bytes(MIB)
+    with ByteServer(script=[taken]) as server:
+        to = UrlLocation(server.url + "/b/k", header, 0, True)
+        sending = lanes.send(make_source(tmp_path, data), Span(0, len(data)), to, blocks(data), CountingMeter())
+        if stored:
+            await sending
+        else:
+            with pytest.raises(FerryError) as caught:
+                await sending
+            assert caught.value.reason == "INTERNAL"
 
 
 async def test_a_refusal_in_the_middle_of_the_body_is_read(lanes: ByteLanes, tmp_path: Path) -> None:
