@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import signal
-import threading
 from pathlib import Path
 
 import pytest
@@ -167,11 +165,9 @@ def test_s08_a_daemon_killed_during_a_call_is_a_connection_error(client: Client,
     path = make_file(home.data / "big", 64 * MIB)
     client.transfers.set_limits(bandwidth_bps=MIB)
     transfer = client.transfers.upload(path, title="t", owner_type="project", owner_id=project_id)
-    [daemon] = home.daemons()
     wait_for(lambda: client.transfers.get(transfer.id).info().state == "running", what="the transfer to run")
-    threading.Timer(0.3, daemon.send_signal, [signal.SIGKILL]).start()
     with pytest.raises(ConnectionError) as caught:
-        transfer.wait()
+        transfer.wait(on_progress=lambda _: home.kill_daemons())
     assert isinstance(caught.value, ferryman.ConnectionError)
     assert transfer.id in str(caught.value)
     client.transfers.set_limits(bandwidth_bps=0)  # a new daemon answers, and goes on with the transfer
