@@ -5,12 +5,24 @@ from __future__ import annotations
 import pytest
 from hypothesis import settings
 
+from tests.support import configurations
+from tests.support.configurations import configuration, fleet_service, hub_service
 from tests.support.home import home
 from tests.support.hubs import hub_server
 from tests.support.postgres import postgres, postgres_url
 from tests.support.s3 import rclone_server, weed_server
 
-__all__ = ["home", "hub_server", "postgres", "postgres_url", "rclone_server", "weed_server"]
+__all__ = [
+    "configuration",
+    "fleet_service",
+    "home",
+    "hub_server",
+    "hub_service",
+    "postgres",
+    "postgres_url",
+    "rclone_server",
+    "weed_server",
+]
 
 
 #: What a check says must be about the change and not about chance, so it tries the same examples each time; new ones:
@@ -22,3 +34,7 @@ settings.load_profile("same")
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "serial: needs the machine for itself (figures, many processes, much memory)")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    configurations.in_order(items)

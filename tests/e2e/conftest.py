@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from ferryman import Client
+from tests.support.configurations import Configuration
 from tests.support.home import Home
+
+Person = Callable[..., Client]
 
 
 @pytest.fixture
@@ -30,3 +34,26 @@ def table(home: Home) -> Path:
     path = home.data / "data.csv"
     path.write_bytes(b"a,b\n1,2\n")
     return path
+
+
+@pytest.fixture
+def person(configuration: Configuration, monkeypatch: pytest.MonkeyPatch) -> Iterator[Person]:
+    """`person("b@x.org", "read")`: a client whose daemon has a home of its own and is signed in as that person, with
+    these scopes. Not where it is embedded: there is one person."""
+    service, home = configuration.service, configuration.home
+    assert service is not None
+    with ExitStack() as stack:
+
+        def make(email: str, *scopes: str) -> Client:
+            name = email.partition("@")[0]
+            for kind in ("STATE", "RUNTIME", "CONFIG"):
+                directory = home.root / f"{name}-{kind.lower()}"
+                directory.mkdir(mode=0o700)
+                monkeypatch.setenv(f"FERRYMAN_{kind}_DIR", str(directory))
+            monkeypatch.setenv("FERRYMAN_TOKEN", service.hubs.token(email, *scopes))
+            client = stack.enter_context(Client())
+            client.connect()
+            stack.callback(client.daemon.shutdown)
+            return client
+
+        yield make

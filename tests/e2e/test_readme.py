@@ -7,12 +7,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.support.files import MIB, make_file
 from tests.support.home import Home
 
 README = Path(__file__).resolve().parents[2] / "README.md"
 
 
+@pytest.mark.usefixtures("configuration")
 def test_the_ten_lines_run(home: Home) -> None:
     blocks = re.findall(r"^```python\n(.*?)^```$", README.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
     assert len(blocks) == 2

@@ -81,6 +81,7 @@ def places(home: Home, table: Path) -> Iterator[tuple[str, Path]]:
     shutil.rmtree(SOURCE.parent.parent)
 
 
+@pytest.mark.usefixtures("configuration")
 def test_the_script_runs_where_nothing_was_started(home: Home, table: Path, places: tuple[str, Path]) -> None:
     with Client() as client:  # somebody's earlier work: the asset that the script links to
         project = client.create_project("Earlier")

@@ -1,41 +1,18 @@
-"""S02 and S07 with several people: a hub of its own, a daemon and a token for each."""
+"""S02 and S07 with several people, and a project that they share: a daemon, a home and a token for each."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
-from ferryman import Client, DaemonError
+from ferryman import DaemonError
+from tests.e2e.conftest import Person
+from tests.support.configurations import FLEET, HUB, only
+from tests.support.files import MIB, make_file, same_bytes
 from tests.support.home import Home
-from tests.support.hubs import HubServer
 
-pytestmark = pytest.mark.slow
-
-Person = Callable[..., Client]
-
-
-@pytest.fixture
-def person(home: Home, hub_server: HubServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Person]:
-    """`person("b@x.org", "read")`: a client whose daemon is signed in as that person, with these scopes."""
-    with ExitStack() as stack:
-
-        def make(email: str, *scopes: str) -> Client:
-            name = email.partition("@")[0] + "".join(scopes)
-            for kind in ("STATE", "RUNTIME", "CONFIG"):
-                directory = home.root / f"{name}-{kind.lower()}"
-                directory.mkdir(mode=0o700)
-                monkeypatch.setenv(f"FERRYMAN_{kind}_DIR", str(directory))
-            monkeypatch.setenv("FERRYMAN_HUB", hub_server.url)
-            monkeypatch.setenv("FERRYMAN_TOKEN", hub_server.token(email, *scopes))
-            client = stack.enter_context(Client())
-            client.connect()
-            stack.callback(client.daemon.shutdown)
-            return client
-
-        yield make
+pytestmark = [pytest.mark.slow, only(HUB, FLEET, because="an embedded hub has one person")]
 
 
 def code_of(error: pytest.ExceptionInfo[DaemonError]) -> tuple[str, str]:
@@ -43,12 +20,12 @@ def code_of(error: pytest.ExceptionInfo[DaemonError]) -> tuple[str, str]:
 
 
 def test_s02_a_read_only_token_leaves_nothing_behind(person: Person) -> None:
-    reader = person("a@x.org", "read")
+    reader = person("reader@x.org", "read")
     with pytest.raises(DaemonError) as caught:
         reader.create_project("P")
     assert code_of(caught) == ("permission_denied", "SCOPE_DENIED")
     assert list(reader.projects.list()) == []
-    assert reader.auth_status().user_email == "a@x.org"
+    assert reader.auth_status().user_email == "reader@x.org"
 
 
 def test_s07_a_link_needs_write_on_its_source_and_read_on_its_target(person: Person, table: Path) -> None:
@@ -69,3 +46,25 @@ def test_s07_a_link_needs_write_on_its_source_and_read_on_its_target(person: Per
     assert code_of(caught) == ("permission_denied", "PERMISSION_DENIED")
     [link] = a.relationships.list(raw, direction="in")
     assert link.related_asset is None  # A may not see B's asset
+
+
+def test_what_one_uploads_the_other_lists_and_downloads_at_once(person: Person, home: Home) -> None:
+    path, newer = make_file(home.data / "run", 12 * MIB + 1), make_file(home.data / "newer", 6 * MIB, seed=1)
+    ann, ben = person("ann@x.org"), person("ben@x.org")
+    project = ann.create_project("Shared").project_id
+    assert list(ben.projects.list()) == []
+    ann.grants.set(project, "ben@x.org", "editor")
+    assert [shared.project_id for shared in ben.projects.list()] == [project]
+
+    first = ann.upload(path, title="a", owner_type="project", owner_id=project).asset_id
+    assert [asset.title for asset in ben.assets.list(project=project)] == ["a"]
+    assert same_bytes(path, Path(ben.download(first, home.root / "ben").files[0].local_path))
+
+    second = ben.upload(path, title="b", owner_type="project", owner_id=project).asset_id
+    ben.update_content(first, newer)
+    ben.create_relationship(second, first, "derived_from")
+    assert {asset.title for asset in ann.assets.list(project=project)} == {"a", "b"}
+    assert [content.version for content in ann.contents.list(first)] == [2, 1]
+    assert [link.from_asset_id for link in ann.relationships.list(first, direction="in")] == [second]
+    for asset_id, source in ((second, path), (first, newer)):
+        assert same_bytes(source, Path(ann.download(asset_id, home.root / asset_id).files[0].local_path))

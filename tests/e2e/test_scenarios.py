@@ -12,6 +12,8 @@ from tests.support.files import MIB, make_file
 from tests.support.home import Home
 from tests.support.waiting import wait_for
 
+pytestmark = pytest.mark.usefixtures("configuration")
+
 
 def upload(client: Client, path: Path, project_id: str, title: str = "Data", **fields: object) -> ferryman.UploadResult:
     return client.upload(path, title=title, owner_type="project", owner_id=project_id, **fields)  # type: ignore[arg-type]

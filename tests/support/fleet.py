@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import shutil
 import tempfile
 import threading
@@ -12,11 +11,16 @@ from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 
-from sqlalchemy import URL
+from sqlalchemy import URL, create_engine
+from sqlalchemy.pool import NullPool
 
+from ferryhub.catalogue import principals, tokens
 from tests.support.hubs import HubServer
 from tests.support.proxy import Proxy
 from tests.support.s3 import S3Server
+
+#: Longer than a hub takes to come back on a busy machine.
+_KILLER_ENDS_S = 60.0
 
 
 class RoundRobin(Proxy):
@@ -29,54 +33,62 @@ class RoundRobin(Proxy):
         #: Connections that each hub got.
         self.given = dict.fromkeys(ports, 0)
 
-    async def _join(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _reach(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         first = next(self._turns)
         for turn in range(len(self._ports)):
             port = self._ports[(first + turn) % len(self._ports)]
+            self.target = ("127.0.0.1", port)
             try:
-                _, probe = await asyncio.open_connection("127.0.0.1", port)
+                joined = await super()._reach()
             except OSError:
                 continue
-            probe.close()
-            self.target = ("127.0.0.1", port)
             self.given[port] += 1
-            await super()._join(reader, writer)
-            return
+            return joined
+        raise ConnectionRefusedError("no hub takes it")
 
 
 class Fleet:
     """Started hubs and the proxy before them."""
 
-    def __init__(self, hubs: Sequence[HubServer], proxy: RoundRobin) -> None:
+    def __init__(self, hubs: Sequence[HubServer], proxy: RoundRobin, database: URL, bucket: str) -> None:
         self.hubs = hubs
         self.proxy = proxy
+        self.bucket = bucket
         #: How often a hub was killed.
         self.kills = 0
+        self._engine = create_engine(database, poolclass=NullPool)
 
     @property
     def url(self) -> str:
         return self.proxy.url
 
-    def token(self, email: str) -> str:
-        return self.hubs[0].token(email)
+    def token(self, email: str, *scopes: str) -> str:
+        """As `HubServer.token`, without a process of its own: many tests ask."""
+        with self._engine.begin() as conn:
+            chosen = scopes or ("read", "write")
+            return tokens.create(conn, principals.ensure_by_email(conn, email), chosen).secret
 
     @contextmanager
-    def dying(self, *, every_s: float) -> Iterator[None]:
-        """Meanwhile one hub after the other is killed and started again."""
-        over = threading.Event()
+    def dying(self, *, every_s: float) -> Iterator[threading.Event]:
+        """Meanwhile, as long as the event is set that this gives, one hub after the other is killed and started again:
+        the next one so many seconds after the last has come back."""
+        over, on = threading.Event(), threading.Event()
         failures: list[BaseException] = []
-        killer = threading.Thread(target=self._kill, args=(over, every_s, failures), name="killer")
+        killer = threading.Thread(target=self._kill, args=(over, on, every_s, failures), name="killer")
+        on.set()
         killer.start()
         try:
-            yield
+            yield on
         finally:
             over.set()
-            killer.join(60)
+            on.set()
+            killer.join(_KILLER_ENDS_S)
         assert not failures, failures
 
-    def _kill(self, over: threading.Event, every_s: float, failures: list[BaseException]) -> None:
+    def _kill(self, over: threading.Event, on: threading.Event, every_s: float, failures: list[BaseException]) -> None:
         try:
             while not over.wait(every_s):
+                on.wait()
                 victim = self.hubs[self.kills % len(self.hubs)]
                 victim.kill()
                 self.kills += 1
@@ -88,19 +100,17 @@ class Fleet:
 @contextmanager
 def fleet(store: S3Server, database: URL, *options: str, hubs: int = 3) -> Iterator[Fleet]:
     """`hubs` started hubs, each with these `options`. Afterwards stopped; a traceback in a log is a failure."""
-    root = Path(tempfile.mkdtemp(prefix="fyfleet"))
-    outer = dict(os.environ)
-    os.environ.update(store.env)
-    words = ["--url-ttl", "600", *options]
-    servers = [HubServer(root / f"hub{number}", *words, database=database) for number in range(hubs)]
+    root, bucket = Path(tempfile.mkdtemp(prefix="fyfleet")), store.bucket()
+    words, env = ["--url-ttl", "600", *options], {**store.env, "HOME": str(root)}
+    servers = [HubServer(root / f"hub{number}", *words, database=database, env=env) for number in range(hubs)]
     try:
-        words = ["--bucket", store.bucket(), "--endpoint", store.endpoint, "--prefix", "kept"]
+        words = ["--bucket", bucket, "--endpoint", store.endpoint, "--prefix", "kept"]
         servers[0].command("storage", "add", "lake", "--s3", *words)
         servers[0].command("storage", "default", "lake")
         for server in servers:
             server.start()
         with RoundRobin([server.port for server in servers]) as proxy:
-            yield Fleet(servers, proxy)
+            yield Fleet(servers, proxy, database, bucket)
         for server in servers:
             server.stop()
             log = server.log.read_text(errors="replace")
@@ -108,6 +118,4 @@ def fleet(store: S3Server, database: URL, *options: str, hubs: int = 3) -> Itera
     finally:
         for server in servers:
             server.kill()
-        os.environ.clear()
-        os.environ.update(outer)
         shutil.rmtree(root, ignore_errors=True)

@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Self
 from urllib.parse import urlsplit
@@ -26,13 +26,16 @@ STOP_TIMEOUT_S = 20.0
 class HubServer:
     """`ferryhub serve` on a free port. Stop and start keep its state and its port, so that a daemon finds it again."""
 
-    def __init__(self, state_dir: Path, *options: str, database: URL | None = None) -> None:
-        """`options` are more words for `ferryhub serve`, such as `--tls-cert`; `database` is one of PostgreSQL."""
+    def __init__(
+        self, state_dir: Path, *options: str, database: URL | None = None, env: Mapping[str, str] | None = None
+    ) -> None:
+        """`options` are more words for `ferryhub serve`, such as `--tls-cert`; `database` is one of PostgreSQL; `env`
+        are more variables."""
         self.state_dir = state_dir
         self._options = options
         #: What is run as `ferryhub`.
         self.program = [sys.executable, "-m", "ferryhub"]
-        self._env = _env(database)
+        self._env = {**_env(database), **(env or {})}
         self.log = state_dir.with_name(state_dir.name + ".log")
         self.url = ""
         self._process: subprocess.Popen[bytes] | None = None

@@ -100,7 +100,7 @@ class Proxy:
             writer.transport.abort()
 
     async def _join(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        far_reader, far_writer = await asyncio.open_connection(*self.target, limit=_READ_BYTES)
+        far_reader, far_writer = await self._reach()
         self._open.add(far_writer)
         try:
             async with asyncio.TaskGroup() as group:
@@ -109,6 +109,10 @@ class Proxy:
         finally:
             self._open.discard(far_writer)
             far_writer.transport.abort()
+
+    async def _reach(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """The connection to the server. Errors: `OSError`."""
+        return await asyncio.open_connection(*self.target, limit=_READ_BYTES)
 
     async def _pump(self, way: Direction, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while piece := await reader.read(_READ_BYTES):

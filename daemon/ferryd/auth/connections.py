@@ -7,20 +7,22 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ferryd.auth.contexts import CONFIGURED, Contexts
 from ferryd.auth.flights import Flights
 from ferryd.auth.oauth import OAuth
-from ferryd.auth.sign_in import GivenToken, SignIn
+from ferryd.auth.sign_in import GivenToken, SignIn, TokenSource
 from ferryd.auth.tokens import TokenStore
 from ferryd.auth.transport import SigningTransport
 from ferryd.core.model import EMBEDDED, Context
 from ferryd.core.ports import Clock, Hub
 from ferryd.remote.address import HubAddress
+from ferryd.remote.blips import Blips
 from ferryd.remote.client import HubClient
 from ferryd.remote.http import HttpTransport
 from ferryd.remote.logged import LoggedHub
+from ferryd.remote.repeat import RepeatingTransport
 from ferryd.remote.retry import RetryingHub
 from ferryd.remote.transport import Transport
 from ferrywire.reasons import FerryError
@@ -28,8 +30,8 @@ from ferrywire.reasons import FerryError
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """What there is for one hub. `sign_in` and `oauth` are None where nobody can sign in: the embedded hub, and one
-    whose token is FERRYMAN_TOKEN."""
+    """What there is for one hub: `transport` for forwarded calls, `hub` for transfers. `sign_in` and `oauth` are None
+    where nobody can sign in: the embedded hub, and one whose token is FERRYMAN_TOKEN."""
 
     context: Context
     transport: Transport
@@ -95,19 +97,20 @@ class Connections:
     def _remote(self, context: Context) -> Connection:
         http = HttpTransport(context.hub)
         if context == self._contexts.configured and self._with.token:
-            given = SigningTransport(http, GivenToken(self._with.token, context))
-            return Connection(context, given, self._hub(given, http.address, accept_files=False))
+            return self._signed(context, http, GivenToken(self._with.token, context))
         oauth = OAuth(http, context.hub)
         sign_in = SignIn(context, oauth, self._with.tokens, self._with.flights, self._with.clock)
-        transport = SigningTransport(http, sign_in)
-        return Connection(
-            context, transport, self._hub(transport, http.address, accept_files=False), sign_in=sign_in, oauth=oauth
-        )
+        return replace(self._signed(context, http, sign_in), sign_in=sign_in, oauth=oauth)
+
+    def _signed(self, context: Context, http: HttpTransport, tokens: TokenSource) -> Connection:
+        signing = SigningTransport(http, tokens)
+        forwarding = RepeatingTransport(signing, Blips(self._with.clock))
+        return Connection(context, forwarding, self._hub(signing, http.address, accept_files=False))
 
     def _hub(self, transport: Transport, address: HubAddress | None, *, accept_files: bool) -> Hub:
         # Outermost first: a repeated call is logged each time it is tried.
         client = HubClient(transport, address, accept_files=accept_files)
-        return RetryingHub(LoggedHub(client, self._with.clock), self._with.clock)
+        return RetryingHub(LoggedHub(client, self._with.clock), Blips(self._with.clock))
 
 
 def _unknown(context: Context) -> FerryError:

@@ -14,6 +14,7 @@ from ferryapi.hub.v1 import content_service_pb2 as pb
 from ferryd.core.model import Part, UploadSpec
 from ferryd.core.ports import FileLocation, Hub, UploadFile, UrlLocation
 from ferryd.remote.address import parse_address
+from ferryd.remote.blips import Blips
 from ferryd.remote.client import HubClient
 from ferryd.remote.logged import LoggedHub
 from ferryd.remote.retry import RetryingHub
@@ -267,7 +268,7 @@ LOST = FerryError("HUB_UNREACHABLE", "lost", hub="h")
 
 
 def retrying(script: Script, clock: FastClock) -> RetryingHub:
-    return RetryingHub(script.hub(), clock, jitter=lambda: 1.0)
+    return RetryingHub(script.hub(), Blips(clock, jitter=lambda: 1.0))
 
 
 async def test_a_lost_call_is_tried_again() -> None:
