@@ -87,8 +87,7 @@ class Fleet:
 
     def _kill(self, over: threading.Event, on: threading.Event, every_s: float, failures: list[BaseException]) -> None:
         try:
-            while not over.wait(every_s):
-                on.wait()
+            while not over.wait(every_s) and on.wait() and not over.is_set():
                 victim = self.hubs[self.kills % len(self.hubs)]
                 victim.kill()
                 self.kills += 1
