@@ -22,17 +22,25 @@ RESULTS = Path(__file__).resolve().parent / "results"
 
 @dataclass(frozen=True)
 class Figure:
-    """One measured value. `bar` is what it must not exceed; None where it only informs."""
+    """One measured value. `bar` is what it must not exceed, or with `least` must reach; None where it only informs."""
 
     name: str
     value: float
     unit: str
     bar: float | None = None
     runs: int = 1
+    least: bool = False
 
     @property
     def good(self) -> bool:
-        return self.bar is None or self.value <= self.bar
+        if self.bar is None:
+            return True
+        return self.value >= self.bar if self.least else self.value <= self.bar
+
+    @property
+    def wanted(self) -> str:
+        """The bar in words; empty where there is none."""
+        return "" if self.bar is None else f"at {'least' if self.least else 'most'} {self.bar:g} {self.unit}"
 
 
 @contextmanager
@@ -76,16 +84,15 @@ def quantile(values: Sequence[float], share: float) -> float:
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
 
 
-def report(benchmark: str, figures: Sequence[Figure]) -> int:
-    """Print a table, write JSON, and return 1 when a bar is missed."""
+def report(benchmark: str, figures: Sequence[Figure], details: object = None) -> int:
+    """Print a table, write JSON, with what else is worth keeping, and return 1 when a bar is missed."""
     width = max(len(figure.name) for figure in figures)
     for figure in figures:
-        bar = (
-            "" if figure.bar is None else f"  at most {figure.bar:g} {figure.unit}: {'ok' if figure.good else 'MISSED'}"
-        )
+        bar = f"  {figure.wanted}: {'ok' if figure.good else 'MISSED'}" if figure.wanted else ""
         print(f"{figure.name:<{width}}  {figure.value:10.3f} {figure.unit:<3}{bar}")
     RESULTS.mkdir(exist_ok=True)
     machine = {"cpus": os.cpu_count(), "system": platform.platform(), "python": platform.python_version()}
     page = {"benchmark": benchmark, "time": time.time(), "machine": machine, "figures": [asdict(f) for f in figures]}
+    page |= {"command": " ".join(sys.argv), "details": details}
     (RESULTS / f"{benchmark}.json").write_text(json.dumps(page, indent=1))
     return 0 if all(figure.good for figure in figures) else 1

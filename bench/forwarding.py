@@ -1,24 +1,28 @@
-"""What forwarding costs: `get_metadata` through the daemon to the embedded hub against a bare gRPC echo, same run.
+"""What forwarding costs: `get_metadata` through the daemon against a bare gRPC echo, same run; one caller, and many.
 
-`python bench/forwarding.py [CALLS]`. The echo is a Python server in a process of its own on a Unix socket, sending
-messages of the same sizes. The calls alternate, so that both see the same machine.
+`python bench/forwarding.py [CALLS [PROCESSES]]`. To the embedded hub and to one on loopback. The echo is a Python
+server in a process of its own on a Unix socket, sending messages of the same sizes. The calls alternate, and so do the
+crowds of processes, so that both see the same machine.
 """
 
 from __future__ import annotations
 
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import grpc
-from figures import Figure, fresh_home, quantile, report
+from figures import Figure, fresh_home, median, quantile, report
+from servers import home_of, hub_process
 
 from ferryman import Client
 
 WARM_UP = 50
-BAR = 4.0
+ROUNDS, CROWD_S = 5, 2.0
 ECHO = """
 import asyncio, sys
 import grpc
@@ -41,6 +45,31 @@ try:
     uvloop.run(main())
 except (ImportError, KeyboardInterrupt):
     asyncio.run(main())
+"""
+#: One of many callers: connects, waits for the moment, calls until the end, and prints how often it was answered.
+CALLER = """
+import sys, time
+
+def calls(words):
+    if words[0] == "echo":
+        import grpc
+        bare = grpc.insecure_channel(words[1]).unary_unary("/bench.Echo/Echo", None, None)
+        return lambda: bare(words[2].encode())
+    from ferryman import Client
+    client = Client()
+    client.connect()
+    return lambda: client.get_metadata(words[1])
+
+call = calls(sys.argv[1:])
+call()
+print("ready", flush=True)
+begin, seconds = map(float, sys.stdin.readline().split())
+time.sleep(max(0, begin - time.time()))
+count, end = 0, begin + seconds
+while time.time() < end:
+    call()
+    count += 1
+print(count)
 """
 
 
@@ -66,27 +95,79 @@ def asset(client: Client, root: Path) -> str:
     return done.asset_id
 
 
-def measure(calls: int) -> list[Figure]:
-    with fresh_home() as root, Client() as client:
-        asset_id = asset(client, root)
-        address = f"unix:{root}/echo.sock"
-        command = [sys.executable, "-c", ECHO, address, "400"]
-        with subprocess.Popen(command, stdout=subprocess.PIPE) as server, grpc.insecure_channel(address) as channel:
-            assert server.stdout is not None
-            server.stdout.readline()
-            bare = channel.unary_unary("/bench.Echo/Echo", None, None)
-            request = asset_id.encode()
-            echo, forwarded = alternate(calls, lambda: bare(request), lambda: client.get_metadata(asset_id))
+@contextmanager
+def echo_server(root: Path) -> Iterator[str]:
+    """The bare server; its address."""
+    address = f"unix:{root}/echo.sock"
+    command = [sys.executable, "-c", ECHO, address, "400"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as server:
+        assert server.stdout is not None
+        server.stdout.readline()
+        try:
+            yield address
+        finally:
             server.terminate()
+
+
+def one_caller(kind: str, bar: float, calls: int, client: Client, root: Path) -> Iterator[Figure]:
+    """p50 and p99 of both, and how many times as long the forwarded call takes."""
+    asset_id = asset(client, root)
+    with echo_server(root) as address, grpc.insecure_channel(address) as channel:
+        bare = channel.unary_unary("/bench.Echo/Echo", None, None)
+        request = asset_id.encode()
+        echo, forwarded = alternate(calls, lambda: bare(request), lambda: client.get_metadata(asset_id))
+    for name, found in (("bare echo", echo), (f"get_metadata, {kind}", forwarded)):
+        yield Figure(f"{name}, p50", quantile(found, 0.5), "µs", runs=calls)
+        yield Figure(f"{name}, p99", quantile(found, 0.99), "µs", runs=calls)
     ratio = quantile(forwarded, 0.5) / quantile(echo, 0.5)
-    return [
-        Figure("bare echo, p50", quantile(echo, 0.5), "µs", runs=calls),
-        Figure("bare echo, p99", quantile(echo, 0.99), "µs", runs=calls),
-        Figure("forwarded get_metadata, p50", quantile(forwarded, 0.5), "µs", runs=calls),
-        Figure("forwarded get_metadata, p99", quantile(forwarded, 0.99), "µs", runs=calls),
-        Figure("forwarded over bare, p50", ratio, "×", bar=BAR, runs=calls),
-    ]
+    yield Figure(f"get_metadata, {kind}, over bare", ratio, "×", bar=bar, runs=calls)
+
+
+def crowd_rate(processes: int, seconds: float, words: Sequence[str]) -> float:
+    """Calls a second of all processes together, all of them calling for the whole time."""
+    command = [sys.executable, "-c", CALLER, *words]
+    with ExitStack() as stack:
+        callers = [
+            stack.enter_context(
+                subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True),
+            )
+            for _ in range(processes)
+        ]
+        for caller in callers:
+            assert caller.stdout is not None
+            caller.stdout.readline()
+        for caller in callers:
+            assert caller.stdin is not None
+            caller.stdin.write(f"{time.time() + 0.5} {seconds}\n")
+            caller.stdin.flush()
+        return sum(int(caller.communicate()[0]) for caller in callers) / seconds
+
+
+def crowd(processes: int, client: Client, root: Path) -> Iterator[Figure]:
+    """Many processes, each with a client of its own."""
+    asset_id, pairs = asset(client, root), []
+    with echo_server(root) as address:
+        for _ in range(ROUNDS):
+            echo = crowd_rate(processes, CROWD_S, ["echo", address, asset_id])
+            pairs.append((echo, crowd_rate(processes, CROWD_S, ["ferry", asset_id])))
+    yield Figure(f"bare echo from {processes} processes", median([echo for echo, _ in pairs]), "/s", runs=ROUNDS)
+    yield Figure(f"get_metadata from {processes} processes", median([ours for _, ours in pairs]), "/s", runs=ROUNDS)
+    ratio = median([ours / echo for echo, ours in pairs])
+    yield Figure(f"get_metadata over bare, {processes} processes", ratio, "×", bar=0.6, runs=ROUNDS, least=True)
+
+
+def measure(calls: int, processes: int) -> list[Figure]:
+    figures: list[Figure] = []
+    with fresh_home() as root, Client() as client:
+        figures += one_caller("embedded hub", 2.5, calls, client, root)
+        figures += crowd(processes, client, root)
+    with ExitStack() as stack:
+        place = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="fyb")))
+        root = stack.enter_context(home_of(stack.enter_context(hub_process(place))))
+        figures += one_caller("remote hub", 4.5, calls, stack.enter_context(Client()), root)
+    return figures
 
 
 if __name__ == "__main__":
-    sys.exit(report("forwarding", measure(int(sys.argv[1]) if len(sys.argv) > 1 else 1000)))
+    chosen = [int(word) for word in sys.argv[1:]]
+    sys.exit(report("forwarding", measure(*[*chosen, *(1000, 64)[len(chosen) :]])))

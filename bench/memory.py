@@ -21,7 +21,7 @@ GIB = 1 << 30
 PART = 64 << 20
 FILES = 4
 SAMPLE_EVERY_S = 0.02
-BAR_MB = 150.0
+BAR_MB = 120.0
 
 
 class Peak(threading.Thread):
@@ -80,12 +80,12 @@ def measure(gib_each: float) -> list[Figure]:
     moved = FILES * size / 1e6
     return [
         Figure("daemon before, resident", idle / 1e6, "MB"),
-        Figure("daemon's peak, resident", peak.rss_bytes / 1e6, "MB", bar=BAR_MB),
-        Figure("daemon's peak, anonymous", peak.anonymous_bytes / 1e6, "MB"),
+        Figure("daemon's peak, resident", peak.rss_bytes / 1e6, "MB"),
+        Figure("daemon's peak, anonymous", peak.anonymous_bytes / 1e6, "MB", bar=BAR_MB),
         Figure(f"up, {FILES} × {gib_each:g} GiB at once", moved / (middle - start), "MB/s"),
         Figure(f"down, {FILES} × {gib_each:g} GiB at once", moved / (end - middle), "MB/s"),
     ]
 
 
 if __name__ == "__main__":
-    sys.exit(report("memory", measure(float(sys.argv[1]) if len(sys.argv) > 1 else 1.0)))
+    sys.exit(report("memory", measure(float(sys.argv[1]) if len(sys.argv) > 1 else 2.0)))

@@ -75,8 +75,8 @@ def main(runs: int) -> int:
         Figure("import of the SDK, over that", added, "ms", bar=150, runs=2 * runs),
     ]
     for name, found in (("first start ever", first_ever(runs)), ("start on existing state", next_morning(runs))):
-        figures.append(Figure(f"{name}: auth_status", median([a for a, _ in found]), "s", bar=0.7, runs=runs))
-        figures.append(Figure(f"{name}: first catalogue call", median([c for _, c in found]), "s", bar=1.5, runs=runs))
+        figures.append(Figure(f"{name}: auth_status", median([a for a, _ in found]), "s", bar=0.5, runs=runs))
+        figures.append(Figure(f"{name}: first catalogue call", median([c for _, c in found]), "s", bar=1.2, runs=runs))
     return report("startup", figures)
 
 

@@ -96,27 +96,35 @@ class S3Server:
 
 
 @contextmanager
-def seaweedfs() -> Iterator[S3Server]:
-    """SeaweedFS: master, volume server, filer and S3 gateway in one process, nothing else listening."""
+def seaweedfs(volume_mb: int = 64, growth: int = 1) -> Iterator[S3Server]:
+    """SeaweedFS: master, volume server, filer and S3 gateway in one process, nothing else listening.
+
+    `growth` is how many volumes of `volume_mb` a new bucket gets: one, and not its own seven, for making them takes
+    seconds.
+    """
     with _directory() as root:
         identity = {"accessKey": ACCESS_KEY, "secretKey": SECRET_KEY}
         actions = ["Admin", "Read", "Write", "List", "Tagging"]
         config = root / "s3.json"
         config.write_text(json.dumps({"identities": [{"name": "test", "credentials": [identity], "actions": actions}]}))
-        # One volume for a new bucket, not seven: making them takes seconds.
-        (root / "master.toml").write_text("[master.volume_growth]\ncopy_1 = 1\n")
+        (root / "master.toml").write_text(f"[master.volume_growth]\ncopy_1 = {growth}\n")
         (root / "data").mkdir()
-        with _running("seaweedfs", root, lambda: _weed(root, config)) as server:
+        with _running("seaweedfs", root, lambda: _weed(root, config, volume_mb)) as server:
             yield server
 
 
-def _weed(root: Path, config: Path) -> tuple[list[str], int]:
+def _weed(root: Path, config: Path, volume_mb: int) -> tuple[list[str], int]:
     names = ("master.port", "master.port.grpc", "volume.port", "volume.port.grpc", "filer.port", "filer.port.grpc")
     *ports, s3_port, s3_grpc = free_ports(len(names) + 2)
     words = [f"-{name}={port}" for name, port in zip(names, ports, strict=True)]
     words += [f"-s3.port={s3_port}", f"-s3.port.grpc={s3_grpc}", "-s3.port.iceberg=0", "-s3.port.lance=0"]
     words += ["-s3", "-s3.iam=false", f"-s3.config={config}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1"]
-    words += [f"-dir={root / 'data'}", "-master.telemetry=false", "-volume.max=1000", "-master.volumeSizeLimitMB=64"]
+    words += [
+        f"-dir={root / 'data'}",
+        "-master.telemetry=false",
+        "-volume.max=1000",
+        f"-master.volumeSizeLimitMB={volume_mb}",
+    ]
     words += [f"-s3.localSocket={root / 's3.sock'}", f"-filer.localSocket={root / 'filer.sock'}"]
     return [_program("weed"), "server", *words, "-volume.minFreeSpace=0"], s3_port
 

@@ -1,0 +1,84 @@
+"""Who moves a load: Ferryman through its SDK and daemon, or a program of somebody else."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from loads import Load
+from measuring import Measured, run
+
+from ferryman import Client
+
+HERE = Path(__file__).resolve().parent
+OURS = "ferryman"
+
+
+class Contender(Protocol):
+    """`key` is what a load is called at the target; `up` comes before `down`."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def downs(self) -> bool: ...
+
+    def up(self, load: Load, key: str) -> Measured: ...
+
+    def down(self, load: Load, key: str, dest: Path) -> Measured: ...
+
+
+@dataclass
+class Ferry:
+    """Ferryman: a script of its own each time, and the daemon that is there already."""
+
+    client: Client
+    servers: Sequence[int] = ()
+    name: str = OURS
+    downs: bool = True
+    _assets: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._pid = self.client.daemon.info().pid
+        self._project = self.client.create_project("Bench").project_id
+
+    def up(self, load: Load, key: str) -> Measured:
+        measured = self._run("up", str(load.root), self._project)
+        self._assets[key] = measured.stdout.split()[-1]
+        return measured
+
+    def down(self, load: Load, key: str, dest: Path) -> Measured:
+        return self._run("down", self._assets[key], str(dest))
+
+    def _run(self, *words: str) -> Measured:
+        return run([*worker("sdk"), *words], beside=[self._pid], servers=self.servers)
+
+
+@dataclass(frozen=True)
+class Program:
+    """A program: the command that sends a load to a key, and the one that brings it back."""
+
+    name: str
+    send: Callable[[Load, str], Sequence[str]]
+    fetch: Callable[[Load, str, Path], Sequence[str]] | None = None
+    env: Mapping[str, str] = field(default_factory=dict)
+    servers: Sequence[int] = ()
+
+    @property
+    def downs(self) -> bool:
+        return self.fetch is not None
+
+    def up(self, load: Load, key: str) -> Measured:
+        return run(self.send(load, key), env=self.env, servers=self.servers)
+
+    def down(self, load: Load, key: str, dest: Path) -> Measured:
+        assert self.fetch is not None
+        return run(self.fetch(load, key, dest), env=self.env, servers=self.servers)
+
+
+def worker(name: str) -> list[str]:
+    """The command of one of our `worker_*.py`."""
+    return [sys.executable, str(HERE / f"worker_{name}.py")]

@@ -1,0 +1,118 @@
+"""Where loads go, each started fresh, with everybody who can send there: an S3 store, a hub's own store, the embedded
+hub, and the C sink.
+
+Stores and hubs are started by what starts them in the tests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import peers
+from contenders import Contender, Ferry, Program, worker
+from figures import fresh_home
+from loads import MIB, Load
+from servers import STORE_KEYS, HubServer, S3Server, home_of, hub_process, seaweedfs, server
+from sink import compiler, sink
+
+from ferryman import Client
+
+_LEAST_SINK_BYTES = 96 * MIB  #: several parts
+
+
+@dataclass(frozen=True)
+class Target:
+    """`stores` are the directories in which what is sent ends up."""
+
+    contenders: Sequence[Contender]
+    stores: Sequence[Path]
+
+
+@contextmanager
+def s3(root: Path, load: Load) -> Iterator[Target]:
+    """SeaweedFS, and a hub that keeps its bytes there. One bucket for all, warm."""
+    with seaweedfs(volume_mb=8192, growth=3) as store, ExitStack() as stack:
+        bucket = store.bucket()
+        store.client().put_object(Bucket=bucket, Key="warm", Body=b"warm")
+        words = ["--bucket", bucket, "--endpoint", store.endpoint, "--prefix", "kept"]
+        hub = stack.enter_context(hub_process(root, words))
+        others = peers.s3(store.endpoint, bucket, STORE_KEYS, _pids(store))
+        yield Target([stack.enter_context(_ferry(hub, [hub.pid, *_pids(store)])), *others], [store.root])
+
+
+@contextmanager
+def hub(root: Path, load: Load) -> Iterator[Target]:
+    """A hub with a store of its own, over HTTP; beside it servers of others."""
+    with ExitStack() as stack:
+        ours = stack.enter_context(hub_process(root))
+        found: list[Contender] = [stack.enter_context(_ferry(ours, [ours.pid]))]
+        (root / "dav").mkdir()
+        (root / "tus").mkdir()
+        if peers.has_tus_server():
+            command = [*worker("tus"), "serve", str(root / "tus")]
+            pid, address = stack.enter_context(server(command, r"(http://\S+)"))
+            found += peers.tus(address, [pid])
+        if rclone := peers.program("rclone"):
+            command = [rclone, "serve", "webdav", "--addr", "127.0.0.1:0", "--config", "/dev/null", str(root / "dav")]
+            pid, address = stack.enter_context(server(command, r"(http://127[^\]\s]+)"))
+            found += peers.webdav(address, [pid])
+        yield Target(found, [root / "dav", root / "tus", ours.state_dir])
+
+
+@contextmanager
+def embedded(root: Path, load: Load) -> Iterator[Target]:
+    """The hub in the daemon; beside it cp."""
+    (root / "copies").mkdir()
+    with fresh_home() as home, Client() as client:
+        yield Target([Ferry(client), *peers.copies(root / "copies")], [home / "state", root / "copies"])
+
+
+@contextmanager
+def c_sink(root: Path, load: Load) -> Iterator[Target]:
+    """An S3 store whose bytes go to the sink; beside it the least code that could do it."""
+    with sink(root, load.root) as store, ExitStack() as stack:
+        words = ["--bucket", "sink", "--endpoint", store.control, "--no-check"]
+        words += ["--public-endpoint", f"http://127.0.0.1:{store.port}"]
+        hub = stack.enter_context(hub_process(root, words))
+        raw = Program(
+            "raw sendfile + XXH3",
+            lambda load, key: [*worker("raw"), "up", str(store.port), str(load.root), str(load.size_bytes)],
+            lambda load, key, dest: [
+                *worker("raw"),
+                "down",
+                str(store.port),
+                str(dest / load.root.name),
+                str(load.size_bytes),
+            ],
+        )
+        yield Target([stack.enter_context(_ferry(hub, [hub.pid])), raw], [])
+
+
+TARGETS: dict[str, Callable[[Path, Load], AbstractContextManager[Target]]] = {
+    "s3": s3,
+    "hub": hub,
+    "embedded": embedded,
+    "sink": c_sink,
+}
+
+
+def why_not(target: str, load: Load) -> str:
+    """Why this load does not go there; empty when it does."""
+    if target != "sink":
+        return ""
+    if compiler() is None:
+        return "no C compiler"
+    return "it serves one file" if load.many else "too small" if load.size_bytes < _LEAST_SINK_BYTES else ""
+
+
+@contextmanager
+def _ferry(hub: HubServer, servers: Sequence[int]) -> Iterator[Ferry]:
+    with home_of(hub), Client() as client:
+        yield Ferry(client, servers)
+
+
+def _pids(store: S3Server) -> list[int]:
+    return [store.process.pid]
