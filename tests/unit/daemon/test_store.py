@@ -7,6 +7,7 @@ import os
 import sqlite3
 import stat
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -266,6 +267,35 @@ async def test_statements_of_every_turn_never_scan_the_queue(store: SqliteStore,
     plan = await store._db.read(lambda db: db.execute(f"EXPLAIN QUERY PLAN {QUERIES[name]}", values).fetchall())
     scans = [row["detail"] for row in plan if row["detail"].startswith("SCAN transfers")]
     assert scans in ([], ["SCAN transfers USING INDEX transfers_debris"])
+
+
+async def test_what_runs_next_costs_the_same_however_many_are_queued(store: SqliteStore) -> None:
+    """In instructions of SQLite's machine, by hundreds."""
+    contexts = [Context("a", "http://a"), Context("a", "http://b"), Context("b", "http://b")]
+    hundreds = 0
+
+    def count() -> int:
+        nonlocal hundreds
+        hundreds += 1
+        return 0
+
+    async def cost() -> int:
+        nonlocal hundreds
+        hundreds = 0
+        assert len(await store.candidates(2)) == 2 * 3 * len(contexts)
+        return hundreds
+
+    async def insert(each: int) -> None:
+        rows = [new(context=one, client=f"c{number % 3}") for one in contexts for number in range(each)]
+        await asyncio.gather(*(store.insert(one, [], "f") for one in rows))
+
+    await insert(12)
+    store._db._readers.shutdown()
+    store._db._readers = ThreadPoolExecutor(1)
+    await store._db.read(lambda db: db.set_progress_handler(count, 100))
+    few = await cost()
+    await insert(600)
+    assert await cost() <= 2 * few
 
 
 async def test_a_damaged_database_is_kept_aside(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -103,10 +103,19 @@ WHERE next_attempt_at <= :now AND state = 'paused' AND waiting_for <> 'user'
 -- name: next_due
 SELECT min(next_attempt_at) AS at FROM transfers WHERE next_attempt_at IS NOT NULL
 
--- name: next_ready_context  the next one along the index
-SELECT context, hub FROM transfers INDEXED BY transfers_ready
-WHERE state = 'queued' AND next_attempt_at IS NULL AND (context, hub) > (:context, :hub)
-ORDER BY context, hub LIMIT 1
+-- name: next_ready_context  the next one along the index; in two, for (context, hub) > (…) walks all of one context
+SELECT * FROM (
+    SELECT context, hub FROM transfers INDEXED BY transfers_ready
+    WHERE state = 'queued' AND next_attempt_at IS NULL AND context = :context AND hub > :hub
+    ORDER BY context, hub LIMIT 1
+)
+UNION ALL
+SELECT * FROM (
+    SELECT context, hub FROM transfers INDEXED BY transfers_ready
+    WHERE state = 'queued' AND next_attempt_at IS NULL AND context > :context
+    ORDER BY context, hub LIMIT 1
+)
+LIMIT 1
 
 -- name: candidates  of one context: jumps from client to client along the index, then takes the best few of each
 WITH RECURSIVE clients (client) AS (
