@@ -1,8 +1,8 @@
 """What forwarding costs: `get_metadata` through the daemon against a bare gRPC echo, same run; one caller, and many.
 
-`python bench/forwarding.py [CALLS [PROCESSES]]`. To the embedded hub and to one on loopback. The echo is a Python
-server in a process of its own on a Unix socket, sending messages of the same sizes. The calls alternate, and so do the
-crowds of processes, so that both see the same machine.
+`python bench/forwarding.py [CALLS [PROCESSES [SECONDS]]]`. To the embedded hub and to one on loopback. The echo is a
+Python server in a process of its own on a Unix socket, sending messages of the same sizes. The calls alternate, and so
+do the crowds of processes, so that both see the same machine.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from servers import home_of, hub_process
 from ferryman import Client
 
 WARM_UP = 50
-ROUNDS, CROWD_S = 5, 2.0
+ROUNDS = 5
 ECHO = """
 import asyncio, sys
 import grpc
@@ -143,24 +143,24 @@ def crowd_rate(processes: int, seconds: float, words: Sequence[str]) -> float:
         return sum(int(caller.communicate()[0]) for caller in callers) / seconds
 
 
-def crowd(processes: int, client: Client, root: Path) -> Iterator[Figure]:
+def crowd(processes: int, seconds: float, client: Client, root: Path) -> Iterator[Figure]:
     """Many processes, each with a client of its own."""
     asset_id, pairs = asset(client, root), []
     with echo_server(root) as address:
         for _ in range(ROUNDS):
-            echo = crowd_rate(processes, CROWD_S, ["echo", address, asset_id])
-            pairs.append((echo, crowd_rate(processes, CROWD_S, ["ferry", asset_id])))
+            echo = crowd_rate(processes, seconds, ["echo", address, asset_id])
+            pairs.append((echo, crowd_rate(processes, seconds, ["ferry", asset_id])))
     yield Figure(f"bare echo from {processes} processes", median([echo for echo, _ in pairs]), "/s", runs=ROUNDS)
     yield Figure(f"get_metadata from {processes} processes", median([ours for _, ours in pairs]), "/s", runs=ROUNDS)
     ratio = median([ours / echo for echo, ours in pairs])
     yield Figure(f"get_metadata over bare, {processes} processes", ratio, "×", bar=0.6, runs=ROUNDS, least=True)
 
 
-def measure(calls: int, processes: int) -> list[Figure]:
+def measure(calls: int, processes: int, seconds: float) -> list[Figure]:
     figures: list[Figure] = []
     with fresh_home() as root, Client() as client:
         figures += one_caller("embedded hub", 2.5, calls, client, root)
-        figures += crowd(processes, client, root)
+        figures += crowd(processes, seconds, client, root)
     with ExitStack() as stack:
         place = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="fyb")))
         root = stack.enter_context(home_of(stack.enter_context(hub_process(place))))
@@ -169,5 +169,5 @@ def measure(calls: int, processes: int) -> list[Figure]:
 
 
 if __name__ == "__main__":
-    chosen = [int(word) for word in sys.argv[1:]]
-    sys.exit(report("forwarding", measure(*[*chosen, *(1000, 64)[len(chosen) :]])))
+    words = [*sys.argv[1:], *("1000", "64", "2")[len(sys.argv) - 1 :]]
+    sys.exit(report("forwarding", measure(int(words[0]), int(words[1]), float(words[2]))))

@@ -1,7 +1,7 @@
 """Uploads and downloads beside everybody else, in turn, in the same run: seconds, processor time, memory.
 
 `python bench/transfers.py [--target s3 hub embedded sink] [--load big medium small tree] [--rounds 5] [--size 1.0]
-[--cold]`. `--size` shrinks the loads. Ratios are of the same round, and their median is what counts.
+[--cold] [--who ferryman …]`. `--size` shrinks the loads. Ratios are of the same round, and their median is what counts.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from contenders import OURS, Contender
@@ -64,13 +64,14 @@ class Runs:
         return median([ours / theirs for ours, theirs in pairs])
 
 
-def measure(target: str, load: Load, *, rounds: int, cold: bool) -> Runs:
+def measure(target: str, load: Load, *, rounds: int, cold: bool, who: Sequence[str]) -> Runs:
     runs = Runs(target, load)
     for number in range(rounds):
         root = Path(tempfile.mkdtemp(prefix="fyb", dir=load.root.parent))
         try:
             with TARGETS[target](root, load) as place:
-                _round(runs, place, root, number, cold=cold)
+                chosen = [one for one in place.contenders if not who or one.name in who]
+                _round(runs, replace(place, contenders=chosen), root, number, cold=cold)
         finally:
             shutil.rmtree(root)
     return runs
@@ -140,6 +141,8 @@ def show(runs: Runs) -> None:
 def figures(runs: Runs) -> Iterator[Figure]:
     """Ours over the best peer's, with the bar where there is one; and over those that a bar names."""
     for direction in runs.directions():
+        if OURS not in runs.names(direction):
+            continue
         for what in ("wall", "cpu"):
             named = [bar for bar in BARS if bar[:4] == (runs.target, runs.load.name, direction, what)]
             against: dict[str, float | None] = {bar[4]: bar[5] for bar in named} or {"": None}
@@ -158,6 +161,7 @@ def main(words: Sequence[str]) -> int:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--size", type=float, default=1.0, metavar="SHARE", help="of the full loads; default 1")
     parser.add_argument("--cold", action="store_true", help="files are not in the page cache")
+    parser.add_argument("--who", nargs="+", default=(), metavar="NAME", help="only these; default everybody")
     parser.add_argument("--dir", type=Path, help="where everything is made; default the system's temporary directory")
     asked = parser.parse_args(words)
     root, missed = Path(tempfile.mkdtemp(prefix="fyb", dir=asked.dir)), 0
@@ -168,7 +172,7 @@ def main(words: Sequence[str]) -> int:
                 if reason := why_not(target, load):
                     print(f"{target}: {load.title}: skipped, {reason}")
                     continue
-                runs = measure(target, load, rounds=asked.rounds, cold=asked.cold)
+                runs = measure(target, load, rounds=asked.rounds, cold=asked.cold, who=asked.who)
                 show(runs)
                 title = f"transfers-{target}-{name}{'-cold' if asked.cold else ''}"
                 missed += report(title, list(figures(runs)), list(rows(runs)))

@@ -119,6 +119,7 @@ def main(kind: str, direction: str, endpoint: str, bucket: str, key: str, path: 
     move = {"boto3": with_boto3, "crt": with_crt, "obstore": with_obstore}[kind]
     found = pairs_up(key, Path(path)) if direction == "up" else pairs_down(endpoint, bucket, key, Path(path))
     move(direction, endpoint, bucket, list(found))
+    os._exit(0)  # obstore's threads abort a Python that ends in the usual way
 
 
 if __name__ == "__main__":

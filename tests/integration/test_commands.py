@@ -94,8 +94,21 @@ def _lives_in(process: psutil.Process, state_dir: str) -> bool:
 
 def test_a_benchmark_prints_its_figures() -> None:
     """Whether a bar is met depends on the machine, so only what is printed is looked at."""
-    done = _run(sys.executable, ROOT / "bench" / "forwarding.py", "20")
+    done = _run(sys.executable, ROOT / "bench" / "forwarding.py", "20", "2", "0.1")
     assert done.returncode in (0, 1), done.stdout + done.stderr
-    assert "forwarded over bare, p50" in done.stdout, done.stdout + done.stderr
+    assert "get_metadata, remote hub, over bare" in done.stdout, done.stdout + done.stderr
     page = json.loads((ROOT / "bench" / "results" / "forwarding.json").read_text())
     assert all(figure["value"] > 0 for figure in page["figures"])
+
+
+def test_the_transfer_benchmark_measures_us_beside_others() -> None:
+    """Tiny loads, and of the peers those that are installed; each has to bring back what it took."""
+    words = ["--size", "0.002", "--rounds", "1", "--load", "small", "--target", "s3", "embedded"]
+    done = _run(sys.executable, ROOT / "bench" / "transfers.py", *words)
+    assert done.returncode in (0, 1), done.stdout + done.stderr
+    for target in ("s3", "embedded"):
+        page = json.loads((ROOT / "bench" / "results" / f"transfers-{target}-small.json").read_text())
+        ours = [row for row in page["details"] if row["who"] == "ferryman"]
+        assert [row["direction"] for row in ours] == ["up", "down"]
+        assert all(row["wall_s"] > 0 and row["cpu_s"] > 0 for row in page["details"])
+        assert len(page["details"]) > 2, "nobody beside us"
