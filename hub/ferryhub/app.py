@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
 #: Held by the hub that uses a state directory.
 LOCK_NAME: Final = "hub.lock"
+#: Where `ferryhub restore` makes a catalogue. It goes last: who finds it has a restore before him that was cut short.
+RESTORING_NAME: Final = "restoring"
 _log = logging.getLogger(__name__)
 
 
@@ -46,7 +48,12 @@ def create_hub(settings: HubSettings) -> Hub:
 
 @asynccontextmanager
 async def open_catalogue(settings: HubSettings) -> AsyncIterator[tuple[Database, Mapping[str, bytes]]]:
-    """The catalogue with its schema up to date, and the hub's secrets. Closed at the end."""
+    """The catalogue with its schema up to date, and the hub's secrets. Closed at the end.
+
+    Error: `RuntimeError` for a state directory that was not restored to the end.
+    """
+    if (settings.state_dir / RESTORING_NAME).exists():
+        raise RuntimeError(f"a restore into {settings.state_dir} was cut short: empty it and restore again")
     database = await asyncio.to_thread(lambda: Database(settings.database_url or sqlite_url(settings.catalogue_path)))
     try:
         secrets = await database.read(schema.secrets_if_current)

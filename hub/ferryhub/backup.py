@@ -129,13 +129,21 @@ def _restore(args: argparse.Namespace) -> int:
         raise RuntimeError("the catalogue belongs into PostgreSQL: restore it with pg_restore")
     if not (directory / _MANIFEST).exists():
         raise RuntimeError(f"{directory} holds no whole backup: it has no {_MANIFEST}, which is written last")
-    state_dir = chosen.state_dir
-    if state_dir.exists() and {path.name for path in state_dir.iterdir()} - _NOTHING:
-        raise RuntimeError(f"{state_dir} is not empty: restore into an empty directory")
+    _require_empty(chosen.state_dir)
     with _locked((directory / _LOCK).open("rb"), fcntl.LOCK_SH, directory):
         catalogue = _checked_catalogue(directory)
-        with closing(lock_state_dir(state_dir)):
+        with closing(lock_state_dir(chosen.state_dir)):
             return asyncio.run(_bring_back(catalogue, directory, chosen))
+
+
+def _require_empty(state_dir: Path) -> None:
+    from ferryhub.app import LOCK_NAME, RESTORING_NAME
+
+    found = {path.name for path in state_dir.iterdir()} if state_dir.exists() else set()
+    if RESTORING_NAME in found:
+        raise RuntimeError(f"a restore into {state_dir} was cut short: empty it and restore again")
+    if found - _NOTHING - {LOCK_NAME}:
+        raise RuntimeError(f"{state_dir} is not empty: restore into an empty directory")
 
 
 def _checked_catalogue(directory: Path) -> Path:
@@ -153,11 +161,11 @@ def _checked_catalogue(directory: Path) -> Path:
 
 async def _bring_back(catalogue: Path, directory: Path, chosen: HubSettings) -> int:
     """Bytes first. The catalogue gets its place last: a restore that was cut short leaves no hub."""
-    from ferryhub.app import open_catalogue
+    from ferryhub.app import RESTORING_NAME, open_catalogue
     from ferryhub.blobs.copies import BlobCopier, sync
     from ferryhub.catalogue import checks
 
-    workshop = HubSettings(state_dir=chosen.state_dir / "restoring")
+    workshop = HubSettings(state_dir=chosen.state_dir / RESTORING_NAME)
     workshop.state_dir.mkdir(mode=0o700)
     shutil.copyfile(catalogue, workshop.catalogue_path)
     copier = BlobCopier(directory / _BLOBS, chosen.blobs_dir)

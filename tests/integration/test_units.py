@@ -46,12 +46,32 @@ def _hub(directory: Path) -> Path:
     return path
 
 
+def _one_of_several_hubs(directory: Path) -> Path:
+    """The hub's unit with what `docs/howto/deploy.md` puts beside it."""
+    path = _hub(directory).rename(directory / "ferryhub@8720.service")
+    page = (ROOT / "docs" / "howto" / "deploy.md").read_text()
+    [more] = re.findall(r"^```ini\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    beside = directory / f"{path.name}.d"
+    beside.mkdir()
+    program = str(Path(sys.executable).parent / "ferryhub")
+    (beside / "hubs.conf").write_text(more.replace("/usr/local/bin/ferryhub", program))
+    return path
+
+
 @analyzed
-@pytest.mark.parametrize("write", [_installed, _hub])
+@pytest.mark.parametrize("write", [_installed, _hub, _one_of_several_hubs])
 def test_systemd_finds_no_fault(tmp_path: Path, write: object) -> None:
     done = _analyze("verify", "--man=no", write(tmp_path))  # type: ignore[operator]
     said = [line for line in done.stderr.splitlines() if "ferry" in line]
     assert (done.returncode, said) == (0, []), done.stderr
+
+
+@analyzed
+def test_a_fault_beside_a_unit_would_be_found(tmp_path: Path) -> None:
+    path = _one_of_several_hubs(tmp_path)
+    more = path.with_name(f"{path.name}.d") / "hubs.conf"
+    more.write_text(more.read_text().replace("RestartSec=5", "RestartSec=soon"))
+    assert "soon" in _analyze("verify", "--man=no", path).stderr
 
 
 @analyzed

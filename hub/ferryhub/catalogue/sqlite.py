@@ -20,6 +20,8 @@ T = TypeVar("T")
 _READERS: Final = 4
 #: How long a writer waits for another process, such as `ferryhub token create`.
 _BUSY_TIMEOUT_MS: Final = 10_000
+#: What SQLite says of a file that is no catalogue, or not any more.
+_DAMAGED: Final = ("not a database", "malformed")
 _PRAGMAS: Final = (
     "PRAGMA journal_mode=WAL",
     # An acknowledged commit survives a power loss; NORMAL would lose the last ones.
@@ -58,6 +60,7 @@ def copy_catalogue(source: Path, target: Path) -> None:
     """Copy a catalogue as it is at one moment, while others write to it, to a file that is new. The copy is whole and
     one file once this returns, but not synced. Error: `FerryError`."""
     engines = [create_engine(URL.create("sqlite", database=str(path))) for path in (source, target)]
+    driver: Any = engines[0].dialect.dbapi
     try:
         with engines[0].connect() as reading, engines[1].connect() as writing:
             connections = [each.connection.driver_connection for each in (reading, writing)]
@@ -68,6 +71,9 @@ def copy_catalogue(source: Path, target: Path) -> None:
             found = writing.exec_driver_sql("PRAGMA quick_check(1)").scalar()
     except DatabaseError as error:
         raise _explained(error, engines[0]) from error
+    except driver.DatabaseError as error:  # of the copying itself, which SQLAlchemy knows nothing of
+        at_fault = engines[0] if any(each in str(error) for each in _DAMAGED) else engines[1]
+        raise _explained(DatabaseError(None, None, error), at_fault) from error
     finally:
         for engine in engines:
             engine.dispose()
@@ -122,7 +128,7 @@ def _explained(error: DatabaseError, engine: Engine) -> FerryError | DatabaseErr
         return FerryError("READ_ONLY", f"the hub's catalogue {path} is not writable", path=path)
     if "disk I/O error" in text:
         return FerryError("IO_ERROR", f"the hub could not read or write {path}: {text}", path=path)
-    if "not a database" in text or "malformed" in text:
+    if any(each in text for each in _DAMAGED):
         return FerryError("IO_ERROR", f"{path} is damaged, or no catalogue of a hub: {text}", path=path)
     if "locked" in text:
         return FerryError("HUB_OVERLOADED", "the hub's catalogue is busy; try again", retry_after_s=1.0)

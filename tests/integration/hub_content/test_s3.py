@@ -369,21 +369,22 @@ async def test_a_backup_says_that_it_has_no_buckets(lake: Lake, ann: Person, tmp
 async def test_a_dump_and_a_copy_of_the_bucket_come_back(
     lake: Lake, postgres: Postgres, postgres_url: URL, tmp_path: Path
 ) -> None:
-    """As `docs/howto/deploy.md` says: the database first, then the bucket; uploads go on meanwhile."""
-    client, dump, empty = lake.server.client(), tmp_path / "ferryhub.dump", postgres.new_database(empty=True)
+    """As `docs/howto/deploy.md` says: the database first, then the bucket; uploads and sweeps go on meanwhile."""
+    dump, empty = tmp_path / "ferryhub.dump", postgres.new_database(empty=True)
     async with running(tmp_path / "first", database_url=postgres_url) as rig:
         await use_bucket(rig, lake.server, lake.bucket)
         ann = await rig.person("ann@x.org")
         made = await upload(ann, {"big": BIG, "small": SMALL})
+        under_way = await begun(ann, BIG)
+        await send(ann, under_way, {0: BIG}, only=(1,))
         await _postgres("pg_dump", "--format=custom", f"--file={dump}", plain(postgres_url))
         await upload(ann, {"later": SMALL})
-        copy = {
-            key: client.get_object(Bucket=lake.bucket, Key=key)["Body"].read() for key in lake.server.keys(lake.bucket)
-        }
-    for key in copy:
-        client.delete_object(Bucket=lake.bucket, Key=key)
-    for key, data in copy.items():
-        client.put_object(Bucket=lake.bucket, Key=key, Body=data)
+        await upload(ann, {"small": SMALL}, asset_id=made.asset_id)
+        rig.clock.ahead_s = WEEK_S + 7200
+        await rig.blobs.sweeper.sweep_once()
+        assert lake.uploads == [], "what was under way is gone from the store"
+        copy = _copied(lake)
+    _restored(lake, copy)
     await _postgres("pg_restore", "--no-owner", f"--dbname={plain(empty)}", str(dump))
     async with running(tmp_path / "second", database_url=empty) as restored:
         again = Person(restored.url, ann.token)
@@ -391,7 +392,44 @@ async def test_a_dump_and_a_copy_of_the_bucket_come_back(
         assert (await again.manifest(made.asset_id)).content.digest == made.digest
         result, _, code = await verify(restored, empty)
         assert (code, result["files"]) == (0, 2)
+        assert await again.stored(under_way) == [], "what was under way is sent again"
+        await send(again, under_way, {0: BIG})
+        assert (await again.commit(under_way, [BIG])).size_bytes == len(BIG)
         await again.http.aclose()
+
+
+async def test_the_bucket_first_loses_what_comes_in_between(
+    lake: Lake, postgres: Postgres, postgres_url: URL, tmp_path: Path
+) -> None:
+    """Why the page says which comes first. `verify` tells."""
+    dump, empty = tmp_path / "ferryhub.dump", postgres.new_database(empty=True)
+    async with running(tmp_path / "first", database_url=postgres_url) as rig:
+        await use_bucket(rig, lake.server, lake.bucket)
+        ann = await rig.person("ann@x.org")
+        await upload(ann, {"before": SMALL})
+        copy = _copied(lake)
+        made = await upload(ann, {"between": BIG})
+        await _postgres("pg_dump", "--format=custom", f"--file={dump}", plain(postgres_url))
+    _restored(lake, copy)
+    await _postgres("pg_restore", "--no-owner", f"--dbname={plain(empty)}", str(dump))
+    async with running(tmp_path / "second", database_url=empty) as restored:
+        result, said, code = await verify(restored, empty)
+    assert (code, result["files"], result["damaged"]) == (1, 2, 1)
+    assert f"{made.asset_id} version 1: 'between' blocks 0 to 10: is missing" in said
+
+
+def _copied(lake: Lake) -> dict[str, bytes]:
+    client = lake.server.client()
+    return {key: client.get_object(Bucket=lake.bucket, Key=key)["Body"].read() for key in lake.server.keys(lake.bucket)}
+
+
+def _restored(lake: Lake, copy: Mapping[str, bytes]) -> None:
+    """The bucket as it was when it was copied, and no more."""
+    client = lake.server.client()
+    for key in lake.server.keys(lake.bucket):
+        client.delete_object(Bucket=lake.bucket, Key=key)
+    for key, data in copy.items():
+        client.put_object(Bucket=lake.bucket, Key=key, Body=data)
 
 
 async def _postgres(name: str, *words: str) -> None:
