@@ -11,6 +11,7 @@ from tests.support.home import home
 from tests.support.hubs import hub_server
 from tests.support.postgres import postgres, postgres_url
 from tests.support.s3 import rclone_server, weed_server
+from tests.support.s3secure import secure_weed
 
 __all__ = [
     "configuration",
@@ -21,6 +22,7 @@ __all__ = [
     "postgres",
     "postgres_url",
     "rclone_server",
+    "secure_weed",
     "weed_server",
 ]
 

@@ -166,6 +166,7 @@ class Hub:
             url_ttl_s=settings.url_ttl_s,
             default_quota_bytes=settings.default_quota_bytes,
             sweep_interval_s=settings.sweep_interval_s,
+            sweep_grace_s=settings.sweep_grace_s,
         )
 
 

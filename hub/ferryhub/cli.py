@@ -108,6 +108,8 @@ def _add_lifetimes(group: Any) -> None:
         ("--url-ttl", "url_ttl_s", "a signed URL, which moves bytes even when the sign-in behind it has ended"),
         ("--device-ttl", "device_ttl_s", "how long a device waits to be approved"),
         ("--device-interval", "device_interval_s", "how often a waiting device may ask"),
+        ("--sweep-interval", "sweep_interval_s", "how often leftovers of uploads are removed; 0: never"),
+        ("--sweep-grace", "sweep_grace_s", "leftovers that are younger stay"),
     ):
         default = getattr(HubSettings(state_dir=Path()), field)
         group.add_argument(
@@ -142,6 +144,8 @@ def _serve(args: argparse.Namespace) -> int:
         "url_ttl_s",
         "device_ttl_s",
         "device_interval_s",
+        "sweep_interval_s",
+        "sweep_grace_s",
     )
     chosen = {field: getattr(args, field) for field in lifetimes}
     chosen |= {"drain_delay_s": args.drain_delay, "metrics_listen": args.metrics}

@@ -48,6 +48,9 @@ class HubSettings:
     default_quota_bytes: int = 1 << 50
     #: How often expired sessions and unreferenced blobs are looked for, in seconds; 0 means never.
     sweep_interval_s: float = 600
+    #: What the sweep finds without a session or content is left alone while it is younger, in seconds: longer than the
+    #: clocks of hub and store may differ.
+    sweep_grace_s: float = 3600
     #: Answer the sign-in page and the OAuth endpoints. Not for an embedded hub, whose user is signed in already.
     web: bool = False
     #: Where users find the hub, such as `https://hub.example.org`; empty: wherever they call it.

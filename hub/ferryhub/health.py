@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from ferryhub.blobs.places import Places
@@ -34,6 +34,7 @@ class Health:
         self._stores = ""
         self._asked_at_s = -_STORES_EVERY_S
         self._asking = asyncio.Lock()
+        self._questions: dict[str, asyncio.Future[list[str]]] = {}
         #: It was told to stop.
         self.draining = False
 
@@ -45,26 +46,40 @@ class Health:
             async with asyncio.timeout(_TIMEOUT_S):
                 if await self._database.read(schema.too_old):
                     return "the database is for a newer ferryhub"
-                return await self._problem_of_stores()
+                names = await self._places.names()
         except TimeoutError:
-            return "database or store does not answer"
+            return "database does not answer"
         except FerryError as error:
             _log.warning("not_ready reason=%s error=%s", error.reason, error.message)
             return "database"
+        return await self._problem_of_stores(names)
 
-    async def _problem_of_stores(self) -> str:
+    async def _problem_of_stores(self, names: Sequence[str]) -> str:
         async with self._asking:
             if self._clock_s() - self._asked_at_s >= _STORES_EVERY_S:
-                self._stores = await self._ask_stores()
+                self._stores = await self._ask_stores(names)
                 self._asked_at_s = self._clock_s()
             return self._stores
 
-    async def _ask_stores(self) -> str:
-        for name in await self._places.names():
-            try:
-                place = await self._places.get(name)
-                await place.threads.run(place.store.blobs_of, _NO_SESSION)
-            except FerryError as error:
-                _log.warning("not_ready location=%s reason=%s error=%s", name, error.reason, error.message)
-                return f"storage location {name}"
+    async def _ask_stores(self, names: Sequence[str]) -> str:
+        name = ""
+        try:
+            async with asyncio.timeout(_TIMEOUT_S):
+                for name in names:
+                    await asyncio.shield(await self._question(name))
+                    del self._questions[name]
+        except TimeoutError:
+            _log.warning("not_ready location=%s error=no answer within %g s", name, _TIMEOUT_S)
+            return f"storage location {name} does not answer"
+        except FerryError as error:
+            self._questions.pop(name, None)
+            _log.warning("not_ready location=%s reason=%s error=%s", name, error.reason, error.message)
+            return f"storage location {name}"
         return ""
+
+    async def _question(self, name: str) -> asyncio.Future[list[str]]:
+        """What a store is asked. One that has not answered yet is not asked again, or it would have all our threads."""
+        if name not in self._questions:
+            place = await self._places.get(name)
+            self._questions[name] = place.threads.start(place.store.blobs_of, _NO_SESSION)
+        return self._questions[name]

@@ -8,11 +8,12 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import ssl
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -27,6 +28,18 @@ from tests.support.ports import free_port, free_ports
 from tests.support.waiting import wait_for
 
 ACCESS_KEY, SECRET_KEY = "AKIAFERRYTEST", "ferry-test-secret-key"
+IDENTITIES = [
+    {
+        "name": "test",
+        "credentials": [{"accessKey": ACCESS_KEY, "secretKey": SECRET_KEY}],
+        "actions": ["Admin", "Read", "Write", "List", "Tagging"],
+    }
+]
+#: Keys that SeaweedFS makes for itself, for encryption that names a key.
+KMS = {"default_provider": "own", "providers": {"own": {"type": "local"}}}
+KMS_KEY = "alias/seaweedfs-default"
+#: And one for encryption that names none.
+_ENV = {**os.environ, "WEED_S3_SSE_KEK": "5a" * 32}
 _ATTEMPTS = 5
 
 
@@ -37,8 +50,11 @@ class S3Server:
     kind: str
     endpoint: str
     root: Path
-    process: subprocess.Popen[bytes]
+    command: list[str]
     made: list[str] = field(default_factory=list)
+    #: The certificates that sign its own, for one that speaks TLS.
+    ca: Path | None = None
+    process: subprocess.Popen[bytes] = field(init=False)
 
     @property
     def port(self) -> int:
@@ -60,6 +76,7 @@ class S3Server:
             region_name="us-east-1",
             aws_access_key_id=ACCESS_KEY,
             aws_secret_access_key=SECRET_KEY,
+            verify=self.ca and str(self.ca),
             config=Config(
                 s3={"addressing_style": "path"},
                 request_checksum_calculation="when_required",
@@ -94,39 +111,53 @@ class S3Server:
         self.process.kill()
         self.process.wait()
 
+    def start(self) -> None:
+        """Start it, on its old ports and what it has stored, and wait until it answers."""
+        with (self.root / f"{self.kind}.log").open("ab") as log:
+            self.process = subprocess.Popen(
+                self.command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.root, env=_ENV
+            )
+        wait_for(partial(_settled, self), timeout_s=60, what=f"{self.kind} to answer")
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """It takes connections and says nothing."""
+        self.process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self.process.send_signal(signal.SIGCONT)
+
 
 @contextmanager
-def seaweedfs(volume_mb: int = 64, growth: int = 1) -> Iterator[S3Server]:
+def seaweedfs(
+    prepare: Callable[[Path], list[str]] = lambda _: [], *, scheme: str = "http", volume_mb: int = 64, growth: int = 1
+) -> Iterator[S3Server]:
     """SeaweedFS: master, volume server, filer and S3 gateway in one process, nothing else listening.
 
-    `growth` is how many volumes of `volume_mb` a new bucket gets: one, and not its own seven, for making them takes
-    seconds.
+    `prepare` may put files into its directory, and gives more words for it. `growth` is how many volumes of
+    `volume_mb` a new bucket gets: one, and not its own seven, for making them takes seconds.
     """
     with _directory() as root:
-        identity = {"accessKey": ACCESS_KEY, "secretKey": SECRET_KEY}
-        actions = ["Admin", "Read", "Write", "List", "Tagging"]
         config = root / "s3.json"
-        config.write_text(json.dumps({"identities": [{"name": "test", "credentials": [identity], "actions": actions}]}))
+        config.write_text(json.dumps({"identities": IDENTITIES, "kms": KMS}))
         (root / "master.toml").write_text(f"[master.volume_growth]\ncopy_1 = {growth}\n")
         (root / "data").mkdir()
-        with _running("seaweedfs", root, lambda: _weed(root, config, volume_mb)) as server:
+        more = prepare(root)
+        words = [f"-master.volumeSizeLimitMB={volume_mb}", f"-s3.iam={str(bool(more)).lower()}", *more]
+        with _running("seaweedfs", root, lambda: _weed(root, config, words), scheme) as server:
             yield server
 
 
-def _weed(root: Path, config: Path, volume_mb: int) -> tuple[list[str], int]:
+def _weed(root: Path, config: Path, more: list[str]) -> tuple[list[str], int]:
     names = ("master.port", "master.port.grpc", "volume.port", "volume.port.grpc", "filer.port", "filer.port.grpc")
     *ports, s3_port, s3_grpc = free_ports(len(names) + 2)
     words = [f"-{name}={port}" for name, port in zip(names, ports, strict=True)]
     words += [f"-s3.port={s3_port}", f"-s3.port.grpc={s3_grpc}", "-s3.port.iceberg=0", "-s3.port.lance=0"]
-    words += ["-s3", "-s3.iam=false", f"-s3.config={config}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1"]
-    words += [
-        f"-dir={root / 'data'}",
-        "-master.telemetry=false",
-        "-volume.max=1000",
-        f"-master.volumeSizeLimitMB={volume_mb}",
-    ]
+    words += ["-s3", f"-s3.config={config}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1"]
+    words += [f"-dir={root / 'data'}", "-master.telemetry=false", "-volume.max=1000"]
     words += [f"-s3.localSocket={root / 's3.sock'}", f"-filer.localSocket={root / 'filer.sock'}"]
-    return [_program("weed"), "server", *words, "-volume.minFreeSpace=0"], s3_port
+    return [_program("weed"), "server", *words, "-volume.minFreeSpace=0", *more], s3_port
 
 
 @contextmanager
@@ -150,11 +181,9 @@ def _running(kind: str, root: Path, command: Any, scheme: str = "http") -> Itera
     """Start it, on other ports when some were taken meanwhile, and stop it at the end."""
     for attempt in range(_ATTEMPTS):
         words, port = command()
-        with (root / f"{kind}.log").open("ab") as log:
-            process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=root)
-        server = S3Server(kind, f"{scheme}://127.0.0.1:{port}", root, process)
-        wait_for(partial(_settled, server), timeout_s=60, what=f"{kind} to answer")
-        if process.poll() is None:
+        server = S3Server(kind, f"{scheme}://127.0.0.1:{port}", root, words)
+        server.start()
+        if server.process.poll() is None:
             break
         assert attempt + 1 < _ATTEMPTS, (root / f"{kind}.log").read_text()[-4000:]
     try:

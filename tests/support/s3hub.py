@@ -6,7 +6,7 @@ import asyncio
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,15 +59,23 @@ class S3Hub:
 
 @contextmanager
 def s3_hub(
-    store: S3Server, *options: str, endpoint: str = "", public: str = "", url_ttl_s: int = 600
+    store: S3Server,
+    *options: str,
+    endpoint: str = "",
+    public: str = "",
+    url_ttl_s: int = 600,
+    bucket: str = "",
+    keys: bool = True,
+    serve: Sequence[str] = (),
 ) -> Iterator[S3Hub]:
-    """A started hub. `options` are more words for `ferryhub storage add`; `endpoint` and `public` stand before the
-    store. Afterwards stopped; a traceback in its log is a failure."""
-    root, bucket = Path(tempfile.mkdtemp(prefix="fyhub")), store.bucket()
+    """A started hub. `options` are more words for `ferryhub storage add`, `serve` for `ferryhub serve`; `endpoint` and
+    `public` stand before the store. Without `keys` it finds its own. Afterwards stopped; a traceback in its log is a
+    failure."""
+    root, bucket = Path(tempfile.mkdtemp(prefix="fyhub")), bucket or store.bucket()
     outer = dict(os.environ)
-    os.environ.update(store.env)
+    os.environ.update(store.env if keys else {})
     try:
-        server = HubServer(root / "hub", "--url-ttl", str(url_ttl_s))
+        server = HubServer(root / "hub", "--url-ttl", str(url_ttl_s), *serve)
         words = ["--bucket", bucket, "--endpoint", endpoint or store.endpoint, "--prefix", "kept"]
         words += ["--public-endpoint", public] if public else []
         server.command("storage", "add", "lake", "--s3", *words, *options)

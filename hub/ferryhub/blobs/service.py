@@ -21,7 +21,7 @@ from ferryhub.blobs.places import Place, Places, closing
 from ferryhub.blobs.receive import PartReceiver
 from ferryhub.blobs.served import ServedPlace
 from ferryhub.blobs.signing import UrlIssuer, UrlSigner
-from ferryhub.blobs.sweep import Sweeper
+from ferryhub.blobs.sweep import GRACE_S, Sweeper
 from ferryhub.blobs.threads import StoreThreads
 from ferryhub.blobs.uploads import Uploads
 from ferryhub.catalogue.clock import now_us as system_now_us
@@ -45,6 +45,7 @@ class BlobOptions:
     url_ttl_s: float = 3600
     default_quota_bytes: int = 1 << 50
     sweep_interval_s: float = 600
+    sweep_grace_s: float = GRACE_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +78,14 @@ async def open_blobs(
             Uploads(database, places, gate=gate, terms=terms, now_us=now_us),
             Downloads(database, places),
             ByteEndpoint(receiver, store, signer=signer, threads=threads, now_us=now_us),
-            Sweeper(database, places, gate=gate, now_us=now_us, interval_s=options.sweep_interval_s),
+            Sweeper(
+                database,
+                places,
+                gate=gate,
+                now_us=now_us,
+                interval_s=options.sweep_interval_s,
+                grace_s=options.sweep_grace_s,
+            ),
             places,
         )
 

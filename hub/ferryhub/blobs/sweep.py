@@ -27,7 +27,7 @@ from ferrywire.reasons import FerryError
 
 _SESSIONS_AT_ONCE: Final = 1000
 _NAMES_AT_ONCE: Final = 500
-#: What is younger is left alone, in seconds.
+#: What is younger is left alone, unless a hub is told otherwise, in seconds.
 GRACE_S: Final = 3600.0
 #: What the hub that sweeps holds, and how long a hub that stopped in the middle of it keeps others from going on.
 LEASE: Final = "sweep"
@@ -45,7 +45,7 @@ class Swept:
 
 
 class Sweeper:
-    """Sweeps every `interval_s` seconds. `now_us` is the clock."""
+    """Sweeps every `interval_s` seconds what is older than `grace_s`. `now_us` is the clock."""
 
     def __init__(
         self,
@@ -55,12 +55,14 @@ class Sweeper:
         gate: PartGate,
         now_us: Callable[[], int],
         interval_s: float,
+        grace_s: float,
     ) -> None:
         self._database = database
         self._places = places
         self._gate = gate
         self._now_us = now_us
         self._interval_s = interval_s
+        self._grace_s = grace_s
 
     async def run(self) -> None:
         """Sweep until cancelled, one hub at a time. A sweep that fails is logged and the next one tries again."""
@@ -129,6 +131,6 @@ class Sweeper:
 
     def _old(self, listing: Callable[[], Iterator[Stored]]) -> list[list[str]]:
         """The names that are older than the grace period, in groups for one question each."""
-        before_s = self._now_us() / 1e6 - GRACE_S
+        before_s = self._now_us() / 1e6 - self._grace_s
         old = (stored.name for stored in listing() if stored.touched_at < before_s)
         return list(iter(lambda: list(islice(old, _NAMES_AT_ONCE)), []))

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 from types import SimpleNamespace
 from typing import Any
+
+import pytest
 
 from ferryhub.blobs.threads import StoreThreads
 from ferryhub.catalogue import schema
@@ -19,6 +22,8 @@ class _Stores:
     def __init__(self) -> None:
         self.asked = 0
         self.fails = False
+        self.hangs = threading.Event()
+        self.hangs.set()
         self.threads = StoreThreads(1)
 
     async def names(self) -> list[str]:
@@ -29,6 +34,7 @@ class _Stores:
 
     def _blobs_of(self, session_id: str) -> list[str]:
         self.asked += 1
+        self.hangs.wait()
         if self.fails:
             raise FerryError("HUB_OVERLOADED", "the store does not answer")
         return []
@@ -48,6 +54,25 @@ async def test_stores_are_asked_now_and_then(catalogue: Catalogue) -> None:
     health.draining = True
     assert await health.problem() == "draining"
     assert stores.asked == 3
+    stores.threads.close()
+
+
+async def test_a_store_that_hangs_is_asked_once_and_answered_for_in_time(
+    catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ferryhub.health._TIMEOUT_S", 0.05)
+    stores, clock = _Stores(), [100.0]
+    health = Health(catalogue.database, stores, clock_s=lambda: clock[0])
+    stores.hangs.clear()
+    for _ in range(3):
+        assert await health.problem() == "storage location far does not answer"
+        clock[0] += 10
+    assert stores.asked == 1
+    monkeypatch.undo()
+    stores.hangs.set()
+    assert [await health.problem(), stores.asked] == ["", 1]
+    clock[0] += 10
+    assert [await health.problem(), stores.asked] == ["", 2]
     stores.threads.close()
 
 
