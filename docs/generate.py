@@ -43,6 +43,8 @@ MEANINGS = {
     "session_ttl_s": "how long the embedded hub keeps what has arrived of an upload that nobody continues",
     "token_store": "where sign-ins are kept: a private file in the state directory, or the keyring of the desktop",
     "log_level": "how much goes into `daemon.log`",
+    "log_format": "`json` for one object a line; `FERRYMAN_LOG_FORMAT` wins",
+    "metrics": "where Prometheus may fetch metrics: [howto/observe.md](howto/observe.md)",
 }
 
 

@@ -13,8 +13,9 @@ import resource
 import signal
 import sys
 import time
-from collections.abc import Awaitable
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
+from typing import Any
 
 import uvloop
 
@@ -28,6 +29,7 @@ from ferryd.auth.tokens import FileTokens, TokenStore
 from ferryd.config import Config
 from ferryd.core.clock import SystemClock
 from ferryd.core.model import EMBEDDED, Limits
+from ferryd.core.observing import Observer
 from ferryd.core.ports import Hubs
 from ferryd.core.states import SETTLED, State
 from ferryd.embed import AsgiApp, EmbeddedHub, EmbeddedSettings
@@ -48,7 +50,7 @@ from ferryd.rpc.forward import Forwarder
 from ferryd.rpc.server import Activity, Handler, serve, service_handler
 from ferryd.rpc.transfers import TransferRpc
 from ferryd.store.store import SqliteStore
-from ferrywire import paths
+from ferrywire import paths, tracing
 from ferrywire.reasons import FerryError
 
 log = logging.getLogger(__name__)
@@ -62,7 +64,7 @@ def run(config: Config, readiness: Readiness, umask: int) -> int:
 
     `umask` is the user's, for the files they download; the daemon's own is stricter.
     """
-    logs.set_up(config.log_level)
+    logs.set_up(config.log_level, config.log_format)
     _raise_file_limit()
     manager = ServiceManager(os.environ)
     try:
@@ -77,10 +79,12 @@ def run(config: Config, readiness: Readiness, umask: int) -> int:
         manager.status(f"cannot start: {error}")
         print(f"ferryd: {error}", file=sys.stderr)  # noqa: T201
         return _FAILED
+    end_traces = tracing.start("ferryd", VERSION)
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             return runner.run(_Daemon(config, readiness, manager, umask).run())
     finally:
+        end_traces()
         for descriptor in held:
             os.close(descriptor)
 
@@ -106,6 +110,23 @@ def _raise_file_limit() -> None:
 
 def _token_store(config: Config) -> TokenStore:
     return KeyringTokens() if config.token_store == "keyring" else FileTokens(config.state_dir / "tokens.json")
+
+
+@asynccontextmanager
+async def _serving_metrics(registry: Any, host: str, port: int) -> AsyncIterator[None]:
+    from ferrywire.scraping import serving
+
+    async with AsyncExitStack() as stack:
+        try:
+            shown = serving(registry, host, port)
+            url = shown.__enter__()
+        except RuntimeError as error:
+            log.error("metrics_off: %s", error)
+        else:
+            # In a thread: whoever is just being answered waits for this loop.
+            stack.push_async_callback(asyncio.to_thread, shown.__exit__, None, None, None)
+            log.info("metrics_served url=%s", url)
+        yield
 
 
 class _Daemon:
@@ -144,7 +165,9 @@ class _Daemon:
         config = self._config
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, self._stop.set)
-        self._activity, self._lag = Activity(), LoopLag()
+        self._lag = LoopLag()
+        self._observer, serve_metrics = self._measure()
+        self._activity = Activity(self._observer)
         identity = load_identity(config.state_dir)
         configured = None if config.embedded else parse_address(config.hub).text
         self._contexts = Contexts(config.state_dir / "contexts.json", configured)
@@ -162,6 +185,7 @@ class _Daemon:
             resume=self._engine.signed_in,
         )
         self._forwarder = Forwarder(connections.call, self._activity)
+        await stack.enter_async_context(serve_metrics())
         await stack.enter_async_context(serve(config.socket_path, [*self._services(accounts), self._forwarder]))
         self._readiness.ready()
         self._manager.ready(f"serving on {config.socket_path}")
@@ -172,6 +196,27 @@ class _Daemon:
         for work in (self._run_engine, accounts.recover, self._lag.run, self._watch_socket, self._watch_idle):
             self._background.start(work())
         self._background.start(self._feed_watchdog())
+
+    def _measure(self) -> tuple[Observer, Callable[[], AbstractAsyncContextManager[None]]]:
+        """Who is told of what is done, and how that is shown. Data moves without it, too: what fails is only logged."""
+        if not self._config.metrics:
+            return Observer(), nullcontext
+        try:
+            from ferryd.lifecycle.metrics import Metrics, Sources
+        except ModuleNotFoundError as missing:
+            log.error('metrics_off: %s is not installed; run pip install "ferryman[metrics]"', missing.name)
+            return Observer(), nullcontext
+        sources = Sources(
+            moved=lambda: self._engine.counters,
+            settled=lambda: list(self._engine.settled.items()),
+            unsettled=self._unsettled,
+            loop_lag_s=lambda: self._lag.worst_s,
+        )
+        metrics = Metrics(VERSION, sources)
+        return metrics, lambda: _serving_metrics(metrics.registry, *self._config.metrics_address)
+
+    async def _unsettled(self) -> Iterable[tuple[tuple[str, str], int]]:
+        return (await self._engine.unsettled()).items()
 
     async def _run_engine(self) -> None:
         await self._stop_after(self._engine.run(), "the engine ended")
@@ -207,6 +252,7 @@ class _Daemon:
             tokens=self._tokens,
             flights=self._flights,
             clock=self._clock,
+            observer=self._observer,
         )
         connections = Connections(self._contexts, surroundings)
         stack.push_async_callback(connections.close)
@@ -220,7 +266,7 @@ class _Daemon:
     async def _build_engine(self, stack: AsyncExitStack, hubs: Hubs) -> Engine:
         config = self._config
         home = self._contexts.configured or EMBEDDED
-        store = await SqliteStore.open(config.state_dir / "queue.db", self._clock.now, home)
+        store = await SqliteStore.open(config.state_dir / "queue.db", self._clock.now, home, self._observer)
         stack.push_async_callback(store.close)
         lanes = ByteLanes()
         stack.callback(lanes.close)

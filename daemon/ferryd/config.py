@@ -48,6 +48,16 @@ class Config:
     token_store: str = "file"
     #: `log_level`: debug, info, warning or error. Default info.
     log_level: str = "info"
+    #: FERRYMAN_LOG_FORMAT or `log_format`: text, or json for one object a line. Default text.
+    log_format: str = "text"
+    #: `metrics`: HOST:PORT at which Prometheus may fetch metrics; port 0 is any. Default "", nowhere.
+    metrics: str = ""
+
+    @property
+    def metrics_address(self) -> tuple[str, int]:
+        """Host and port of `metrics`."""
+        host, _, port = self.metrics.rpartition(":")
+        return host.strip("[]"), int(port)
 
     @property
     def embedded(self) -> bool:
@@ -65,14 +75,17 @@ CHECKS: dict[str, tuple[type | tuple[type, ...], Callable[[Any], bool], str]] = 
     "session_ttl_s": ((int, float), lambda v: v > 0, "a number of seconds"),
     "token_store": (str, lambda v: v in ("file", "keyring"), "file or keyring"),
     "log_level": (str, lambda v: v in ("debug", "info", "warning", "error"), "debug, info, warning or error"),
+    "log_format": (str, lambda v: v in ("text", "json"), "text or json"),
+    "metrics": (str, lambda v: v == "" or _is_address(v), "host:port, such as 127.0.0.1:9464, or empty"),
 }
 
 
 def load(environ: Mapping[str, str] = os.environ) -> Config:
     """Read the environment and config.toml; the environment wins. Raises `ConfigError`."""
     values = _read_file(paths.config_dir() / "config.toml")
-    if hub := environ.get("FERRYMAN_HUB"):
-        values["hub"] = hub
+    for key in ("hub", "log_format"):
+        if given := environ.get(f"FERRYMAN_{key.upper()}"):
+            values[key] = given
     for key, value in values.items():
         _check(key, value)
     hub = values.pop("hub", EMBEDDED)
@@ -113,3 +126,8 @@ def _token(value: str) -> str:
 
 def _is_hub(value: str) -> bool:
     return value == EMBEDDED or value.startswith(("http://", "https://", "unix:/"))
+
+
+def _is_address(value: str) -> bool:
+    host, _, port = value.rpartition(":")
+    return bool(host) and port.isascii() and port.isdecimal() and int(port) < 1 << 16

@@ -5,15 +5,14 @@ Imported only when the hub is told to have them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from importlib.metadata import version
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, start_http_server
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
-_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+from ferrywire.scraping import SECONDS
 
 
 class Finished(Protocol):
@@ -41,7 +40,7 @@ class Metrics:
         self._running = Gauge("ferryhub_requests_running", "Requests being answered.", registry=registry)
         self._requests = Counter("ferryhub_requests", "Requests answered.", ["what", "status"], registry=registry)
         self._seconds = Histogram(
-            "ferryhub_request_seconds", "How long requests took.", ["what"], registry=registry, buckets=_SECONDS
+            "ferryhub_request_seconds", "How long requests took.", ["what"], registry=registry, buckets=SECONDS
         )
         self._received = Counter("ferryhub_received_bytes", "Bytes of request bodies.", ["what"], registry=registry)
         self._sent = Counter("ferryhub_sent_bytes", "Bytes of reply bodies.", ["what"], registry=registry)
@@ -72,22 +71,3 @@ class _Asked:
             yield CounterMetricFamily(f"ferryhub_{name}", name.replace("_", " "), value=value)
         for name, level in self._levels().items():
             yield GaugeMetricFamily(f"ferryhub_{name}", name.replace("_", " "), value=level)
-
-
-@contextmanager
-def serving(metrics: Metrics, host: str, port: int) -> Iterator[str]:
-    """Answer `GET /metrics` on this address, in a thread of its own; yields the URL. Port 0: any that is free.
-
-    Error: `RuntimeError` when it cannot be had.
-    """
-    try:
-        server, thread = start_http_server(port, addr=host, registry=metrics.registry)
-    except OSError as error:
-        raise RuntimeError(f"cannot listen on {host}:{port} for metrics: {error}") from error
-    try:
-        shown = f"[{host}]" if ":" in host else host
-        yield f"http://{shown}:{server.server_port}/metrics"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()

@@ -8,11 +8,13 @@ from __future__ import annotations
 import logging
 import re
 import time
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterator, MutableMapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from ferryhub.logs import request_id
+from ferrywire import traceparent, tracing
 from ferrywire.ids import new_id
 
 Scope = MutableMapping[str, Any]
@@ -66,17 +68,17 @@ class Requests:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        given = dict(scope["headers"]).get(HEADER, b"")
+        headers = dict(scope["headers"])
+        given = headers.get(HEADER, b"")
         own_id = given.decode() if _GOOD_ID.fullmatch(given) else new_id("req")
         request_id.set(own_id)  # each request has a context of its own
         request = Request(_kind(scope["path"]), time.perf_counter())
         if self._observer is not None:
             self._observer.began()
         try:
-            await self._app(scope, _counting(receive, request), self._answering(send, request, own_id))
+            with _traced(request, headers.get(traceparent.HEADER.encode(), b""), own_id):
+                await self._app(scope, _counting(receive, request), self._answering(send, request, own_id))
         finally:
-            # Who sends nonsense must not fill the list of what is counted.
-            request.what = "other" if request.status == 404 and "/" in request.what else request.what
             if self._observer is not None:
                 self._observer.ended(request)
             if request.what not in _QUIET:
@@ -95,6 +97,23 @@ class Requests:
             await send(message)
 
         return answer
+
+
+@contextmanager
+def _traced(request: Request, parent: bytes, own_id: str) -> Iterator[None]:
+    if request.what in _QUIET:
+        yield
+        return
+    with tracing.span(request.what, kind="server", parent=parent.decode("latin-1"), request_id=own_id) as span:
+        try:
+            yield
+        finally:
+            # Who sends nonsense must not fill the list of what is counted.
+            request.what = "other" if request.status == 404 and "/" in request.what else request.what
+            span.rename(request.what)
+            span.note(status=request.status, received_bytes=request.received_bytes, sent_bytes=request.sent_bytes)
+            if request.status >= 500:
+                span.fail(str(request.status))
 
 
 def _counting(receive: Receive, request: Request) -> Receive:

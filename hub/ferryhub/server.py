@@ -12,6 +12,7 @@ import stat
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
@@ -21,6 +22,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from ferryhub.app import Hub, create_hub
 from ferryhub.config import HubSettings
 from ferryhub.requests import Observer, Requests
+from ferrywire import tracing
 
 _BACKLOG: Final = 2048
 #: How long running requests may take after SIGTERM, in seconds; a part that is cut off is sent again.
@@ -57,8 +59,12 @@ def tls_files(cert: Path | None, key: Path | None) -> TlsFiles | None:
 
 def serve(settings: HubSettings, listener: socket.socket, tls: TlsFiles | None = None) -> None:
     """Serve until SIGTERM or SIGINT, then finish what runs. Says on stdout where it listens once it answers."""
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        runner.run(_serve(settings, listener, tls))
+    end_traces = tracing.start("ferryhub", version("ferryman"))
+    try:
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            runner.run(_serve(settings, listener, tls))
+    finally:
+        end_traces()
 
 
 async def _serve(settings: HubSettings, listener: socket.socket, tls: TlsFiles | None = None) -> None:
@@ -99,7 +105,8 @@ async def _counting(hub: Hub, listen: str) -> AsyncIterator[Observer | None]:
     if not listen:
         yield None
         return
-    from ferryhub.metrics import Metrics, serving  # for those alone who use it
+    from ferryhub.metrics import Metrics  # for those alone who use it
+    from ferrywire.scraping import serving
 
     host, port = host_and_port(listen, "--metrics")
 
@@ -111,7 +118,7 @@ async def _counting(hub: Hub, listen: str) -> AsyncIterator[Observer | None]:
         return {"database_calls_running": hub.statistics().running, "draining": float(hub.draining)}
 
     metrics = Metrics(totals=totals, levels=levels)
-    with serving(metrics, host, port) as url:
+    with serving(metrics.registry, host, port) as url:
         print(f"ferryhub metrics at {url}", flush=True)  # noqa: T201
         yield metrics
 

@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from ferryman import address, errors, spawn
 from ferryman.errors import DaemonError
+from ferrywire.traceparent import HEADER as TRACE_HEADER
+from ferrywire.traceparent import traceparent
 
 if TYPE_CHECKING:
     from ferryman.call import Call
@@ -49,14 +51,17 @@ class Link:
 
     @property
     def metadata(self) -> tuple[tuple[str, str], ...]:
-        """What goes with every call: an id to find it by in every log, and the context that FERRYMAN_CONTEXT names."""
-        followed = ("x-request-id", str(uuid.uuid4()))
+        """What goes with every call: an id to find it by in every log, the span it is made in, and the context that
+        FERRYMAN_CONTEXT names."""
+        followed = [("x-request-id", str(uuid.uuid4()))]
+        if parent := traceparent():  # of a program that traces itself
+            followed.append((TRACE_HEADER, parent))
         name = os.environ.get("FERRYMAN_CONTEXT", "")
         if not name:
-            return (followed,)
+            return tuple(followed)
         if not (name.isascii() and name.isprintable()):
             raise errors.invalid("FERRYMAN_CONTEXT", f"FERRYMAN_CONTEXT is not the name of a context: {name!r}")
-        return (followed, ("ferryman-context", name))
+        return (*followed, ("ferryman-context", name))
 
     def hub_in_doubt(self, wire: Wire, call: Call[Any]) -> str:
         """The hub that FERRYMAN_HUB names, when a call is for a hub and this daemon has not been asked which it serves.

@@ -13,12 +13,17 @@ if TYPE_CHECKING:
     from ferrywire.reasons import FerryError, Reason
 
 
+#: Codes of errors that the caller can do nothing about.
+_FOR_OPERATORS = ("internal", "unknown", "unavailable", "data_loss")
+
+
 class DaemonError(Exception):
     """An error told by the daemon, by the hub behind it, or by the SDK before anything was sent.
 
     `code` is the gRPC code in lower case (`not_found`, `invalid_argument`, …); `message` says what happened; `reason`
     is the stable name from the error table (`ASSET_NOT_FOUND`; empty when there is none), `metadata` its variable parts
-    as strings, `retry_after_s` the delay in seconds that a server asked for, or None.
+    as strings, `retry_after_s` the delay in seconds that a server asked for, or None. `request_id` is what the logs of
+    daemon and hub call the request: give it to whoever operates them. It is empty when nothing was asked.
 
     Example:
         try:
@@ -43,6 +48,7 @@ class DaemonError(Exception):
         self.reason = reason
         self.metadata = dict(metadata or {})
         self.retry_after_s = retry_after_s
+        self.request_id = ""
 
     @property
     def retryable(self) -> bool:
@@ -66,13 +72,15 @@ class DaemonError(Exception):
         if said and said[-1] not in ".!?…":
             said += "."
         name = f"{self.code}: {self.reason}" if self.reason else self.code
+        if self.request_id and self.code in _FOR_OPERATORS:
+            name += f", request {self.request_id}"
         return " ".join(part for part in (said, self.next_step, f"[{name}]") if part)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.code!r}, {self.message!r})"
 
     def __reduce__(self) -> tuple[object, ...]:
-        return _rebuild, (type(self), self.code, self.message, self.reason, self.metadata, self.retry_after_s)
+        return _rebuild, (type(self), self.code, self.message, vars(self))
 
 
 class DaemonTimeoutError(DaemonError, TimeoutError):
@@ -137,10 +145,12 @@ def goes_on(transfer_id: str) -> str:
 def about_transfer(error: DaemonError, transfer_id: str) -> DaemonError:
     """The same kind of error, naming the transfer that goes on and how to find it again."""
     metadata = {**error.metadata, "transferId": transfer_id}
-    return type(error)(error.code, f"{error.message}; {goes_on(transfer_id)}", reason=error.reason, metadata=metadata)
+    about = type(error)(error.code, f"{error.message}; {goes_on(transfer_id)}", reason=error.reason, metadata=metadata)
+    about.request_id = error.request_id
+    return about
 
 
-def _rebuild(
-    kind: type[DaemonError], code: str, message: str, reason: str, metadata: dict[str, str], retry_after_s: float | None
-) -> DaemonError:
-    return kind(code, message, reason=reason, metadata=metadata, retry_after_s=retry_after_s)
+def _rebuild(kind: type[DaemonError], code: str, message: str, state: dict[str, object]) -> DaemonError:
+    error = kind(code, message)
+    vars(error).update(state)
+    return error

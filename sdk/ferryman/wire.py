@@ -65,10 +65,12 @@ class Wire:
             return DaemonError("cancelled", "the client was closed while the call ran", reason="CANCELLED")
         status, told = fault.code(), fault.details() or ""
         code = status.name.lower() if status else "unknown"
-        trailers: Any = fault.trailing_metadata() or ()
-        for key, value in trailers:
-            if key == TRAILER:
-                return from_ferry(from_status(Status.FromString(value)), code)
+        told_too: Any = fault.trailing_metadata() or ()
+        trailers = dict(told_too)
+        if TRAILER in trailers:
+            known = from_ferry(from_status(Status.FromString(trailers[TRAILER])), code)
+            known.request_id = str(trailers.get("x-request-id", ""))
+            return known
         if code == "deadline_exceeded":
             return timed_out("the daemon did not answer within request_timeout_s")
         if code in ("unavailable", "cancelled"):

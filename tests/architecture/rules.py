@@ -34,6 +34,8 @@ ONLY_IN = {
     "grpc": ("ferryd.rpc", "ferryman"),
     "google.protobuf": ("ferrywire.status", "ferryd.rpc", "ferryd.remote", "ferryman", "ferryhub.rpc"),
     "google.rpc": ("ferrywire.status", "ferryd.rpc", "ferryd.remote", "ferryman", "ferryhub.rpc"),
+    "opentelemetry": ("ferrywire.tracing",),
+    "prometheus_client": ("ferrywire.scraping", "ferryhub.metrics", "ferryd.lifecycle.metrics"),
     "ferryapi": ("ferrywire", "ferryd.rpc", "ferryd.remote", "ferryman", "ferryhub.rpc"),
 }
 #: What the SDK may import besides the standard library: it must install with these alone.

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from ferryd.auth.contexts import CONFIGURED, Contexts
 from ferryd.auth.flights import Flights
@@ -16,12 +16,14 @@ from ferryd.auth.sign_in import GivenToken, SignIn, TokenSource
 from ferryd.auth.tokens import TokenStore
 from ferryd.auth.transport import SigningTransport
 from ferryd.core.model import EMBEDDED, Context
+from ferryd.core.observing import Observer
 from ferryd.core.ports import Clock, Hub
 from ferryd.remote.address import HubAddress
 from ferryd.remote.blips import Blips
 from ferryd.remote.client import HubClient
 from ferryd.remote.http import HttpTransport
 from ferryd.remote.logged import LoggedHub
+from ferryd.remote.observed import ObservedTransport
 from ferryd.remote.repeat import RepeatingTransport
 from ferryd.remote.retry import RetryingHub
 from ferryd.remote.transport import Transport
@@ -43,13 +45,14 @@ class Connection:
 @dataclass(frozen=True, slots=True)
 class Surroundings:
     """What connections are made of. `embedded` makes the transport of the hub inside the daemon, which names files
-    of this machine; `token` is FERRYMAN_TOKEN, empty for none."""
+    of this machine; `token` is FERRYMAN_TOKEN, empty for none; `observer` is told of every call."""
 
     embedded: Callable[[], Transport]
     token: str
     tokens: TokenStore
     flights: Flights
     clock: Clock
+    observer: Observer = field(default_factory=Observer)
 
 
 class Connections:
@@ -91,7 +94,7 @@ class Connections:
             await connection.transport.close()
 
     def _embedded(self) -> Connection:
-        transport = self._with.embedded()
+        transport = self._observed(self._with.embedded())
         return Connection(EMBEDDED, transport, self._hub(transport, None, accept_files=True))
 
     def _remote(self, context: Context) -> Connection:
@@ -103,9 +106,12 @@ class Connections:
         return replace(self._signed(context, http, sign_in), sign_in=sign_in, oauth=oauth)
 
     def _signed(self, context: Context, http: HttpTransport, tokens: TokenSource) -> Connection:
-        signing = SigningTransport(http, tokens)
+        signing = self._observed(SigningTransport(http, tokens))
         forwarding = RepeatingTransport(signing, Blips(self._with.clock))
         return Connection(context, forwarding, self._hub(signing, http.address, accept_files=False))
+
+    def _observed(self, transport: Transport) -> Transport:
+        return ObservedTransport(transport, self._with.observer)
 
     def _hub(self, transport: Transport, address: HubAddress | None, *, accept_files: bool) -> Hub:
         # Outermost first: a repeated call is logged each time it is tried.

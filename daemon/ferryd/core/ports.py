@@ -249,6 +249,10 @@ class Store(Protocol):
     async def counts(self) -> dict[State, int]:
         """How many are in each state; a state without transfers may be missing."""
 
+    async def unsettled(self) -> dict[tuple[State, str], int]:
+        """How many have not settled, by state and what they wait for (empty for nothing). Its cost does not grow with
+        those that have."""
+
     async def files(self, transfer_id: str, after: int = -1, limit: int | None = None) -> list[TransferFile]:
         """The files with an index above `after`, in manifest order."""
 

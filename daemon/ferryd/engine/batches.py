@@ -13,6 +13,8 @@ from typing import Final
 from ferryd.core.model import TransferFile
 from ferryd.engine.limits import Slots
 from ferryd.engine.run import Run, span_of
+from ferrywire import tracing
+from ferrywire.traceparent import muted
 
 #: A part: (index of its file, its number).
 Key = tuple[int, int]
@@ -21,6 +23,8 @@ _BATCH_BYTES: Final = 1 << 20
 _BATCH_PARTS: Final = 256
 #: Batches a transfer is cut into at least, when it can be, so that all slots have work.
 _SPREAD: Final = 16
+#: A trace of a huge transfer shows its first batches, and then its end.
+_TRACED_BATCHES: Final = 200
 
 
 def batches(keys: Sequence[Key], files: Sequence[TransferFile]) -> Iterator[list[Key]]:
@@ -45,9 +49,10 @@ async def work_off(
     """Do each batch under a slot. The first failure stops the others: their lanes end at the next window."""
     try:
         async with asyncio.TaskGroup() as tasks:
-            for batch in work:
+            for number, batch in enumerate(work):
                 await slots.acquire(run.id)
-                task = tasks.create_task(_do(run, do, batch), name=f"parts of {run.id}")
+                traced = number < _TRACED_BATCHES
+                task = tasks.create_task(_do(run, do, batch, traced=traced), name=f"parts of {run.id}")
                 # Not in the task's own `finally`: a task that is cancelled before it starts never gets there.
                 task.add_done_callback(lambda _: slots.release(run.id))
     except BaseException:
@@ -55,6 +60,7 @@ async def work_off(
         raise
 
 
-async def _do(run: Run, do: Callable[[list[Key]], Awaitable[None]], batch: list[Key]) -> None:
+async def _do(run: Run, do: Callable[[list[Key]], Awaitable[None]], batch: list[Key], *, traced: bool) -> None:
     run.check()
-    await do(batch)
+    with tracing.span("parts", parts=len(batch), first_part=batch[0][1]) if traced else muted():
+        await do(batch)

@@ -97,6 +97,7 @@ class Delivery:
             try:
                 await self._send(part, location, sources[part.file_index], files[part.file_index])
             except FerryError as error:
+                self._run.part_failed(error)
                 if error.reason not in AGAIN:
                     await self._report(unseen)
                     raise
@@ -120,6 +121,7 @@ class Delivery:
         self._begun.add(key)
         self._run.show(Phase.SENDING, file)
         await self._tools.lanes.send(source, span, location, part.block_digests, self._run.meter)
+        self._run.part_moved()
 
     async def _report(self, unseen: list[Part]) -> FerryError | None:
         """Tell the hub of parts that it did not see arrive; CHUNK_CORRUPT is for the caller to send them again."""
@@ -130,5 +132,6 @@ class Delivery:
         except FerryError as error:
             if error.reason != "CHUNK_CORRUPT":
                 raise
+            self._run.part_failed(error)
             return error
         return None

@@ -24,7 +24,7 @@ from ferryd.engine.destination import Destination
 from ferryd.engine.fetching import Fetching
 from ferryd.engine.run import Run, Tools, span_of
 from ferryd.engine.waiting import finish_in_thread
-from ferrywire import digest
+from ferrywire import digest, tracing
 from ferrywire.parts import part_count
 from ferrywire.reasons import FerryError
 
@@ -50,13 +50,16 @@ class Download:
 
     async def perform(self) -> dict[str, Any]:
         """Fetch what is missing and publish; returns the fields of success. Any `FerryError`."""
-        await asyncio.to_thread(self._dest.check)
-        manifest = await self._manifest()
-        await self._bind(manifest)
-        await self._look_around()
-        await self._load_parts()
-        await self._end_files([file.index for file in self._files if not file.done and not _count(file)])
-        await self._fetch()
+        with tracing.span("prepare"):
+            await asyncio.to_thread(self._dest.check)
+            manifest = await self._manifest()
+            await self._bind(manifest)
+        with tracing.span("compare"):
+            await self._look_around()
+            await self._load_parts()
+            await self._end_files([file.index for file in self._files if not file.done and not _count(file)])
+        with tracing.span("fetch"):
+            await self._fetch()
         return {
             "asset_id": manifest.content.asset_id,
             "content_id": manifest.content.content_id,

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from ferryd.core.model import EMBEDDED, Context, DownloadSpec, Limits, Transfer, TransferFile, UploadSpec
+from ferryd.core.model import EMBEDDED, Context, DownloadSpec, Kind, Limits, Transfer, TransferFile, UploadSpec
 from ferryd.core.ports import Clock, Files, Hubs, Lanes, Store
 from ferryd.core.states import State
 from ferryd.engine import validate
@@ -57,7 +57,7 @@ class Engine:
         self._fanout = Fanout(clock)
         self._counters = Counters()
         self._draining = False
-        ledger = Ledger(store, self._fanout, clock)
+        self._ledger = ledger = Ledger(store, self._fanout, clock)
         tools = Tools(ledger, hubs, lanes, files, clock, Slots(self._limits.parts_in_flight), self._counters)
         self._slots = tools.slots
         self._dispatcher = Dispatcher(tools, self._bandwidth)
@@ -97,6 +97,20 @@ class Engine:
             retried_parts=self._counters.retried_parts,
             watchers=self._fanout.watchers,
         )
+
+    @property
+    def counters(self) -> Counters:
+        """What was moved since the start of the process. To be read."""
+        return self._counters
+
+    @property
+    def settled(self) -> Mapping[tuple[Kind, State], int]:
+        """How many transfers have settled since then."""
+        return self._ledger.settled
+
+    async def unsettled(self) -> Mapping[tuple[State, str], int]:
+        """How many have not, by state and what they wait for; cheap, however many there were."""
+        return await self._store.unsettled()
 
     async def create_upload(
         self,

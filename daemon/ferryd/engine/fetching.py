@@ -36,8 +36,9 @@ class Fetching:
         while True:
             origin = remote()
             try:
-                return await self._receive(origin, number, span, Path(file.part_path))
+                blocks = await self._receive(origin, number, span, Path(file.part_path))
             except FerryError as error:
+                self._run.part_failed(error)
                 wait_s = _wear(patience, error, file)
                 self._run.retried(1)
                 if error.reason == "SIGNATURE_INVALID":
@@ -46,6 +47,9 @@ class Fetching:
                 self._run.check()
                 if error.reason != "SIGNATURE_INVALID":  # refused before a byte moved
                     self._run.resent(span.length)
+            else:
+                self._run.part_moved()
+                return blocks
 
     async def _receive(self, origin: RemoteFile, number: int, span: Span, dest: Path) -> bytes:
         assert origin.location is not None

@@ -6,13 +6,14 @@ reader sees one picture. No decision is taken here.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from ferryd.core.model import Context, Phase, StoredPart, Transfer, TransferFile
+from ferryd.core.model import Context, Kind, Phase, StoredPart, Transfer, TransferFile
 from ferryd.core.ports import Clock, Store
-from ferryd.core.states import Event, State
+from ferryd.core.states import SETTLED, Event, State
 from ferryd.engine.progress import Fanout
 from ferrywire.reasons import FerryError, Wait
 
@@ -25,6 +26,8 @@ class Ledger:
         self._fanout = fanout
         self._clock = clock
         self._live: dict[str, Transfer] = {}
+        #: How many have settled since the start of the process, by kind and state.
+        self.settled: Counter[tuple[Kind, State]] = Counter()
 
     def view(self, transfer: Transfer) -> Transfer:
         """A row with what is only known while it runs."""
@@ -47,7 +50,10 @@ class Ledger:
         return self._tell(await self.store.insert(transfer, files, fingerprint))
 
     async def change(self, transfer_id: str, event: Event, **fields: Any) -> Transfer:
-        return self._tell(await self.store.change(transfer_id, event, **fields))
+        changed = await self.store.change(transfer_id, event, **fields)
+        if changed.state in SETTLED:
+            self.settled[changed.kind, changed.state] += 1
+        return self._tell(changed)
 
     async def update(self, transfer_id: str, **fields: Any) -> Transfer:
         return self._tell(await self.store.update(transfer_id, **fields))

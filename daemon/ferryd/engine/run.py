@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from ferryd.core.model import Part, Phase, Span, StoredPart, Transfer, TransferFile
+from ferryd.core.model import Kind, Part, Phase, Span, StoredPart, Transfer, TransferFile
 from ferryd.core.ports import Clock, Files, Hub, Hubs, Interrupted, Lanes
 from ferryd.engine.ledger import Ledger
 from ferryd.engine.limits import Slots, TransferMeter
 from ferryd.engine.progress import RateGauge, Tally
 from ferrywire.parts import part_count, part_span
+from ferrywire.reasons import FerryError
 
 _TICK_S: Final = 0.5
 
@@ -26,6 +28,11 @@ class Counters:
         self.sent_bytes = 0
         self.received_bytes = 0
         self.retried_parts = 0
+        self.resent_bytes = 0
+        self.sent_parts = 0
+        self.received_parts = 0
+        #: By reason.
+        self.failed_parts: Counter[str] = Counter()
 
     def add_sent(self, size_bytes: int) -> None:
         with self._lock:
@@ -91,6 +98,19 @@ class Run:
     def resent(self, part_bytes: int) -> None:
         """A part moves again."""
         self._resent_bytes += part_bytes
+        self._tools.counters.resent_bytes += part_bytes
+
+    def part_moved(self) -> None:
+        """A part has gone all its way."""
+        counters = self._tools.counters
+        if self.transfer.kind is Kind.UPLOAD:
+            counters.sent_parts += 1
+        else:
+            counters.received_parts += 1
+
+    def part_failed(self, error: FerryError) -> None:
+        """A part has not; whether it is tried again is another matter."""
+        self._tools.counters.failed_parts[error.reason] += 1
 
     def retried(self, parts: int) -> None:
         self._tools.counters.retried_parts += parts

@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import logging
 import random
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Any, Final
 
 from ferryd.core.following import follow
@@ -23,6 +23,7 @@ from ferryd.engine.retry import Verdict, judge
 from ferryd.engine.run import Run, Tools
 from ferryd.engine.scheduler import Gates
 from ferryd.engine.upload import Upload
+from ferrywire import tracing
 from ferrywire.ids import new_id
 from ferrywire.reasons import FerryError, Wait
 
@@ -109,7 +110,8 @@ class Runner:
         follow(run.id)
         log.info("transfer started id=%s kind=%s attempt=%d", run.id, run.transfer.kind, run.transfer.attempts)
         try:
-            fields = await self._move(run)
+            with _traced(run):
+                fields = await self._move(run)
         except asyncio.CancelledError:
             run.ended = True
             if not run.interrupted:
@@ -205,6 +207,21 @@ class Runner:
                 log.error("queue could not be written reason=%s message=%s", error.reason, error.message)
                 self._tools.ledger.show_refusal(run.id, error, self._tools.clock.now() + _STORE_PAUSE_S)
                 await self._tools.clock.sleep(_STORE_PAUSE_S)
+
+
+@contextlib.contextmanager
+def _traced(run: Run) -> Iterator[None]:
+    transfer = run.transfer
+    with tracing.span(str(transfer.kind), kind="consumer", transfer_id=run.id, request_id=run.id) as span:
+        span.note(attempt=transfer.attempts, files=transfer.file_count)
+        try:
+            yield
+        except BaseException as error:
+            known = [leaf for leaf in _leaves(error) if isinstance(leaf, FerryError)]
+            span.fail("stopped" if run.interrupted else known[0].reason if known else type(error).__name__)
+            raise
+        finally:
+            span.note(moved_bytes=run.meter.moved_bytes, size_bytes=run.transfer.size_bytes, phase=str(run.phase))
 
 
 def _cause(run: Run, failure: BaseException) -> FerryError | None:

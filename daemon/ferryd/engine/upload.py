@@ -18,7 +18,7 @@ from ferryd.core.ports import Content, Session, UploadFile
 from ferryd.engine.batches import Key, batches, work_off
 from ferryd.engine.delivery import Delivery
 from ferryd.engine.run import Run, Tools, span_of
-from ferrywire import digest
+from ferrywire import digest, tracing
 from ferrywire.parts import part_count
 from ferrywire.reasons import FerryError
 
@@ -41,14 +41,18 @@ class Upload:
 
     async def perform(self) -> dict[str, Any]:
         """Move what is missing and commit; returns the fields of success. Any `FerryError`."""
-        await self._load()
-        content = await self._open_session() or await self._commit_if_whole()
+        with tracing.span("prepare"):
+            await self._load()
+            content = await self._open_session() or await self._commit_if_whole()
         for number in range(_ROUNDS):
             if content is not None:
                 break
-            await self._learn(first=number == 0)
-            await self._send()
-            content = await self._commit()
+            with tracing.span("compare"):
+                await self._learn(first=number == 0)
+            with tracing.span("send"):
+                await self._send()
+            with tracing.span("commit"):
+                content = await self._commit()
         if content is None:
             raise FerryError("PARTS_MISSING", "the hub misses parts again and again", missingCount=0)
         self._verify(content)

@@ -23,6 +23,7 @@ from ferryd.lanes.oserrors import writing
 from ferryd.lanes.replies import Method, Reply, error_of, require_range, require_stored, unreachable
 from ferryd.lanes.windows import Window, write_at
 from ferryd.lanes.wire import Connections, Link
+from ferrywire import traceparent
 from ferrywire.digest import BlockHasher
 
 T = TypeVar("T")
@@ -109,6 +110,10 @@ def _begin(link: Link, method: Method, target: str, headers: Mapping[str, str]) 
                 link.connection.putheader(name, value)
         if request_id := current():
             link.connection.putheader(HEADER, request_id)
+            # What object stores write into their logs.
+            link.connection.putheader("User-Agent", f"ferryd request-id/{request_id}")
+        if parent := traceparent.traceparent():
+            link.connection.putheader(traceparent.HEADER, parent)
         link.connection.endheaders()
     except (OSError, http.client.HTTPException, ValueError) as error:  # ValueError: a header that cannot be sent
         raise _Broken(error) from error

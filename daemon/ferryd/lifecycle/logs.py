@@ -6,18 +6,13 @@ import logging
 import sys
 
 from ferryd.core.following import current
+from ferrywire.loglines import formatter
 
 
-def set_up(level: str) -> None:
-    """Log to standard error at this level; libraries only from warning on."""
+def set_up(level: str, kind: str = "text") -> None:
+    """Log to standard error at this level, as `text` or `json`; libraries only from warning on."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_Formatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
+    handler.setFormatter(formatter(kind, current))
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
-    for program in ("ferryd", "ferryhub"):
+    for program in ("ferryd", "ferryhub", "ferrywire"):
         logging.getLogger(program).setLevel(level.upper())
-
-
-class _Formatter(logging.Formatter):
-    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
-        line, request_id = super().formatMessage(record), current()
-        return f"{line} request_id={request_id}" if request_id else line

@@ -18,6 +18,7 @@ from ferryd.core.following import HEADER, current
 from ferryd.remote.address import HubAddress, parse_address
 from ferryd.remote.replies import Reply, message_of
 from ferryd.remote.transport import CONTENT_TYPE, MAX_REPLY_BYTES, deadline_exceeded, too_large
+from ferrywire import traceparent
 from ferrywire.reasons import FerryError
 
 if TYPE_CHECKING:
@@ -83,6 +84,8 @@ class HttpTransport:
         headers = {**headers, "accept-encoding": "identity"}  # a compressed reply could be a bomb
         if request_id := current():
             headers[HEADER] = request_id
+        if parent := traceparent.traceparent():
+            headers[traceparent.HEADER] = parent
         url = f"{self.address.base_url}/{method_path.lstrip('/')}"
         try:
             async with self._client.stream("POST", url, content=body, headers=headers) as response:

@@ -42,6 +42,8 @@ class Forwarder(grpc.GenericRpcHandler):  # type: ignore[type-arg] # generic for
         return self._handlers[path]
 
     def _handle(self, path: str) -> Callable[..., Awaitable[Any]]:
+        method = path.rpartition(".")[2]
+
         async def forward(request: bytes, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
             self.forwarded_calls += 1
             left_s = context.time_remaining()
@@ -49,6 +51,6 @@ class Forwarder(grpc.GenericRpcHandler):  # type: ignore[type-arg] # generic for
             async def call(body: bytes) -> bytes:
                 return await self._call(asked_context(), path, body, _NO_DEADLINE_S if left_s is None else left_s)
 
-            return await guard(call, self._activity)(request, context)
+            return await guard(call, self._activity, method)(request, context)
 
         return forward

@@ -10,8 +10,9 @@ import asyncio
 import logging
 import re
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, Final, Protocol, TypeAlias
@@ -22,6 +23,8 @@ from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.message_factory import GetMessageClass
 
 from ferryd.core.following import HEADER, current, follow
+from ferryd.core.observing import Observer
+from ferrywire import traceparent, tracing
 from ferrywire.reasons import FerryError
 from ferrywire.status import TRAILER, to_status
 
@@ -46,16 +49,19 @@ def asked_context() -> str:
     return _asked_context.get()
 
 
-def _note_context(context: grpc.aio.ServicerContext[Any, Any]) -> None:
+def _note_context(context: grpc.aio.ServicerContext[Any, Any]) -> str:
+    """Remember what the caller sent beside the request; returns the span it calls from, if it said so."""
     sent = {key: value for key, value in context.invocation_metadata() or () if isinstance(value, str)}
     _asked_context.set(sent.get(_CONTEXT_KEY, ""))
     follow(sent.get(HEADER, ""))
+    return sent.get(traceparent.HEADER, "")
 
 
 class Activity:
-    """Whether calls are in flight, and since when there are none: what idle exit asks."""
+    """Whether calls are in flight, and since when there are none: what idle exit asks. `observer` is told of each."""
 
-    def __init__(self) -> None:
+    def __init__(self, observer: Observer | None = None) -> None:
+        self.observer = observer or Observer()
         self.open_calls = 0
         self.quiet_since = asyncio.get_running_loop().time()
 
@@ -91,51 +97,76 @@ def _method_handler(
     behaviour = getattr(implementation, re.sub(r"(?<!^)(?=[A-Z])", "_", method.name).lower())
     parse = GetMessageClass(method.input_type).FromString
     serialize = GetMessageClass(method.output_type).SerializeToString
+    name = f"{method.containing_service.name}/{method.name}"
     if method.server_streaming:
-        streaming = guard_stream(behaviour, activity)
+        streaming = guard_stream(behaviour, activity, name)
         return grpc.unary_stream_rpc_method_handler(streaming, parse, serialize)
-    return grpc.unary_unary_rpc_method_handler(guard(behaviour, activity), parse, serialize)
+    return grpc.unary_unary_rpc_method_handler(guard(behaviour, activity, name), parse, serialize)
 
 
-def guard(behaviour: Callable[[Any], Awaitable[Any]], activity: Activity) -> Callable[..., Awaitable[Any]]:
+class _Call:
+    """A call that is being answered."""
+
+    def __init__(self, context: grpc.aio.ServicerContext[Any, Any]) -> None:
+        self._context = context
+        self.code = "CANCELLED"  # until something else has come of it
+
+    async def abort(self, error: Exception, span: tracing.Span | None = None) -> None:
+        """Give the caller the status of an error. Always raises."""
+        known = error if isinstance(error, FerryError) else _unexpected(error)
+        status = to_status(known)
+        code = _CODES[status.code]
+        self.code = code.name
+        if span is not None:
+            span.fail(known.reason)
+        trailers = ((TRAILER, status.SerializeToString()), (HEADER, current()))
+        await self._context.abort(code, status.message, trailing_metadata=trailers)
+
+
+@contextmanager
+def _counted(activity: Activity, call: _Call, method: str, *, timed: bool) -> Iterator[None]:
+    began = time.perf_counter()
+    activity.begin()
+    try:
+        yield
+    finally:
+        activity.end()
+        activity.observer.answered(method, call.code, time.perf_counter() - began if timed else None)
+
+
+def guard(behaviour: Callable[[Any], Awaitable[Any]], activity: Activity, method: str) -> Callable[..., Awaitable[Any]]:
     """A unary handler that counts its calls and turns every exception into a status with a reason."""
 
     async def handle(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
-        activity.begin()
-        try:
-            _note_context(context)
-            return await behaviour(request)
-        except Exception as error:  # noqa: BLE001 — the edge: whatever happened must reach the caller as a status
-            return await _abort(context, error)
-        finally:
-            activity.end()
+        call = _Call(context)
+        with _counted(activity, call, method, timed=True):
+            parent = _note_context(context)
+            with tracing.span(method, kind="server", parent=parent, request_id=current()) as span:
+                try:
+                    reply = await behaviour(request)
+                except Exception as error:  # noqa: BLE001 — the edge: whatever happened must reach the caller as a status
+                    return await call.abort(error, span)
+                call.code = "OK"
+                return reply
 
     return handle
 
 
-def guard_stream(behaviour: Callable[[Any], AsyncIterator[Any]], activity: Activity) -> Callable[..., Any]:
-    """The same for a handler that yields."""
+def guard_stream(behaviour: Callable[[Any], AsyncIterator[Any]], activity: Activity, method: str) -> Callable[..., Any]:
+    """The same for a handler that yields. Not traced: a watch lasts as long as somebody looks."""
 
     async def handle(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> AsyncIterator[Any]:
-        activity.begin()
-        try:
-            _note_context(context)
-            async for message in behaviour(request):
-                yield message
-        except Exception as error:  # noqa: BLE001 — as above
-            await _abort(context, error)
-        finally:
-            activity.end()
+        call = _Call(context)
+        with _counted(activity, call, method, timed=False):
+            try:
+                _note_context(context)
+                async for message in behaviour(request):
+                    yield message
+                call.code = "OK"
+            except Exception as error:  # noqa: BLE001 — as above
+                await call.abort(error)
 
     return handle
-
-
-async def _abort(context: grpc.aio.ServicerContext[Any, Any], error: Exception) -> None:
-    known = error if isinstance(error, FerryError) else _unexpected(error)
-    status = to_status(known)
-    trailer = (TRAILER, status.SerializeToString())
-    trailers = (trailer, (HEADER, current()))
-    await context.abort(_CODES[status.code], status.message, trailing_metadata=trailers)
 
 
 def _unexpected(error: Exception) -> FerryError:

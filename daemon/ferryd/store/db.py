@@ -10,12 +10,14 @@ import asyncio
 import queue
 import sqlite3
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from ferryd.core.model import EMBEDDED, Context
+from ferryd.core.observing import Observer
 from ferryd.store.errors import translate
 from ferryd.store.opening import connect, open_queue
 from ferrywire.reasons import FerryError
@@ -29,8 +31,9 @@ _READERS: Final = 2
 class Database:
     """The queue's database file. Construct with `open`, in a thread: it may check and migrate."""
 
-    def __init__(self, path: Path, writer: sqlite3.Connection) -> None:
+    def __init__(self, path: Path, writer: sqlite3.Connection, observer: Observer | None = None) -> None:
         self._path = path
+        self._observer = observer or Observer()
         self._writer = writer
         self._writes: queue.SimpleQueue[tuple[Action, Future[Any]] | None] = queue.SimpleQueue()
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="queue-reader")
@@ -41,10 +44,10 @@ class Database:
         self._thread.start()
 
     @classmethod
-    def open(cls, path: Path, home: Context = EMBEDDED) -> Database:
+    def open(cls, path: Path, home: Context = EMBEDDED, observer: Observer | None = None) -> Database:
         """Blocking. A damaged file is moved aside; rows that name no hub are `home`'s. READ_ONLY, DISK_FULL,
         IO_ERROR."""
-        return cls(path, open_queue(path, home))
+        return cls(path, open_queue(path, home), observer)
 
     async def write(self, action: Callable[[sqlite3.Connection], T]) -> T:
         """Run the closure in a transaction; return its result after the commit. A cancelled caller does not undo it."""
@@ -108,11 +111,13 @@ class Database:
 
     def _commit(self, group: list[tuple[Action, Future[Any]]]) -> None:
         outcomes: list[tuple[Future[Any], Any, BaseException | None]] = []
+        began = time.perf_counter()
         try:
             self._writer.execute("BEGIN IMMEDIATE")
             for action, done in group:
                 outcomes.append((done, *self._attempt(action)))
             self._writer.execute("COMMIT")
+            self._observer.committed(time.perf_counter() - began)
         except Exception as error:  # noqa: BLE001 - whatever it is, every caller gets it and the thread lives on
             self._abandon()
             failure = translate(error, self._path) if isinstance(error, sqlite3.Error) else error

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from ferryd.core.model import EMBEDDED, Candidate, Context, Limits, StoredPart, Transfer, TransferFile
+from ferryd.core.observing import Observer
 from ferryd.core.states import SETTLED, TRANSITIONS, Event, IllegalTransition, State, advance
 from ferryd.store import rows
 from ferryd.store.db import Database
@@ -34,10 +35,16 @@ class SqliteStore:
         self._now = now
 
     @classmethod
-    async def open(cls, path: Path, now: Callable[[], float] = time.time, home: Context = EMBEDDED) -> SqliteStore:
+    async def open(
+        cls,
+        path: Path,
+        now: Callable[[], float] = time.time,
+        home: Context = EMBEDDED,
+        observer: Observer | None = None,
+    ) -> SqliteStore:
         """Open or create the queue at `path`, mode 0600; a damaged one is kept under another name. Transfers from
         before there were many hubs are `home`'s."""
-        return cls(await asyncio.to_thread(Database.open, path, home), now)
+        return cls(await asyncio.to_thread(Database.open, path, home, observer), now)
 
     async def close(self) -> None:
         """Finish the queued writes and close. Idempotent."""
@@ -81,6 +88,12 @@ class SqliteStore:
 
     async def counts(self) -> dict[State, int]:
         return await self._db.read(lambda db: {State(row["state"]): row["n"] for row in db.execute(QUERIES["counts"])})
+
+    async def unsettled(self) -> dict[tuple[State, str], int]:
+        def action(db: sqlite3.Connection) -> dict[tuple[State, str], int]:
+            return {(State(row["state"]), row["waiting_for"]): row["n"] for row in db.execute(QUERIES["unsettled"])}
+
+        return await self._db.read(action)
 
     async def files(self, transfer_id: str, after: int = -1, limit: int | None = None) -> list[TransferFile]:
         values = {"transfer_id": transfer_id, "after": after, "limit": _NO_LIMIT if limit is None else limit}

@@ -7,20 +7,24 @@ final key, which holds its checksum; others are multipart uploads. No SQL: what 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from botocore.exceptions import ClientError
 
 from ferryhub.blobs.locations import UrlLocation
-from ferryhub.blobs.s3client import S3Options, clients, code_of, explained
+from ferryhub.blobs.s3client import S3Options, clients, code_of, explained, traced
 from ferryhub.blobs.s3urls import S3Urls, encryption, is_single, text_of
 from ferryhub.blobs.store import Gap, PartPut, StagedFile, Stored, blob_key, file_of, is_blob_key, session_of
 from ferrywire.ids import is_id
 from ferrywire.parts import part_count, part_span
 from ferrywire.reasons import FerryError
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 #: Calls of one publish that are under way at once.
 _AT_ONCE: Final = 8
@@ -44,15 +48,15 @@ class S3BlobStore:
         the store's own list, and the checksum of a whole that has several parts by the store."""
         single = [file for file in files if is_single(file)]
         several = [file for file in files if not is_single(file)]
-        with explained(self._options.bucket):
+        with traced("publish", self._options.bucket):
             sizes = self._sizes(files[0].session_id) if single else {}
             gaps = [Gap(file) for file in single if sizes.get(self.key_of(file)) != file.size_bytes]
-            found = list(self._threads.map(self._find_parts, several))
+            found = self._each(self._find_parts, several)
             gaps += [gap for gap, _ in found if gap is not None]
             if gaps:
                 return gaps
             jobs = [(file, etags) for file, (_, etags) in zip(several, found, strict=True) if etags]
-            done = self._threads.map(lambda job: self._complete(*job), jobs)
+            done = self._each(lambda job: self._complete(*job), jobs)
             return [gap for gap in done if gap is not None]
 
     def _find_parts(self, file: StagedFile) -> tuple[Gap | None, list[str]]:
@@ -111,7 +115,7 @@ class S3BlobStore:
         """See `SupportsUrls`."""
         if not files:
             return []
-        with explained(self._options.bucket):
+        with traced("look", self._options.bucket):
             # Uploads first: one that is completed in between is a blob by the time blobs are listed.
             uploads = {upload["UploadId"] for upload in self._uploads(_session_prefix(files[0].session_id))}
             sizes = self._sizes(files[0].session_id)
@@ -121,14 +125,15 @@ class S3BlobStore:
     def begin(self, file: StagedFile) -> str:
         """See `SupportsUrls`."""
         checksum = {"ChecksumAlgorithm": "CRC64NVME", "ChecksumType": "FULL_OBJECT"} if self._options.checksum else {}
-        with explained(self._options.bucket):
+        with traced("begin", self._options.bucket):
             made = self._client.create_multipart_upload(**self._at(file.key), **encryption(self._options), **checksum)
         upload_id: str = made["UploadId"]
         return upload_id
 
     def abandon(self, file: StagedFile) -> None:
         """See `SupportsUrls`."""
-        self._abort(file.key, file.upload_id)
+        with traced("abandon", self._options.bucket):
+            self._abort(file.key, file.upload_id)
 
     def put_urls(self, parts: Sequence[PartPut]) -> list[UrlLocation]:
         """See `SupportsUrls`. Size and checksum are signed: no other bytes can be put there, but by a collision."""
@@ -143,9 +148,14 @@ class S3BlobStore:
     def discard(self, session_id: str) -> None:
         """See `BlobStore`. A part that arrives during the abort may survive it: the sweep comes again."""
         prefix = _session_prefix(session_id)
-        with explained(self._options.bucket):
+        with traced("discard", self._options.bucket):
             uploads = [(self._name(upload["Key"]), upload["UploadId"]) for upload in self._uploads(prefix)]
-        list(self._threads.map(lambda upload: self._abort(*upload), uploads))
+            self._each(lambda upload: self._abort(*upload), uploads)
+
+    def _each(self, do: Callable[[T], R], things: Sequence[T]) -> list[R]:
+        """Do it to all, a few at once, as part of what is being done here."""
+        contexts = [copy_context() for _ in things]  # one can be entered by one thread alone
+        return list(self._threads.map(lambda context, thing: context.run(do, thing), contexts, things))
 
     def _abort(self, key: str, upload_id: str) -> None:
         with explained(self._options.bucket):
@@ -157,7 +167,7 @@ class S3BlobStore:
 
     def delete(self, key: str) -> None:
         """See `BlobStore`."""
-        with explained(self._options.bucket):
+        with traced("delete", self._options.bucket):
             self._client.delete_object(**self._at(key))
 
     def sessions(self) -> Iterator[Stored]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from typing import ParamSpec, TypeVar
 
 P = ParamSpec("P")
@@ -27,7 +28,8 @@ class StoreThreads:
     def start(self, fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> asyncio.Future[T]:
         """Begin a blocking call; await the future before its arguments are used again."""
         loop = asyncio.get_running_loop()
-        return loop.run_in_executor(self._executor, lambda: fn(*args, **kwargs))
+        # In the caller's context: what is done there belongs to the caller's request.
+        return loop.run_in_executor(self._executor, copy_context().run, lambda: fn(*args, **kwargs))
 
     async def run_to_end(self, fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> None:
         """Run a clean-up call and wait for it even when the caller is being cancelled. It must not raise."""

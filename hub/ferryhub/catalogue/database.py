@@ -17,6 +17,7 @@ from sqlalchemy import URL, Connection
 
 from ferryhub.catalogue.sqlite import SqliteTransactions
 from ferryhub.catalogue.sqlite import sqlite_url as sqlite_url
+from ferrywire import tracing
 
 P = ParamSpec("P")
 
@@ -70,7 +71,8 @@ class Database:
     async def read(self, fn: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run `fn(connection, …)` in a reader thread on one snapshot."""
         self._reads += 1
-        return await self._run(self._read_threads, self._transactions.read, lambda conn: fn(conn, *args, **kwargs))
+        with tracing.span("database read", operation=_name(fn)):
+            return await self._run(self._read_threads, self._transactions.read, lambda conn: fn(conn, *args, **kwargs))
 
     async def write(self, fn: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run `fn(connection, …)` in a writer thread; what it did is durable once this returns.
@@ -78,7 +80,10 @@ class Database:
         Cancelling the caller does not stop a function that has begun.
         """
         self._writes += 1
-        return await self._run(self._write_threads, self._transactions.write, lambda conn: fn(conn, *args, **kwargs))
+        with tracing.span("database write", operation=_name(fn)):
+            return await self._run(
+                self._write_threads, self._transactions.write, lambda conn: fn(conn, *args, **kwargs)
+            )
 
     def statistics(self) -> Statistics:
         """What was done so far."""
@@ -105,6 +110,10 @@ class Database:
         for threads in (self._read_threads, self._write_threads):
             threads.shutdown(wait=True, cancel_futures=True)
         self._transactions.close()
+
+
+def _name(fn: object) -> str:
+    return str(getattr(fn, "__name__", ""))
 
 
 def _transactions(url: str | URL) -> Transactions:

@@ -53,6 +53,12 @@ SELECT * FROM transfers WHERE seq IN (
 -- name: counts  by state, from the index alone
 SELECT state, count(*) AS n FROM transfers GROUP BY state
 
+-- name: unsettled  by state and what they wait for; however many have settled
+SELECT state, coalesce(waiting_for, '') AS waiting_for, count(*) AS n
+FROM transfers
+WHERE state IN ('queued', 'running', 'paused')
+GROUP BY state, waiting_for
+
 -- name: put_file  a new row, or what can change of an old one
 INSERT INTO transfer_files (
     transfer_id, file_index, path, local_path, size_bytes, part_bytes, identity, digest, persisted_bytes, done, skipped,
