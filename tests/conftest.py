@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterator
+
 import pytest
 from hypothesis import settings
 
@@ -40,3 +43,25 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     configurations.in_order(items)
+
+
+@pytest.fixture(autouse=True)
+def no_handlers_left() -> Iterator[None]:
+    """A handler that a test leaves on the root logger writes to a stderr that is gone, for every later test."""
+    root = logging.getLogger()
+    before = set(root.handlers)
+    yield
+    left = set(root.handlers) - before
+    for handler in left:
+        root.removeHandler(handler)
+    assert not left, f"this test set up logging and left {left}: use the fixture own_logging"
+
+
+@pytest.fixture
+def own_logging(no_handlers_left: None) -> Iterator[None]:
+    """For a test that runs a program in this process, which sets up logging as if that were its own."""
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)

@@ -13,6 +13,7 @@ from typing import Final
 
 #: The name of the gRPC metadata and of the HTTP header.
 HEADER: Final = "traceparent"
+_SAMPLED: Final = 1
 _muted: Final[ContextVar[bool]] = ContextVar("ferryman-untraced", default=False)
 
 
@@ -25,7 +26,7 @@ def traceparent() -> str:
     if present is None:
         return ""
     found = present().get_span_context()
-    flags = 0 if _muted.get() else found.trace_flags
+    flags = found.trace_flags & ~_SAMPLED if _muted.get() else found.trace_flags
     return f"00-{found.trace_id:032x}-{found.span_id:016x}-{flags:02x}" if found.is_valid else ""
 
 

@@ -42,8 +42,12 @@ def test_ids_follow(home: Home, hub: HubServer, monkeypatch: pytest.MonkeyPatch,
         client.connect()
         project = client.create_project("P").project_id
         done = client.upload(table, title="T", owner_type="project", owner_id=project)
-        with pytest.raises(DaemonError):
+        with pytest.raises(DaemonError) as caught:
             client.projects.get("nowhere")
+        # What a user is told is what the hub's operator finds.
+        assert wait_for(lambda: _ids(hub, "ProjectService/GetProject"), what="the refusal in the hub's log") == [
+            caught.value.request_id
+        ]
         (created,) = wait_for(lambda: _ids(hub, "ProjectService/CreateProject"), what="the call in the hub's log")
         assert re.fullmatch(r"call-\d+", created)
         # Steps 7, 8 and 10 of the upload, and its bytes.

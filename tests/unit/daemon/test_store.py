@@ -256,10 +256,24 @@ def rows_of(one: Transfer) -> dict[str, object]:
     return {name: value for name, value in values.items() if name not in later}
 
 
+async def test_what_has_not_settled_is_counted_by_what_it_waits_for(store: SqliteStore) -> None:
+    for one in (new(), new(), new(waiting_for=Wait.NETWORK, next_attempt_at=5.0), running := new()):
+        await store.insert(one, [], one.id)
+    await store.claim([running.id])
+    done = new()
+    await store.insert(done, [], "f")
+    await store.change(done.id, Event.CANCEL)
+    assert await store.unsettled() == {
+        (State.QUEUED, "slot"): 2,
+        (State.QUEUED, "network"): 1,
+        (State.RUNNING, ""): 1,
+    }
+
+
 _EVERY_TURN = ["candidates", "next_ready_context", "signed_out_of", "release_queued"]
 
 
-@pytest.mark.parametrize("name", [*_EVERY_TURN, "due_paused", "next_due", "page_states", "debris"])
+@pytest.mark.parametrize("name", [*_EVERY_TURN, "due_paused", "next_due", "page_states", "debris", "unsettled"])
 async def test_statements_of_every_turn_never_scan_the_queue(store: SqliteStore, name: str) -> None:
     values = {"context": "a", "hub": "b", "per_client": 4, "now": 1, "before": 1, "limit": 1} | {
         f"s{at}": "" for at in range(6)

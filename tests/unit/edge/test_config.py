@@ -27,6 +27,14 @@ def test_the_environment_wins_over_the_file(config_dir: Path) -> None:
     assert not config.embedded
 
 
+def test_lines_of_the_log_and_where_metrics_are(config_dir: Path) -> None:
+    (config_dir / "config.toml").write_text('log_format = "text"\nmetrics = "[::1]:9464"\n')
+    config = load({"FERRYMAN_LOG_FORMAT": "json"})
+    assert (config.log_format, config.metrics_address) == ("json", ("::1", 9464))
+    with pytest.raises(ConfigError, match="log_format = 'xml'"):
+        load({"FERRYMAN_LOG_FORMAT": "xml"})
+
+
 def test_the_token_is_not_in_the_representation(config_dir: Path) -> None:
     assert "fat_secret" not in repr(load({"FERRYMAN_TOKEN": "fat_secret"}))
 
@@ -51,6 +59,10 @@ def test_a_token_that_cannot_be_sent_is_refused_unshown(config_dir: Path, odd: s
         ("bandwidth_bps = 3", "bandwidth_bps"),
         ('hub = "ftp://x"', "hub"),
         ("colour = 1", "colour"),
+        ('log_format = "xml"', "log_format"),
+        ('metrics = "9464"', "metrics"),
+        ('metrics = "localhost:http"', "metrics"),
+        ('metrics = "localhost:65536"', "metrics"),
         ("not toml", "config.toml"),
     ],
 )

@@ -9,6 +9,7 @@ import pytest
 from ferryhub.cli import main
 
 
+@pytest.mark.usefixtures("own_logging")
 def test_options_are_written_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A script that shortens an option would break with the next option that begins alike."""
     with pytest.raises(SystemExit) as stopped:

@@ -11,6 +11,7 @@ from urllib.parse import quote
 import psutil
 import pytest
 
+from ferryd.core.following import follow
 from ferryd.core.model import Span
 from ferryd.core.ports import UrlLocation
 from ferryd.lanes.pool import ByteLanes
@@ -45,6 +46,15 @@ async def test_a_span_in_the_middle_arrives(lanes: ByteLanes, tmp_path: Path) ->
         span = Span(MIB, 2 * MIB)
         await lanes.send(make_source(tmp_path, data), span, at(server), blocks(data[MIB : 3 * MIB]), CountingMeter())
         assert list(server.stored.values()) == [data[MIB : 3 * MIB]]
+
+
+async def test_a_store_can_write_the_request_s_id_into_its_log(lanes: ByteLanes, tmp_path: Path) -> None:
+    source = make_source(tmp_path, b"x")
+    with ByteServer() as server:
+        follow("trf-1")
+        await lanes.send(source, Span(0, 1), at(server), blocks(b"x"), CountingMeter())
+        headers = server.seen[0].headers
+    assert (headers["user-agent"], headers["x-request-id"]) == ("ferryd request-id/trf-1", "trf-1")
 
 
 async def test_only_the_given_headers_go_and_never_a_credential(lanes: ByteLanes, tmp_path: Path) -> None:

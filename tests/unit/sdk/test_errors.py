@@ -35,6 +35,16 @@ def test_the_text_says_what_happened_what_to_do_and_the_code() -> None:
     assert str(DaemonError("internal", "oh!")) == "oh! [internal]"
 
 
+def test_what_only_an_operator_can_mend_names_the_request() -> None:
+    error = DaemonError("internal", "it failed", reason="INTERNAL", metadata={"errorId": "e"})
+    error.request_id = "req-1"
+    assert str(error).endswith("[internal: INTERNAL, request req-1]")
+    error.code = "not_found"
+    assert "req-1" not in str(error)
+    assert about_transfer(error, "trf_1").request_id == "req-1"
+    assert pickle.loads(pickle.dumps(error)).request_id == "req-1"
+
+
 @pytest.mark.parametrize(
     "error",
     [
