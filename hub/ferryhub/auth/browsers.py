@@ -26,14 +26,11 @@ _WHO = (
 )
 _DELETE: Final = delete(browsers).where(browsers.c.sha256 == bindparam("sha256"))
 _DELETE_ALL: Final = delete(browsers).where(browsers.c.principal_id == bindparam("key"))
-_PURGE: Final = delete(browsers).where(browsers.c.expires_at <= bindparam("now"))
 
 
 def sign_in(conn: Connection, principal_id: str, secret: str, *, expires_at: int) -> None:
     """Remember that the browser with this secret in its cookie is a user's."""
-    now = now_us()
-    conn.execute(_PURGE, {"now": now})
-    row = {"sha256": digest(secret), "principal_id": principal_id, "expires_at": expires_at, "created_at": now}
+    row = {"sha256": digest(secret), "principal_id": principal_id, "expires_at": expires_at, "created_at": now_us()}
     conn.execute(_INSERT, row)
 
 

@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, insert, select, update
 
 from ferryhub.auth.options import SECOND_US
 from ferryhub.catalogue import tables as t
@@ -24,7 +24,6 @@ _SLOW_DOWN_S: Final = 5
 
 _c = device_codes.c
 _INSERT = insert(device_codes)
-_PURGE = delete(device_codes).where(_c.expires_at <= bindparam("then"))
 _BY_DEVICE = select(device_codes).where(_c.sha256 == bindparam("sha256"), _c.state != "used")
 _WAITING = select(device_codes).where(
     _c.user_code_sha256 == bindparam("sha256"), _c.state == "pending", _c.expires_at > bindparam("now")
@@ -57,9 +56,8 @@ class NewDevice:
 
 
 def add(conn: Connection, new: NewDevice) -> None:
-    """Let a device wait; codes that expired an hour ago are forgotten."""
+    """Let a device wait."""
     now = now_us()
-    conn.execute(_PURGE, {"then": now - 3600 * SECOND_US})
     codes = {"sha256": digest(new.device_code), "user_code_sha256": digest(normalized(new.user_code))}
     asked = {"client_id": new.client_id, "scopes": new.scopes, "address": new.address, "state": "pending"}
     times = {"created_at": now, "polled_at": 0, "expires_at": now + int(new.ttl_s * SECOND_US)}

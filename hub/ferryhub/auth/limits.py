@@ -10,20 +10,17 @@ import hashlib
 import ipaddress
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import Connection, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, Insert, Row, bindparam, case, delete, update
+from sqlalchemy.dialects import postgresql, sqlite
 
 from ferryhub.auth.options import SECOND_US
 from ferryhub.catalogue.account_tables import attempts
 from ferryhub.catalogue.clock import now_us
 
 _THIS = attempts.c.subject == bindparam("key")
-_ONE = select(attempts).where(_THIS)
-_INSERT = insert(attempts)
 _DELETE = delete(attempts).where(_THIS)
-_PURGE = delete(attempts).where(attempts.c.ends_at <= bindparam("now"))
-_COUNT = update(attempts).where(_THIS).values(tries=attempts.c.tries + 1)
 _GIVE_BACK = update(attempts).where(_THIS, attempts.c.tries > 0).values(tries=attempts.c.tries - 1)
 
 
@@ -54,16 +51,13 @@ Subject = tuple[Limit, str]
 
 def take(conn: Connection, subjects: Iterable[Subject]) -> float | None:
     """Count one attempt of each subject; or count none and return after how many seconds the next may be made."""
-    now, keys = now_us(), [(limit, _key(limit, who)) for limit, who in subjects]
-    conn.execute(_PURGE, {"now": now})
-    waits = [_wait_us(conn, limit, key, now) for limit, key in keys]
-    if any(waits):
-        return max(waits) / SECOND_US
-    for limit, key in keys:
-        if not conn.execute(_COUNT, {"key": key}).rowcount:
-            ends_at = now + limit.window_s * SECOND_US
-            conn.execute(_INSERT, {"subject": key, "tries": 1, "began_at": now, "ends_at": ends_at})
-    return None
+    now, subjects = now_us(), list(subjects)
+    counted = [(limit, _count(conn, limit, who, now)) for limit, who in subjects]
+    waits: list[int] = [row.ends_at - now for limit, row in counted if row.tries > limit.most]
+    if not waits:
+        return None
+    give_back(conn, subjects)
+    return max(waits) / SECOND_US
 
 
 def give_back(conn: Connection, subjects: Iterable[Subject]) -> None:
@@ -91,9 +85,22 @@ def network_of(address: str) -> str:
     return str(ipaddress.ip_network((parsed, 64), strict=False))
 
 
-def _wait_us(conn: Connection, limit: Limit, key: bytes, now: int) -> int:
-    row = conn.execute(_ONE, {"key": key}).first()
-    return 0 if row is None or row.tries < limit.most else max(int(row.ends_at) - now, 1)
+def _count(conn: Connection, limit: Limit, who: str, now: int) -> Row[Any]:
+    """The row with one more attempt in the window that is open, or with the first of a new one."""
+    row = {"subject": _key(limit, who), "tries": 1, "began_at": now, "ends_at": now + limit.window_s * SECOND_US}
+    return conn.execute(_COUNT[conn.dialect.name], row).one()
+
+
+def _counting(into: type[sqlite.Insert | postgresql.Insert]) -> Insert:
+    # One statement that looks for nothing first: on PostgreSQL, to look where another then inserts is to clash.
+    new = into(attempts)
+    is_over = attempts.c.ends_at <= new.excluded.began_at
+    fresh = {name: case((is_over, new.excluded[name]), else_=attempts.c[name]) for name in ("began_at", "ends_at")}
+    tries = case((is_over, 1), else_=attempts.c.tries + 1)
+    return new.on_conflict_do_update(index_elements=["subject"], set_={"tries": tries, **fresh}).returning(attempts)
+
+
+_COUNT: Final = {"sqlite": _counting(sqlite.Insert), "postgresql": _counting(postgresql.Insert)}
 
 
 def _key(limit: Limit, who: str) -> bytes:

@@ -30,7 +30,6 @@ _LINK = insert(provider_links)
 _UNLINK = delete(provider_links).where(_l.principal_id == bindparam("key"))
 _LEAVE = insert(provider_visits)
 _RETURN = delete(provider_visits).where(_v.sha256 == bindparam("key"), _v.expires_at > bindparam("now"))
-_PURGE = delete(provider_visits).where(_v.expires_at <= bindparam("now"))
 
 
 class NotWelcome(Exception):
@@ -72,9 +71,7 @@ def unlink(conn: Connection, key: str) -> bool:
 
 def leave(conn: Connection, secret: str, *, expires_at: int) -> None:
     """A browser with this secret in its cookie goes to the provider."""
-    now = now_us()
-    conn.execute(_PURGE, {"now": now})
-    conn.execute(_LEAVE, {"sha256": digest(secret), "expires_at": expires_at, "created_at": now})
+    conn.execute(_LEAVE, {"sha256": digest(secret), "expires_at": expires_at, "created_at": now_us()})
 
 
 def came_back(conn: Connection, secret: str) -> bool:

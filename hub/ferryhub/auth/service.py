@@ -136,7 +136,8 @@ class Accounts:
         """Answer a call that may make tokens worthless, then forget callers; not for nonsense, which all can send."""
 
         def answer(conn: Connection) -> tuple[Reply, bool]:
-            return endpoint(conn, call, self.options), signins.is_known(conn, call.form.get(field, ""))
+            secret = call.form.get(field, "")
+            return endpoint(conn, call, self.options), bool(secret) and signins.is_known(conn, secret)
 
         reply, known = await self._database.write(answer)
         if known:

@@ -10,7 +10,7 @@ import logging
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, insert, select, update
 
 from ferryhub.auth.options import SECOND_US
 from ferryhub.catalogue import tables as t
@@ -24,7 +24,7 @@ REFRESH_PREFIX: Final = "frt_"
 _log = logging.getLogger(__name__)
 
 _r, _s = refresh_tokens.c, sign_ins.c
-_BEGIN = insert(sign_ins)
+_BEGIN = insert(sign_ins).returning(sign_ins)
 _BY_ID = select(sign_ins).where(_s.id == bindparam("key"))
 _REVOKED_AT = _s.revoked_at.label("sign_in_revoked_at")
 _BY_SECRET = (
@@ -50,11 +50,6 @@ _REVOKE_TOKENS = (
 _OF_PRINCIPAL = select(_s.id).where(_s.principal_id == bindparam("key"), _s.revoked_at.is_(None))
 _OF_REFRESH_TOKEN = select(_r.sign_in_id).where(_r.sha256 == bindparam("sha256"))
 _OF_ACCESS_TOKEN = select(t.tokens.c.id).where(t.tokens.c.sha256 == bindparam("sha256"))
-_PURGE_REFRESH = delete(refresh_tokens).where(_r.sign_in_id == bindparam("key"), _r.expires_at <= bindparam("then"))
-_PURGE_TOKENS = delete(t.tokens).where(
-    t.tokens.c.sign_in_id == bindparam("key"), t.tokens.c.expires_at <= bindparam("then")
-)
-_KEPT_US: Final = 24 * 3600 * SECOND_US
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -69,10 +64,8 @@ class Pair:
 
 def begin(conn: Connection, principal_id: str, client_id: str, scopes: str) -> Row[Any]:
     """A new sign-in: its row."""
-    sign_in_id = new_id("sgn")
     asked = {"principal_id": principal_id, "client_id": client_id, "scopes": scopes}
-    conn.execute(_BEGIN, {"id": sign_in_id, "created_at": now_us(), **asked})
-    return find(conn, sign_in_id)
+    return conn.execute(_BEGIN, {"id": new_id("sgn"), "created_at": now_us(), **asked}).one()
 
 
 def find(conn: Connection, sign_in_id: str) -> Row[Any]:
@@ -108,10 +101,10 @@ def exchange(conn: Connection, old: Row[Any], pair: Pair) -> None:
     """Put a new pair in the place of a refresh token that `present` let pass."""
     now = now_us()
     conn.execute(_USED, {"key": old.sha256, "now": now})
-    for lost in conn.execute(_NEXT, {"parent": old.sha256}).all():
+    # Looked for only where there is one: on PostgreSQL, to look where another then inserts is to clash.
+    for lost in conn.execute(_NEXT, {"parent": old.sha256}).all() if old.used_at is not None else ():
         conn.execute(_REPLACE, {"key": lost.sha256, "now": now})
         tokens.revoke(conn, lost.token_id)
-    _purge(conn, old.sign_in_id, now - _KEPT_US)
     add_pair(conn, find(conn, old.sign_in_id), pair, parent=old.sha256)
 
 
@@ -152,8 +145,3 @@ def _usable(conn: Connection, row: Row[Any], grace_s: float) -> bool:
     if now_us() - row.used_at > grace_s * SECOND_US:
         return False
     return all(each.used_at is None for each in conn.execute(_NEXT, {"parent": row.sha256}).all())
-
-
-def _purge(conn: Connection, sign_in_id: str, then: int) -> None:
-    for statement in (_PURGE_REFRESH, _PURGE_TOKENS):
-        conn.execute(statement, {"key": sign_in_id, "then": then})

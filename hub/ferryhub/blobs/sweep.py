@@ -1,4 +1,4 @@
-"""Removes what nobody comes back for: expired sessions, staged bytes without a session, blobs without a content.
+"""Removes what nobody comes back for: what expired, staged bytes without a session, blobs without a content.
 
 Runs beside the upload steps and never against them: an open session's bytes are not touched, and young blobs are left
 alone, for their commit may be under way.
@@ -19,7 +19,7 @@ from ferryhub.blobs.gate import PartGate
 from ferryhub.blobs.places import Place, Places
 from ferryhub.blobs.store import Stored, session_of
 from ferryhub.blobs.uploads import discard
-from ferryhub.catalogue import contents, idempotency, sessions
+from ferryhub.catalogue import contents, expiry, idempotency, sessions
 from ferryhub.catalogue.database import Database
 from ferryhub.catalogue.leases import while_held
 from ferrywire.ids import new_id
@@ -79,6 +79,7 @@ class Sweeper:
     async def sweep_once(self) -> Swept:
         """One sweep over everything. A location that cannot be reached is left for the next one."""
         await self._database.write(idempotency.forget_old, self._now_us())
+        await expiry.forget_expired(self._database, self._now_us())
         ended = await self._expired_sessions()
         stagings = blobs = 0
         for name in await self._places.names():

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from ferryhub.auth import limits
 from ferryhub.blobs.localfs import LocalBlobStore
 from ferryhub.blobs.store import StagedFile
 from ferryhub.blobs.sweep import GRACE_S, Swept
+from ferryhub.catalogue.account_tables import attempts
 from ferrywire.ids import new_id
 from ferrywire.parts import MIB
 from ferrywire.reasons import FerryError
@@ -54,6 +56,14 @@ async def test_a_session_that_cannot_be_removed_does_not_keep_the_others(
     monkeypatch.undo()
     await rig.blobs.sweeper.sweep_once()
     assert rig.files == []
+
+
+async def test_what_is_over_goes_too(rig: Rig) -> None:
+    await rig.database.write(limits.take, [(limits.BY_ACCOUNT, "ann@x.org")])
+    for ahead_s, left in ((limits.BY_ACCOUNT.window_s - 60, 1), (limits.BY_ACCOUNT.window_s, 0)):
+        rig.clock.ahead_s = ahead_s
+        await rig.blobs.sweeper.sweep_once()
+        assert len(await rig.database.read(lambda conn: conn.execute(attempts.select()).all())) == left
 
 
 @pytest.mark.parametrize("use", ["list", "sign", "put"])

@@ -17,6 +17,7 @@ from ferryhub.catalogue import (
     assets,
     collections,
     contents,
+    expiry,
     grants,
     idempotency,
     lineage,
@@ -81,6 +82,7 @@ WRITES: dict[str, Question] = {
     "sweep: end a session": lambda c, w: sessions.abort_expired(c, key("upl", 8), 1 << 60),
     "sweep: forget a session": lambda c, w: sessions.forget(c, key("upl", 9)),
     "sweep: forget requests": lambda c, w: idempotency.forget_old(c, idempotency.REMEMBERED_US + 50),
+    "sweep: forget what is over": lambda c, w: [step(c, expiry.TOKENS_KEPT_US + 50) for step in expiry.STEPS],
     "change an asset": lambda c, w: assets.update_asset(c, w.ann, w.asset, {"title": "T", "alias": "new"}),
     "create a project": lambda c, w: projects.create(
         c, w.ann, projects.NewProject("P", alias="p"), quota_bytes=1, request_id="new"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from typing import Any
 
 import pytest
@@ -52,6 +54,30 @@ async def test_a_device_code_gives_tokens_once(replicas: Replicas, ann: Actor) -
         return row is not None and devices.use(conn, row)
 
     assert sum(await replicas.at_once([use] * 9)) == 1
+
+
+async def test_who_comes_from_elsewhere_is_in_nobodys_way(replicas: Replicas) -> None:
+    """Attempts of two addresses do not clash, though neither was ever seen before."""
+    runs, counted, go_on = [0, 0], threading.Event(), threading.Event()
+
+    def first(conn: Any) -> None:
+        runs[0] += 1
+        limits.take(conn, [(OTHER, "x"), (TEN, "x")])
+        counted.set()
+        assert go_on.wait(20)
+
+    def second(conn: Any) -> None:
+        runs[1] += 1
+        limits.take(conn, [(OTHER, "y"), (TEN, "y")])
+
+    waiting = asyncio.ensure_future(replicas.databases[0].write(first))
+    await asyncio.to_thread(counted.wait, 20)
+    if str(replicas.databases[1].url).startswith("sqlite"):  # where one writes at a time
+        go_on.set()
+    await replicas.databases[1].write(second)
+    go_on.set()
+    await waiting
+    assert runs == [1, 1]
 
 
 def _pair() -> signins.Pair:

@@ -73,22 +73,6 @@ async def test_times(client: Client, catalogue: Catalogue, ann: Actor) -> None:
     assert row.token_id == token.id
 
 
-async def test_refresh_forgets_what_expired_long_ago(client: Client, catalogue: Catalogue, ann: Actor) -> None:
-    pair = await client.signed_in(ann)
-    for _ in range(3):
-        pair = dict((await client.refresh(pair["refresh_token"])).body)
-    old = now_us() - 25 * 3600 * 10**6
-
-    def age(conn: Any) -> None:
-        conn.execute(refresh_tokens.update().where(refresh_tokens.c.used_at.is_not(None)).values(expires_at=old))
-        conn.execute(t.tokens.update().values(expires_at=old))
-
-    await catalogue.do(age)
-    assert (await client.refresh(pair["refresh_token"])).status == 200
-    assert await catalogue.count(refresh_tokens) == 2
-    assert await catalogue.count(t.tokens) == 1
-
-
 async def test_a_reply_with_an_error_still_ends_the_sign_in(client: Client, catalogue: Catalogue, ann: Actor) -> None:
     first = await client.signed_in(ann)
     second = (await client.refresh(first["refresh_token"])).body
