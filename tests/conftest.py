@@ -12,7 +12,7 @@ from tests.support import configurations
 from tests.support.configurations import configuration, fleet_service, hub_service
 from tests.support.home import home
 from tests.support.hubs import hub_server
-from tests.support.postgres import postgres, postgres_url
+from tests.support.postgres import hub_database, postgres, postgres_url
 from tests.support.s3 import rclone_server, weed_server
 from tests.support.s3secure import secure_weed
 
@@ -20,6 +20,7 @@ __all__ = [
     "configuration",
     "fleet_service",
     "home",
+    "hub_database",
     "hub_server",
     "hub_service",
     "postgres",

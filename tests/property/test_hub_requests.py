@@ -18,6 +18,7 @@ from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy import URL
 
 from ferrywire.digest import of_blocks
 from ferrywire.parts import MIB
@@ -66,10 +67,10 @@ _NUMBERS = (0.0, -0.0, 1.5, 1e308, 5e-324, float("nan"), float("inf"), float("-i
 class _Hub:
     """A hub for the whole module and an event loop to call it in: Hypothesis wants plain functions."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, database: URL | None) -> None:
         self._runner = asyncio.Runner()
         self._stack = AsyncExitStack()
-        self.world: World = self._runner.run(self._stack.enter_async_context(world(root)))
+        self.world: World = self._runner.run(self._stack.enter_async_context(world(root, database)))
         self.ids = self._runner.run(_some_ids(self.world))
 
     def send(self, rpc: str, body: bytes, *, as_json: bool) -> Any:
@@ -97,9 +98,9 @@ async def _some_ids(hub: World) -> tuple[str, ...]:
 
 
 @pytest.fixture(scope="module")
-def hub() -> Iterator[_Hub]:
+def hub(hub_database: URL | None) -> Iterator[_Hub]:
     with tempfile.TemporaryDirectory() as root:
-        made = _Hub(Path(root) / "hub")
+        made = _Hub(Path(root) / "hub", hub_database)
         yield made
         made.close()
 

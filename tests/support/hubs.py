@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import shutil
@@ -14,8 +15,12 @@ from typing import Self
 from urllib.parse import urlsplit
 
 import pytest
-from sqlalchemy import URL
+from sqlalchemy import URL, Connection
 
+from ferryhub.app import open_catalogue
+from ferryhub.auth import passwords
+from ferryhub.catalogue import principals
+from ferryhub.config import HubSettings
 from tests.support.ports import free_port
 from tests.support.postgres import plain
 from tests.support.waiting import wait_for
@@ -35,6 +40,7 @@ class HubServer:
         self._options = options
         #: What is run as `ferryhub`.
         self.program = [sys.executable, "-m", "ferryhub"]
+        self.database = database
         self._env = {**_env(database), **(env or {})}
         self.log = state_dir.with_name(state_dir.name + ".log")
         self.url = ""
@@ -103,12 +109,37 @@ class HubServer:
         """A new user who can sign in; returns the id."""
         return self.command("users", "add", email, "--password-stdin", stdin=f"{password}\n").strip()
 
+    def add_people(self, password: str, *emails: str) -> None:
+        """New users with one password, as `add_user` makes them, but all at once and in this process."""
+        asyncio.run(self._add_people(password, emails))
+
+    async def _add_people(self, password: str, emails: tuple[str, ...]) -> None:
+        url = "" if self.database is None else self.database.render_as_string(hide_password=False)
+        hashed = passwords.hashed(password)
+
+        def add(conn: Connection) -> None:
+            for email in emails:
+                principals.add(conn, "user", email)
+                passwords.set_password(conn, email, hashed)
+
+        async with open_catalogue(HubSettings(state_dir=self.state_dir, database_url=url)) as (database, _):
+            await database.write(add)
+
     def command(self, *words: str, stdin: str = "") -> str:
         """Run another `ferryhub` command on this hub's state directory; returns what it prints."""
         command = [*self.program, *words, "--state-dir", str(self.state_dir)]
         done = subprocess.run(command, input=stdin, capture_output=True, text=True, check=False, env=self._env)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
+
+        done = self.run(*words, stdin=stdin)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def run(self, *words: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+        """The same for a command that may fail."""
+        command = [*self.program, *words, "--state-dir", str(self.state_dir)]
+        return subprocess.run(command, input=stdin, capture_output=True, text=True, check=False, env=self._env)
 
     def _announced(self, offset: int) -> str:
         assert self._process is not None

@@ -206,6 +206,25 @@ def postgres() -> Iterator[Postgres]:
         server.close()
 
 
+@pytest.fixture(scope="module", params=["sqlite", pytest.param("postgres", marks=pytest.mark.slow)])
+def hub_database(request: pytest.FixtureRequest) -> Iterator[URL | None]:
+    """Where the hub of a module keeps its catalogue, once for each kind: in its own file, or at a URL."""
+    if request.param == "sqlite":
+        yield None
+        return
+    made: Postgres = request.getfixturevalue("postgres")
+    url = made.borrow()
+    yield url
+    made.give_back(url)
+
+
+def text_of(url: URL) -> str:
+    """Everything that is stored in a database, as text."""
+    with psycopg.connect(plain(url)) as conn:
+        rows = [row for table in _TABLES for row in conn.execute(f"SELECT t::text FROM {table} t".encode())]
+    return "\n".join(row[0] for row in rows)
+
+
 @pytest.fixture
 def postgres_url(postgres: Postgres) -> Iterator[URL]:
     """A new database with an empty catalogue in it."""

@@ -20,6 +20,7 @@ class Browser:
     """Fills in the form on the last page that it got, as a browser would. Use it in a with-block."""
 
     def __init__(self, hub_url: str, *, verify: ssl.SSLContext | bool = True) -> None:
+        self.url = hub_url
         self._client = httpx.Client(base_url=hub_url, verify=verify)
         self.cookie = ""
         #: Of a visit to the OpenID provider.

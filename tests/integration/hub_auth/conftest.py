@@ -1,4 +1,4 @@
-"""A served hub with people on it, and clients for it. Its database can be looked into and moved in time."""
+"""A served hub with people on it, on each kind of database, and clients for it. Its database can be moved in time."""
 
 from __future__ import annotations
 
@@ -7,9 +7,12 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 
 import httpx
+import psycopg
 import pytest
+from sqlalchemy import URL
 
 from tests.support.hubs import HubServer
+from tests.support.postgres import plain, text_of
 from tests.support.signin import Browser, Device, approve
 
 PASSWORD = "correct horse battery staple"
@@ -19,11 +22,10 @@ Tokens = dict[str, str]
 
 
 @pytest.fixture(scope="module")
-def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HubServer]:
+def hub(tmp_path_factory: pytest.TempPathFactory, hub_database: URL | None) -> Iterator[HubServer]:
     """`ferryhub serve` over plain HTTP for the tests of one module; devices need not wait between polls."""
-    server = HubServer(tmp_path_factory.mktemp("auth") / "hub", "--device-interval", "0")
-    for person in PEOPLE:
-        server.add_user(person, PASSWORD)
+    server = HubServer(tmp_path_factory.mktemp("auth") / "hub", "--device-interval", "0", database=hub_database)
+    server.add_people(PASSWORD, *PEOPLE)
     server.start()
     yield server
     server.stop()
@@ -68,10 +70,21 @@ def no_attempts(hub: HubServer) -> None:
     change(hub, "DELETE FROM attempts")
 
 
-def change(hub: HubServer, sql: str, *values: object) -> int:
+def change(hub: HubServer, sql: str) -> int:
     """Change the hub's database beside it; returns the number of rows."""
+    if hub.database is not None:
+        with psycopg.connect(plain(hub.database)) as postgres:
+            return postgres.execute(sql.encode()).rowcount
     with closing(sqlite3.connect(hub.state_dir / "catalogue.db", timeout=20)) as conn, conn:
-        return conn.execute(sql, values).rowcount
+        return conn.execute(sql).rowcount
+
+
+def kept(hub: HubServer) -> str:
+    """Everything that is in the hub's database, as text."""
+    if hub.database is not None:
+        return text_of(hub.database)
+    with closing(sqlite3.connect(hub.state_dir / "catalogue.db")) as conn:
+        return "\n".join(conn.iterdump())
 
 
 def identity(client: httpx.Client, token: str) -> httpx.Response:

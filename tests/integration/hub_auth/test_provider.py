@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import re
-import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from joserfc.jwk import RSAKey
+from sqlalchemy import URL
 
-from tests.integration.hub_auth.conftest import PASSWORD, PEOPLE, change, identity
+from tests.integration.hub_auth.conftest import PASSWORD, PEOPLE, change, identity, kept
 from tests.support import openid
 from tests.support.hubs import HubServer
 from tests.support.openid import CLIENT_ID, CLIENT_SECRET, Claims, HttpStatus, OpenIdProvider, state_of, with_fields
@@ -40,13 +39,15 @@ def served() -> Iterator[OpenIdProvider]:
 
 
 @pytest.fixture(scope="module")
-def hub(tmp_path_factory: pytest.TempPathFactory, served: OpenIdProvider) -> Iterator[HubServer]:
+def hub(
+    tmp_path_factory: pytest.TempPathFactory, served: OpenIdProvider, hub_database: URL | None
+) -> Iterator[HubServer]:
     """A hub with the provider, on which whoever is of new.org is made a user."""
     root, url = tmp_path_factory.mktemp("oidc"), f"http://127.0.0.1:{free_port()}"
-    server = HubServer(root / "hub", *options(served, url, root / "secret"), "--oidc-new-users-of", "New.org")
+    words = (*options(served, url, root / "secret"), "--oidc-new-users-of", "New.org")
+    server = HubServer(root / "hub", *words, database=hub_database)
     server.url = url
-    for person in PEOPLE:
-        server.add_user(person, PASSWORD)
+    server.add_people(PASSWORD, *PEOPLE)
     yield server.start()
     server.stop()
     log = server.log.read_text()
@@ -424,14 +425,9 @@ def test_nothing_secret_is_kept_or_logged(hub: HubServer, provider: OpenIdProvid
     where = state_of(browser.leave())
     secret = browser.visit_cookie.partition("=")[2].partition(".")[0]
     back = browser.at_provider(browser.onward())
-    kept = _dump(hub)
+    found = kept(hub)
     browser.come_back(back)
-    kept += _dump(hub) + hub.log.read_text()
+    found += kept(hub) + hub.log.read_text()
     code = state_of(back)["code"]
     for each in (secret, where["state"], where["nonce"], code, CLIENT_SECRET, browser.cookie.partition("=")[2]):
-        assert each not in kept
-
-
-def _dump(hub: HubServer) -> str:
-    with closing(sqlite3.connect(hub.state_dir / "catalogue.db")) as conn:
-        return "\n".join(conn.iterdump())
+        assert each not in found

@@ -32,7 +32,7 @@ def serving(state_dir: Path, url: str, *words: str) -> Iterator[HubServer]:
     server = HubServer(state_dir, *words)
     server.url = url
     try:
-        server.add_user("ann@x.org", PASSWORD)
+        server.add_people(PASSWORD, "ann@x.org")
         yield server.start()
         server.stop()
         assert "Traceback" not in server.log.read_text()

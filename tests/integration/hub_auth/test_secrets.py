@@ -9,11 +9,13 @@ from pathlib import Path
 
 import httpx
 import pytest
+from sqlalchemy import URL
 
-from tests.integration.hub_auth.conftest import identity
+from tests.integration.hub_auth.conftest import identity, kept
 from tests.support.hubs import HubServer
 from tests.support.signin import Browser, Device, approve
 from tests.support.tls import Certificate
+from tests.unit.hub.conftest import database_url as database_url
 
 pytestmark = pytest.mark.slow
 
@@ -31,10 +33,11 @@ class TlsHub:
 
 
 @pytest.fixture
-def tls_hub(tmp_path: Path) -> Iterator[TlsHub]:
+def tls_hub(tmp_path: Path, database_url: URL) -> Iterator[TlsHub]:
     certificate = Certificate(tmp_path)
     options = (*certificate.options, "--device-interval", "0", "--access-ttl", "7")
-    server = HubServer(tmp_path / "hub", *options)
+    database = None if "sqlite" in str(database_url) else database_url
+    server = HubServer(tmp_path / "hub", *options, database=database)
     server.add_user("ann@x.org", CANARY)
     server.start()
     yield TlsHub(server, certificate.trust)
@@ -65,14 +68,15 @@ def test_whole_flow_over_tls_leaves_no_secret(tls_hub: TlsHub) -> None:
     secrets = [CANARY, device.device_code, device.user_code, *(each.partition("=")[2] for each in cookies)]
     secrets += [pair[name] for pair in (first, second) for name in ("access_token", "refresh_token")]
     listed = server.command("users", "list") + server.command("token", "list")
-    kept = b"".join(path.read_bytes() for path in server.state_dir.glob("catalogue.db*"))
+    found = kept(server).encode() + b"".join(path.read_bytes() for path in server.state_dir.glob("catalogue.db*"))
     for secret in secrets:
         bare = KIND.sub("", secret)
-        assert bare.encode() not in kept
+        assert bare.encode() not in found
         assert bare not in server.log.read_text() + listed
-    assert b"$argon2id$" in kept
+    assert b"$argon2id$" in found
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_plain_http_and_strangers_are_refused(tls_hub: TlsHub) -> None:
     with pytest.raises(httpx.HTTPError):
         httpx.get(tls_hub.server.url.replace("https", "http") + "/healthz")

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import re
-import subprocess
 import sys
 from pathlib import Path
 
 import httpx
 import pexpect
 import pytest
+from sqlalchemy import URL
 
 from tests.integration.hub_auth.conftest import identity
 from tests.support.hubs import HubServer
 from tests.support.signin import Browser
+from tests.unit.hub.conftest import database_url as database_url
 
 pytestmark = pytest.mark.slow
 
@@ -21,14 +22,13 @@ PASSWORD = "a long enough password"
 
 
 @pytest.fixture
-def users(tmp_path: Path) -> HubServer:
+def users(tmp_path: Path, database_url: URL) -> HubServer:
     """A hub that is not started."""
-    return HubServer(tmp_path / "hub")
+    return HubServer(tmp_path / "hub", database=None if "sqlite" in str(database_url) else database_url)
 
 
 def failing(users: HubServer, *words: str, stdin: str = "") -> str:
-    command = [sys.executable, "-m", "ferryhub", *words, "--state-dir", str(users.state_dir)]
-    done = subprocess.run(command, input=stdin, capture_output=True, text=True, check=False)
+    done = users.run(*words, stdin=stdin)
     assert (done.returncode, done.stdout) == (1, "")
     assert re.fullmatch(r"ferryhub: .+\n", done.stderr), done.stderr
     return done.stderr
@@ -51,6 +51,7 @@ def test_people_bots_and_groups(users: HubServer) -> None:
     assert re.fullmatch(r"fat_[\w-]{43}\n", users.command("users", "token", "ci-bot", "--scope", "read"))
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 @pytest.mark.parametrize(
     ("words", "stdin", "says"),
     [
@@ -81,6 +82,7 @@ def test_mistakes_with_what_is_there(users: HubServer) -> None:
     assert "cannot use the certificate" in failing(users, "serve", "--tls-cert", "x.pem", "--tls-key", "y.pem")
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_password_is_asked_for_on_a_terminal_and_not_shown(users: HubServer) -> None:
     users.command("users", "add", "a@x.org")
     words = ["-m", "ferryhub", "users", "passwd", "a@x.org", "--state-dir", str(users.state_dir)]

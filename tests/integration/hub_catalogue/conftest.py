@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 from google.rpc import error_details_pb2
+from sqlalchemy import URL
 
 from ferryhub.app import Hub, create_hub
 from ferryhub.config import HubSettings
@@ -53,9 +54,9 @@ def refusal(reply: httpx.Response) -> tuple[str, str, dict[str, str]]:
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HubServer]:
-    """`ferryhub serve` for the tests of one module."""
-    server = HubServer(tmp_path_factory.mktemp("served") / "hub").start()
+def served(tmp_path_factory: pytest.TempPathFactory, hub_database: URL | None) -> Iterator[HubServer]:
+    """`ferryhub serve` for the tests of one module, on each kind of database."""
+    server = HubServer(tmp_path_factory.mktemp("served") / "hub", database=hub_database).start()
     yield server
     server.stop()
     assert "Traceback (most recent call last)" not in server.log.read_text()

@@ -11,11 +11,13 @@ from typing import Any, Final
 
 import pytest
 from google.protobuf import json_format
+from sqlalchemy import URL
 
 from ferrywire.digest import of_blocks
 from ferrywire.ids import new_id
 from ferrywire.parts import MIB
 from tests.integration.hub_rights.world import BAD_TOKENS, ROLES, RPCS, World, build, request_id, world
+from tests.unit.hub.conftest import database_url as database_url
 
 pytestmark = pytest.mark.slow
 
@@ -152,8 +154,8 @@ TABLE: Final[dict[str, Row]] = {
 
 
 @pytest.fixture
-async def things(tmp_path: Path) -> AsyncIterator[Things]:
-    async with world(tmp_path / "hub") as hub:
+async def things(tmp_path: Path, database_url: URL) -> AsyncIterator[Things]:
+    async with world(tmp_path / "hub", database_url) as hub:
         project = await hub.ok("ProjectService/CreateProject", "owner", name="P")
         for role in ("viewer", "editor"):
             grant = {"principal_id": f"{role}@x.org", "resource_id": project.project_id, "role": role}

@@ -17,6 +17,7 @@ from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 from google.rpc import error_details_pb2
+from sqlalchemy import URL
 
 import ferryapi.hub.v1
 from ferryhub.app import create_hub, open_catalogue
@@ -101,15 +102,16 @@ def build(method: MethodDescriptor, request: dict[str, Any]) -> Message:
 
 
 @asynccontextmanager
-async def world(root: Path) -> AsyncIterator[World]:
-    """A fresh hub below `root`, called without a socket."""
-    settings = HubSettings(state_dir=root, sweep_interval_s=0)
+async def world(root: Path, database: URL | None = None) -> AsyncIterator[World]:
+    """A fresh hub below `root`, called without a socket; its catalogue in a file there, or in another database."""
+    url = "" if database is None else database.render_as_string(hide_password=False)
+    settings = HubSettings(state_dir=root, sweep_interval_s=0, database_url=url)
     async with AsyncExitStack() as stack:
         hub = create_hub(settings)
         await hub.start()
         stack.push_async_callback(hub.close)
-        async with open_catalogue(settings) as (database, _):
-            kept = await database.write(_people)
+        async with open_catalogue(settings) as (catalogue, _):
+            kept = await catalogue.write(_people)
         transport = httpx.ASGITransport(hub.asgi, raise_app_exceptions=False)  # type: ignore[arg-type]
         http = await stack.enter_async_context(httpx.AsyncClient(transport=transport, base_url="http://hub"))
         yield World(http, {**kept, "": "", "unknown": "fat_" + "x" * 43})
