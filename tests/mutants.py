@@ -140,8 +140,8 @@ MUTANTS = (
     Mutant(
         "passwords-not-limited",
         "hub/ferryhub/auth/limits.py",
-        "if row is None or row.tries < limit.most",
-        "if True",
+        "if row.tries > limit.most",
+        "if False",
         "tests/unit/hub_auth",
     ),
     Mutant(

@@ -46,7 +46,7 @@ class HubSettings:
     url_ttl_s: float = 3600
     #: What a new project or user may store, in bytes.
     default_quota_bytes: int = 1 << 50
-    #: How often expired sessions and unreferenced blobs are looked for, in seconds; 0 means never.
+    #: How often what expired and unreferenced blobs are looked for, in seconds; 0 means never.
     sweep_interval_s: float = 600
     #: What the sweep finds without a session or content is left alone while it is younger, in seconds: longer than the
     #: clocks of hub and store may differ.

@@ -9,12 +9,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import psycopg
 import pytest
 from sqlalchemy import URL, Connection, inspect
 
 from ferryhub.catalogue import schema
 from ferryhub.catalogue.database import Database
 from tests.support.hubs import HubServer
+from tests.support.postgres import plain
+from tests.support.waiting import wait_for
 from tests.unit.hub.test_schema import _do, _first_version
 from tests.unit.hub.test_schema import empty_url as empty_url
 
@@ -79,11 +82,8 @@ async def test_one_that_is_killed_half_way_leaves_no_trace(empty_url: URL, found
 
 async def _until_both_wait(url: URL) -> None:
     """For the advisory lock, in their transactions."""
-    looking = Database(url)
-    async with asyncio.timeout(60):
-        while await looking.read(lambda conn: conn.exec_driver_sql(WAITING).scalar()) != 2:
-            await asyncio.sleep(0.01)
-    await looking.close()
+    with psycopg.connect(plain(url), autocommit=True) as conn:
+        await asyncio.to_thread(wait_for, lambda: conn.execute(WAITING).fetchall() == [(2,)], what="two to wait")
 
 
 @pytest.mark.parametrize("found", ["nothing", "the first version"])

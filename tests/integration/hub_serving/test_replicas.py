@@ -19,10 +19,11 @@ import pytest
 from ferryhub.rpc.identity import REMEMBERED_S
 from ferrywire.digest import BlockHasher, of_blocks
 from ferrywire.parts import MIB
-from tests.integration.hub_auth.test_provider import free_port, options
+from tests.integration.hub_auth.test_provider import options
 from tests.support import openid
 from tests.support.hubs import HubServer
 from tests.support.openid import OpenIdProvider
+from tests.support.ports import free_port
 from tests.support.postgres import Postgres
 from tests.support.signin import DEVICE_GRANT, Browser
 from tests.support.waiting import wait_for
