@@ -47,7 +47,8 @@ _names = itertools.count(1)
 class PostgresServer:
     """A server whose socket is in a directory of its own. `start()` it; `stop()` and `start()` again keep its data."""
 
-    def __init__(self) -> None:
+    def __init__(self, options: Mapping[str, str] = _OPTIONS) -> None:
+        self._options = options
         self.root = Path(tempfile.mkdtemp(prefix="fypg"))
         self.root.chmod(0o755)
         self.data = self.root / "data"
@@ -64,7 +65,7 @@ class PostgresServer:
 
     def start(self) -> None:
         """Start it and wait until it answers."""
-        options = [word for name, value in _OPTIONS.items() for word in ("-c", f"{name}={value}")]
+        options = [word for name, value in self._options.items() for word in ("-c", f"{name}={value}")]
         with (self.root / "log").open("ab") as log:
             self._process = subprocess.Popen(
                 [_program("postgres"), "-D", str(self.data), "-k", str(self.root), *options],

@@ -14,6 +14,7 @@ from ferryapi.hub.v1 import asset_service_pb2 as asset_pb
 from ferryapi.hub.v1 import collection_service_pb2 as collection_pb
 from ferryapi.hub.v1 import project_service_pb2 as project_pb
 from ferryapi.hub.v1 import relationship_service_pb2 as relationship_pb
+from ferryhub.catalogue.lineage import Lineage
 
 _STATES: Final = {"draft": asset_pb.Asset.State.DRAFT, "ready": asset_pb.Asset.State.READY}
 #: Whole numbers up to here are exact in a double, the only number a Struct has.
@@ -130,6 +131,32 @@ def link(row: Row[Any]) -> relationship_pb.Relationship:
         create_time=timestamp(row.created_at),
         created_by=row.created_by,
     )
+
+
+def lineage(found: Lineage) -> relationship_pb.Lineage:
+    """Thousands of assets and links: rows are taken apart by place and messages filled where they are, which takes a
+    quarter of the time that names and copies do."""
+    made = relationship_pb.Lineage(truncated=found.truncated)
+    add_asset, add_link = made.assets.add, made.relationships.add
+    for (key, _, title, alias, content, *_), depth in found.assets.values():
+        shown = add_asset(depth=depth).asset
+        shown.asset_id, shown.title, shown.alias, shown.latest_content_id = key, title, alias, content
+    for row in found.links.values():
+        _fill_link(add_link(), row)
+    return made
+
+
+def _fill_link(made: relationship_pb.Relationship, row: Row[Any]) -> None:
+    key, created_at, source, origin, kind, mode, note, time, qualifiers, created_by = row
+    made.relationship_id, made.from_asset_id, made.to_asset_id, made.created_by = key, source, origin, created_by
+    made.type, made.analysis_mode, made.qualifier_note, made.qualifier_time = kind, mode, note, time
+    stamp = made.create_time
+    stamp.seconds, us = divmod(created_at, 1_000_000)
+    stamp.nanos = us * 1000
+    if qualifiers == "{}":
+        made.qualifiers.SetInParent()
+    else:
+        made.qualifiers.CopyFrom(struct(qualifiers))
 
 
 def seen_link(row: Row[Any]) -> relationship_pb.Relationship:

@@ -66,13 +66,7 @@ class RelationshipService:
             request.max_assets or lineage.DEFAULT_ASSETS,
         )
         found = await self._database.read(lineage.walk, caller(), request.asset_id, how)
-        return pb.Lineage(
-            assets=[
-                pb.LineageAsset(asset=convert.asset_summary(row), depth=depth) for row, depth in found.assets.values()
-            ],
-            relationships=map(convert.link, found.links.values()),
-            truncated=found.truncated,
-        )
+        return convert.lineage(found)
 
 
 def _direction(given: int, default: Direction) -> Direction:
