@@ -125,7 +125,8 @@ def _links_among(conn: Connection, direction: Direction, rows: dict[str, Row[Any
     begin, _ = _ALONG[direction]
     beginning = select(*_LINK).where(among(conn, begin, list(rows))).limit(_MAX_LINKS + 1)
     other = _FROM if direction == "derived" else _TO
-    return sorted((link for link in conn.execute(beginning) if other(link) in rows), key=_AGE)
+    links: Sequence[Any] = conn.execute(beginning).all()
+    return sorted((link for link in links if other(link) in rows), key=_AGE)
 
 
 def _depths(start_id: str, direction: Direction, links: Sequence[Row[Any]]) -> dict[str, int]:

@@ -74,8 +74,13 @@ def among(conn: Connection, column: ColumnElement[Any], ids: Sequence[str]) -> C
     return column.in_(_values(ids))
 
 
+def as_json(ids: Sequence[str]) -> str:
+    """Ids as a JSON array, which SQLite takes as one parameter."""
+    return "[" + ",".join(f'"{each}"' for each in ids) + "]"
+
+
 def _values(ids: Sequence[str]) -> Select[Any]:
-    given = literal("[" + ",".join(f'"{each}"' for each in ids) + "]", sqlalchemy.Text)
+    given = literal(as_json(ids), sqlalchemy.Text)
     return select(func.json_each(given).table_valued("value").c.value)
 
 

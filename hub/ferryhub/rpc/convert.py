@@ -138,18 +138,20 @@ def lineage(found: Lineage) -> relationship_pb.Lineage:
     quarter of the time that names and copies do."""
     made = relationship_pb.Lineage(truncated=found.truncated)
     add_asset, add_link = made.assets.add, made.relationships.add
-    for (key, _, title, alias, content, *_), depth in found.assets.values():
-        shown = add_asset(depth=depth).asset
-        shown.asset_id, shown.title, shown.alias, shown.latest_content_id = key, title, alias, content
+    for row, depth in found.assets.values():
+        _fill_summary(add_asset(depth=depth).asset, row)
     for row in found.links.values():
         _fill_link(add_link(), row)
     return made
 
 
-def _fill_link(made: relationship_pb.Relationship, row: Row[Any]) -> None:
-    key, created_at, source, origin, kind, mode, note, time, qualifiers, created_by = row
-    made.relationship_id, made.from_asset_id, made.to_asset_id, made.created_by = key, source, origin, created_by
-    made.type, made.analysis_mode, made.qualifier_note, made.qualifier_time = kind, mode, note, time
+def _fill_summary(made: relationship_pb.AssetSummary, row: Any) -> None:
+    made.asset_id, _, made.title, made.alias, made.latest_content_id, _ = row
+
+
+def _fill_link(made: relationship_pb.Relationship, row: Any) -> None:
+    made.relationship_id, created_at, made.from_asset_id, made.to_asset_id, *said, qualifiers, made.created_by = row
+    made.type, made.analysis_mode, made.qualifier_note, made.qualifier_time = said
     stamp = made.create_time
     stamp.seconds, us = divmod(created_at, 1_000_000)
     stamp.nanos = us * 1000
