@@ -10,14 +10,14 @@ from contextlib import contextmanager
 from itertools import islice
 from typing import Any, Final
 
-from scaling.rows import Rows, everything
-from scaling.world import World
-from sqlalchemy import Connection, Engine, ForeignKeyConstraint, Table, URL, create_engine
+from sqlalchemy import URL, Connection, Engine, ForeignKeyConstraint, Table, create_engine
 from sqlalchemy.pool import NullPool
 from sqlalchemy.schema import AddConstraint, CreateIndex, DropConstraint, DropIndex
 
 from ferryhub.catalogue import schema
 from ferryhub.catalogue.account_tables import metadata
+from scaling.rows import Rows, everything
+from scaling.world import World
 
 Say = Callable[[str], None]
 _ROWS_AT_ONCE: Final = 5000

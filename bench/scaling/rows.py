@@ -7,12 +7,12 @@ import json
 from collections.abc import Iterator
 from typing import Any, Final
 
-from scaling.world import ANN, BEGAN_US, FOLDERS, GROUPS, HEAD, PEOPLE, PROJECTS, World, key, made_at
 from sqlalchemy import Table
 
 from ferryhub.blobs.store import blob_key
 from ferryhub.catalogue import account_tables as at
 from ferryhub.catalogue import tables as t
+from scaling.world import ANN, BEGAN_US, FOLDERS, GROUPS, HEAD, PEOPLE, PROJECTS, World, key, made_at
 
 Rows = Iterator[tuple[Any, ...]]
 _MIB: Final = 1 << 20

@@ -74,7 +74,7 @@ class World:
         """An ordinary person: 12 projects, 2 of which are those of the first studies, a folder and 3 assets."""
         return person(ANN)
 
-    @property
+    @cached_property
     def mid_project(self) -> int:
         """One of middling size."""
         by_size = sorted(range(PROJECTS), key=lambda project: self._weights[project])
@@ -96,9 +96,7 @@ class World:
         """The project of each asset."""
         loose = random.Random(2).choices(range(PROJECTS), cum_weights=list(accumulate(self._weights)), k=self.assets)
         whole = self.studies * self.study_size
-        return [
-            n // 2 % self.studies % PROJECTS if n % 2 and n // 2 < whole else loose[n] for n in range(self.assets)
-        ]
+        return [n // 2 % self.studies % PROJECTS if n % 2 and n // 2 < whole else loose[n] for n in range(self.assets)]
 
     def collection_of(self, number: int) -> int:
         """The collection of an asset: the root or a folder."""
@@ -107,6 +105,10 @@ class World:
     def newest_of_study(self, study: int) -> str:
         """The asset that comes from all the others of its study. Even numbers are chains."""
         return key("ast", self._in_study(study, 0))
+
+    def oldest_of_study(self, study: int) -> str:
+        """The asset from which much of its study was made."""
+        return key("ast", self._in_study(study, self.study_size - 1))
 
     def middle_of_study(self, study: int) -> str:
         """One with about as many before it as after."""
