@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 #: Codes of errors that the caller can do nothing about.
-_FOR_OPERATORS = ("internal", "unknown", "unavailable", "data_loss")
+FOR_OPERATORS = ("internal", "unknown", "unavailable", "data_loss")
 
 
 class DaemonError(Exception):
@@ -72,7 +72,7 @@ class DaemonError(Exception):
         if said and said[-1] not in ".!?…":
             said += "."
         name = f"{self.code}: {self.reason}" if self.reason else self.code
-        if self.request_id and self.code in _FOR_OPERATORS:
+        if self.request_id and self.code in FOR_OPERATORS:
             name += f", request {self.request_id}"
         return " ".join(part for part in (said, self.next_step, f"[{name}]") if part)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from ferryman.cli.exits import Exit, code_for
-from ferryman.errors import DaemonError
+from ferryman.errors import FOR_OPERATORS, DaemonError
 
 #: Next steps in the words of this command, where the SDK's are in the words of Python.
 _NEXT_STEPS: Final = {
@@ -69,7 +69,7 @@ def next_step(error: DaemonError) -> str:
 def explain(error: BaseException) -> Fault:
     """The fault for any exception that came out of a command."""
     if isinstance(error, DaemonError):
-        return _fault(error.message, next_step(error), code_for(error), error.code, error.reason)
+        return _fault(_said(error), next_step(error), code_for(error), error.code, error.reason)
     if isinstance(error, Problem):
         return _fault(error.message, error.next_step, error.exit_code, "", "")
     if isinstance(error, KeyboardInterrupt):
@@ -79,6 +79,15 @@ def explain(error: BaseException) -> Fault:
         return _fault(said, "Check the path and your rights.", Exit.LOCAL, "", "")
     said = f"unexpected {type(error).__name__}: {error}"
     return _fault(said, "Run it again with --debug and report what it shows.", Exit.OTHER, "internal", "")
+
+
+def _said(error: DaemonError) -> str:
+    """The message; with what an operator finds the call by, where nobody else can help."""
+    return (
+        f"{error.message} (request {error.request_id})"
+        if error.request_id and error.code in FOR_OPERATORS
+        else error.message
+    )
 
 
 def _fault(message: str, step: str, exit_code: Exit, code: str, reason: str) -> Fault:

@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from ferryhub.blobs.s3 import S3BlobStore
 from ferryhub.blobs.s3client import S3Options
 from ferryhub.blobs.store import StagedFile
 from ferryhub.blobs.threads import StoreThreads
 from ferryhub.logs import request_id
+from ferrywire import tracing
 from ferrywire.ids import new_id
 from ferrywire.parts import MIB
 from tests.support.byte_server import Behaviour, ByteServer, answer
@@ -52,6 +56,21 @@ async def test_from_the_hub_s_threads_and_the_store_s_own(server: ByteServer, st
         assert request.headers["user-agent"].endswith(" request-id/req-of-somebody")
         # Added after signing: a proxy that takes it away breaks nothing.
         assert "x-request-id" not in request.headers["authorization"]
+
+
+def test_a_call_of_the_store_is_a_span_of_its_request(
+    server: ByteServer, store: S3BlobStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exporter, provider = InMemorySpanExporter(), TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    monkeypatch.setattr(tracing, "_tracer", provider.get_tracer("test"))
+    file = StagedFile(new_id("upl"), 0, 2 * MIB, MIB, "u0")
+    server.script = [_xml(LISTED % UPLOAD.format(file.key, "u0").encode()), answer(204)]
+    with tracing.span("ContentService/AbortUpload", kind="server"):
+        store.discard(file.session_id)
+    store_span, request_span = exporter.get_finished_spans()
+    assert (store_span.name, store_span.attributes) == ("s3 discard", {})
+    assert store_span.parent == request_span.context
 
 
 def test_nobody_s_request_says_nothing(server: ByteServer, store: S3BlobStore) -> None:
