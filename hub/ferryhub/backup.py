@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final
 
-from ferryhub.command import add_command, say, settings
+from ferryhub.command import add_command, require_hub, say, settings
 from ferryhub.config import HubSettings
 
 if TYPE_CHECKING:
@@ -51,8 +51,7 @@ def _backup(args: argparse.Namespace) -> int:
     chosen, directory = settings(args), args.directory.expanduser().absolute()
     if chosen.database_url:
         raise RuntimeError("the catalogue is in PostgreSQL: back it up with pg_dump, and the bytes where they are kept")
-    if not chosen.catalogue_path.exists():
-        raise RuntimeError(f"there is no hub in {chosen.state_dir}; say where with --state-dir")
+    require_hub(chosen)
     with _locked_backup(directory):
         return asyncio.run(_make(chosen, directory, link=args.link))
 

@@ -46,6 +46,12 @@ def settings(args: argparse.Namespace, **more: Any) -> HubSettings:
     return HubSettings(state_dir=state_dir(args), database_url=database_url, **more)
 
 
+def require_hub(chosen: HubSettings) -> None:
+    """Not make a catalogue where one is only to be read. Error: `RuntimeError`."""
+    if not chosen.database_url and not chosen.catalogue_path.exists():
+        raise RuntimeError(f"there is no hub in {chosen.state_dir}; say where with --state-dir or --database-file")
+
+
 def in_catalogue(args: argparse.Namespace, fn: Callable[..., Any], *given: Any) -> Any:
     """Run one function in a write transaction of the catalogue, beside a hub that may be serving."""
 

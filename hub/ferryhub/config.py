@@ -99,9 +99,19 @@ def chosen_database(given: str, file: Path | None) -> str:
             f"--database holds a password, which others can see: use --database-file or {DATABASE_VARIABLE}"
         )
     url = given or (file.read_text().strip() if file else os.environ.get(DATABASE_VARIABLE, ""))
-    if url and urlsplit(url).scheme not in ("postgres", "postgresql"):
+    if file and not url:
+        raise RuntimeError(f"{file} is empty: it must hold the database's URL, postgresql://USER@HOST/NAME")
+    if url and not _is_postgres(url):
         raise RuntimeError("the database must be given as postgresql://USER@HOST/NAME")
     return url
+
+
+def _is_postgres(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("postgres", "postgresql") and parts.port != 0
+    except ValueError:  # a port or an address that is none
+        return False
 
 
 def default_state_dir() -> Path:

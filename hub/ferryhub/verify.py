@@ -11,7 +11,7 @@ from contextlib import AsyncExitStack
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
-from ferryhub.command import add_command, say, settings, size
+from ferryhub.command import add_command, require_hub, say, settings, size
 
 if TYPE_CHECKING:
     from ferryhub.blobs.damage import Damage
@@ -60,6 +60,7 @@ async def _run(args: argparse.Namespace) -> Progress:
     from ferryhub.catalogue.settings import URL_SECRET
 
     chosen = settings(args)
+    require_hub(chosen)  # nothing would be damaged
     async with AsyncExitStack() as stack:
         database, secrets = await stack.enter_async_context(open_catalogue(chosen))
         options = BlobOptions(chosen.blobs_dir, secrets[URL_SECRET])

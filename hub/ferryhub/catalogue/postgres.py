@@ -69,6 +69,8 @@ class PostgresTransactions:
         #: Held while a write is repeated, so that those of this hub do not get in each other's way again.
         self._repeating = threading.Lock()
         self.repeats = 0
+        #: Whether the database has ever answered: before that only the operator hears of what is wrong.
+        self._met = False
         self._counting = threading.Lock()
 
     def read(self, work: Callable[[Connection], T]) -> T:
@@ -90,10 +92,12 @@ class PostgresTransactions:
             attempt = _Attempt(engine)
             with self._repeating if patience.clashed else nullcontext():
                 try:
-                    return attempt.run(work)
+                    result = attempt.run(work)
+                    self._met = True
+                    return result
                 except DBAPIError as error:
                     if not patience.allows(attempt.failed_with(error)):
-                        meant = explained(error, self._where, in_doubt=attempt.in_doubt(error))
+                        meant = explained(error, self._where, met=self._met, in_doubt=attempt.in_doubt(error))
                         # Where it happened, without PostgreSQL's own words: those may hold what is stored.
                         raise meant.with_traceback(error.__traceback__) from None
             with self._counting:

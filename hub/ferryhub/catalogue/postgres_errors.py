@@ -25,6 +25,8 @@ _BUSY: Final = ("53", "55P03", "57014")
 _DISK_FULL: Final = "53100"
 _IO_ERROR: Final = "58030"
 _READ_ONLY: Final = "25006"
+#: The hub's role does not own the tables, or may not make any.
+_NOT_ALLOWED: Final = "42501"
 #: Text that PostgreSQL cannot store.
 _BAD_TEXT: Final = "22021"
 
@@ -50,9 +52,12 @@ def is_read_only(error: BaseException) -> bool:
     return isinstance(error, DBAPIError) and _sqlstate(error) == _READ_ONLY
 
 
-def explained(error: DBAPIError, where: str, *, in_doubt: bool) -> Exception:
-    """What the caller gets. `where` names the database; `in_doubt`: it may have been stored."""
+def explained(error: DBAPIError, where: str, *, met: bool, in_doubt: bool) -> Exception:
+    """What the caller gets. `where` names the database, `met`: it answered before, `in_doubt`: it may have stored."""
     state, kind = _sqlstate(error), kind_of(error)
+    if not met and not state:  # a hub or command that starts: the operator must know what to change
+        message = f"the hub's {where} cannot be used: {_first_line(error)}"
+        return _logged(FerryError("HUB_OVERLOADED", message, retry_after_s=2.0))
     if kind == "clash":
         return FerryError("HUB_OVERLOADED", "too many changes of one thing at once; try again", retry_after_s=1.0)
     if kind == "lost":
@@ -76,6 +81,9 @@ def _of_the_server(error: DBAPIError, state: str, where: str) -> FerryError | No
         return _logged(FerryError("READ_ONLY", message, path=where))
     if state == _IO_ERROR:
         return _logged(FerryError("IO_ERROR", f"the hub's {where} cannot read or write its disk: {text}", path=where))
+    if state == _NOT_ALLOWED:
+        message = f"the hub's {where}: {text}; its role must own the database"
+        return _logged(FerryError("READ_ONLY", message, path=where))
     if state.startswith(_BUSY):
         return _logged(
             FerryError("HUB_OVERLOADED", f"the hub's database is busy ({text}); try again", retry_after_s=1.0)

@@ -37,7 +37,8 @@ def _put(conn: Connection, key: str) -> None:
 
 
 def _count(conn: Connection) -> int:
-    return conn.execute(select(func.count()).select_from(t.settings)).scalar_one()
+    """Two secrets, and what a test has put; who can use the tables is not in every database that is borrowed."""
+    return conn.execute(select(func.count()).where(t.settings.c.key != "least_head")).scalar_one()
 
 
 def _throw_out(url: URL) -> None:
