@@ -153,7 +153,7 @@ def test_s08_errors(client: Client, home: Home, project_id: str, table: Path) ->
 
 
 def test_s08_a_timeout_does_not_poison_the_client(client: Client, home: Home, project_id: str) -> None:
-    path = make_file(home.data / "big", 256 * MIB)
+    path = make_file(home.data / "big", 64 * MIB)
     client.transfers.set_limits(bandwidth_bps=MIB)
     with pytest.raises(DaemonTimeoutError):
         upload(client, path, project_id, transfer_timeout_s=0.2)

@@ -184,6 +184,24 @@ def test_a_hub_that_is_killed_and_comes_back(bench: Bench) -> None:
         bench.check_nothing_twice(client)
 
 
+def test_a_call_whose_reply_is_lost_is_asked_again_and_done_once(bench: Bench) -> None:
+    with Client() as client:
+        asset_id = client.upload(bench.file, title="T", owner_type="project", owner_id=bench.project_id).asset_id
+        bench.proxy.lose = b"/CreateProject"
+        made = client.create_project("Once")
+        bench.proxy.lose = b"/UpdateAsset"
+        assert client.set_metadata(asset_id, tags=["x"]).tags == ["x"]
+        bench.proxy.lose = b"/ListProjects"
+        assert [project.project_id for project in client.projects.list() if project.name == "Once"] == [made.project_id]
+        assert bench.proxy.lost == 3
+        etag = client.get_metadata(asset_id).etag
+        bench.proxy.lose = b"/UpdateAsset"
+        with pytest.raises(DaemonError, match="it may have been done") as caught:
+            client.set_metadata(asset_id, title="new", etag=etag)
+        assert (caught.value.reason, caught.value.retryable) == ("HUB_UNREACHABLE", True)
+        assert client.get_metadata(asset_id).title == "new"
+
+
 @pytest.mark.parametrize("harm", ["flip", "truncate"])
 def test_a_part_file_that_somebody_touched(bench: Bench, harm: str) -> None:
     with Client() as client:

@@ -109,4 +109,6 @@ def in_order(items: list[pytest.Item]) -> None:
 def _rank(item: pytest.Item) -> int:
     callspec = getattr(item, "callspec", None)
     name = callspec.params.get("configuration") if callspec else None
+    if "fleet_service" in getattr(item, "fixturenames", ()):
+        name = FLEET
     return _ORDER.index(name) if name in _ORDER else len(_ORDER)

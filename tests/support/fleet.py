@@ -6,7 +6,8 @@ import asyncio
 import shutil
 import tempfile
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
@@ -56,6 +57,8 @@ class Fleet:
         self.bucket = bucket
         #: How often a hub was killed.
         self.kills = 0
+        #: Held while a hub is down: who holds it has all of them.
+        self.whole = threading.Lock()
         self._engine = create_engine(database, poolclass=NullPool)
 
     @property
@@ -88,12 +91,19 @@ class Fleet:
     def _kill(self, over: threading.Event, on: threading.Event, every_s: float, failures: list[BaseException]) -> None:
         try:
             while not over.wait(every_s) and on.wait() and not over.is_set():
-                victim = self.hubs[self.kills % len(self.hubs)]
-                victim.kill()
-                self.kills += 1
-                victim.start()
+                with self.whole:
+                    victim = self.hubs[self.kills % len(self.hubs)]
+                    victim.kill()
+                    self.kills += 1
+                    victim.start()
         except BaseException as error:  # noqa: BLE001 - a thread's: the test that waits for it says so
             failures.append(error)
+
+
+def _each(servers: Sequence[HubServer], work: Callable[[HubServer], object]) -> None:
+    """All at once."""
+    with ThreadPoolExecutor(len(servers)) as pool:
+        list(pool.map(work, servers))
 
 
 @contextmanager
@@ -106,12 +116,11 @@ def fleet(store: S3Server, database: URL, *options: str, hubs: int = 3) -> Itera
         words = ["--bucket", bucket, "--endpoint", store.endpoint, "--prefix", "kept"]
         servers[0].command("storage", "add", "lake", "--s3", *words)
         servers[0].command("storage", "default", "lake")
-        for server in servers:
-            server.start()
+        _each(servers, HubServer.start)
         with RoundRobin([server.port for server in servers]) as proxy:
             yield Fleet(servers, proxy, database, bucket)
+        _each(servers, HubServer.stop)
         for server in servers:
-            server.stop()
             log = server.log.read_text(errors="replace")
             assert "Traceback (most recent call last)" not in log, f"a hub logged a traceback:\n{log[-6000:]}"
     finally:
