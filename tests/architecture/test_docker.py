@@ -10,8 +10,8 @@ from typing import Any
 from ferryhub import cli, config
 from tests.architecture.sources import ROOT
 
-DOCKERFILE = (ROOT / "docker" / "Dockerfile").read_text()
-COMPOSE = (ROOT / "docker" / "compose.yaml").read_text()
+DOCKERFILE = (ROOT / "hub" / "docker" / "Dockerfile").read_text()
+COMPOSE = (ROOT / "hub" / "docker" / "compose.yaml").read_text()
 
 
 def _words(pattern: str, text: str) -> Any:
