@@ -41,7 +41,7 @@ def add_storage_commands(storage: Any) -> None:
     add.add_argument("--least-part", **least, help="the store's smallest part; default: 5M")
     most = {"type": size, "default": _MOST_FILE_BYTES, "metavar": "BYTES"}
     add.add_argument("--most-file", **most, help="the store's largest object; default: 5T")
-    add.add_argument("--no-check", action="store_true", help="do not try it out")
+    add.add_argument("--no-check", action="store_true", help="do not try it out, nor mark it as this hub's")
     add_command(storage, "list", _list, "show all places; * marks the one that new projects and users get")
     default = add_command(storage, "default", _default, "choose where new projects and users keep their bytes")
     default.add_argument("name", metavar="NAME")
@@ -70,7 +70,10 @@ def _add(args: argparse.Namespace) -> int:
     if not args.no_check:
         from ferryhub.blobs.s3check import check
         from ferryhub.blobs.s3client import S3Options
+        from ferryhub.blobs.s3owner import claim
+        from ferryhub.catalogue.settings import owner_name
 
+        claim(S3Options.of(options), in_catalogue(args, owner_name))
         for warning in check(S3Options.of(options)):
             say(f"note: {warning}")
     in_catalogue(args, locations.add, locations.StorageLocation(args.name, "s3", options))

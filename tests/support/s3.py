@@ -91,7 +91,14 @@ class S3Server:
         return name
 
     def keys(self, bucket: str) -> dict[str, int]:
-        """Every object with its size."""
+        """Every object with its size, but for what says whose bucket it is."""
+        return {key: size for key, size in self._objects(bucket).items() if not key.endswith(".ferryhub-owner")}
+
+    def everything(self, bucket: str) -> list[str]:
+        """The names of all objects."""
+        return sorted(self._objects(bucket))
+
+    def _objects(self, bucket: str) -> dict[str, int]:
         pages = self.client().get_paginator("list_objects_v2").paginate(Bucket=bucket)
         return {found["Key"]: found["Size"] for page in pages for found in page.get("Contents", ())}
 

@@ -19,8 +19,9 @@ from ferrywire.reasons import Code, FerryError
 #: Done twice is done once: what these do does not depend on how often.
 _READS: Final = ("Get", "List")
 _CHANGES: Final = ("Set", "Update", "Remove", "Delete")
-#: How a change is refused that has been done: what was to go is gone, what was to be changed is another.
-_DONE_BEFORE: Final = frozenset({Code.NOT_FOUND, Code.ABORTED})
+#: How a change is refused that has been done: what was to go is gone, what was to be changed is another, or the right
+#: to do it was what was given away.
+_DONE_BEFORE: Final = frozenset({Code.NOT_FOUND, Code.ABORTED, Code.PERMISSION_DENIED})
 
 
 class RepeatingTransport:

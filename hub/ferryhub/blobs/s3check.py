@@ -12,14 +12,10 @@ from botocore.exceptions import ClientError
 
 from ferryhub.blobs.s3client import S3Options, clients, explained
 from ferryhub.blobs.s3urls import encryption
-from ferryhub.blobs.store import is_blob_key
-from ferrywire.reasons import FerryError
 
 _BODY: Final = b"ferryman"
 _CRC: Final = "P0NsBArwEhg="
 _WRONG_CRC: Final = "AAAAAAAAAAA="
-#: So many names are looked at to find out whether another hub keeps its bytes here.
-_NAMES: Final = 1000
 UNVERIFIED: Final = (
     "this store does not verify CRC-64/NVME: a byte that is damaged on the way is noticed only when it is read"
 )
@@ -30,13 +26,12 @@ REPLACEABLE: Final = (
 
 def check(options: S3Options) -> list[str]:
     """Write, list, read and remove a small object; returns what the operator should know. `HUB_OVERLOADED` or
-    `IO_ERROR` when something does not work, `NAME_TAKEN` when a hub keeps bytes here already."""
+    `IO_ERROR` when something does not work."""
     client, _ = clients(options)
     name = f".ferryhub-check-{uuid.uuid4().hex}"
     at = {"Bucket": options.bucket, "Key": f"{options.prefix}/{name}" if options.prefix else name}
     try:
         with explained(options.bucket):
-            _refuse_another_hubs(client, options)
             try:
                 return _tried(client, options, at)
             finally:
@@ -68,15 +63,3 @@ def _refuses(client: Any, status: int, **put: Any) -> bool:
             raise
         return True
     return False
-
-
-def _refuse_another_hubs(client: Any, options: S3Options) -> None:
-    """Two catalogues must not share names: each hub's sweep would remove what only the other one knows."""
-    prefix = f"{options.prefix}/" if options.prefix else ""
-    found = client.list_objects_v2(Bucket=options.bucket, Prefix=prefix, MaxKeys=_NAMES).get("Contents", ())
-    if any(is_blob_key(each["Key"].removeprefix(prefix)) for each in found):
-        message = (
-            f"a hub keeps bytes in bucket '{options.bucket}' below '{prefix}' already, and would remove those of "
-            "another one: choose another --prefix, or --no-check when it is this hub"
-        )
-        raise FerryError("NAME_TAKEN", message, name=options.bucket)

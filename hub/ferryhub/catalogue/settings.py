@@ -5,6 +5,7 @@ Kept in the catalogue. Part of no upload step.
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 from typing import Final
 
@@ -36,6 +37,11 @@ def make_secrets(conn: Connection) -> dict[str, bytes]:
     if missing:
         conn.execute(insert(t.settings), [{"key": key, "value": secrets.token_hex(32)} for key in sorted(missing)])
     return load_secrets(conn)
+
+
+def owner_name(conn: Connection) -> str:
+    """What tells this catalogue from others where hubs of both may come, such as in a bucket. No secret."""
+    return hashlib.sha256(b"owner" + load_secrets(conn)[URL_SECRET]).hexdigest()[:32]
 
 
 def least_head(conn: Connection) -> str | None:

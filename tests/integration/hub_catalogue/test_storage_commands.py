@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from ferryhub.blobs.s3owner import MARK
 from ferryhub.blobs.store import blob_key
 from ferrywire.ids import new_id
 from tests.integration.hub_catalogue.test_command import ferryhub
@@ -59,6 +60,24 @@ def test_two_catalogues_do_not_share_names(run: Run, weed_server: S3Server) -> N
     assert len(weed_server.keys(bucket)) == 1
     assert run("storage", "add", "lake", *words[:-1], "b", **weed_server.env).returncode == 0
     assert run("storage", "add", "mine", *words, "--no-check", **weed_server.env).returncode == 0
+
+
+def test_two_catalogues_do_not_share_names_that_nobody_uses_yet(tmp_path: Path, weed_server: S3Server) -> None:
+    bucket = weed_server.bucket()
+    words = ("--s3", "--bucket", bucket, "--endpoint", weed_server.endpoint)
+
+    def add(name: str, hub: str, *more: str) -> tuple[int, str]:
+        where = ("--state-dir", str(tmp_path / hub))
+        done = ferryhub("storage", "add", name, *words, *more, *where, **weed_server.env)
+        return done.returncode, done.stderr
+
+    assert add("lake", "one") == (0, "")
+    assert weed_server.everything(bucket) == [MARK]
+    status, said = add("lake", "two")
+    assert (status, "another hub keeps bytes" in said, "choose another --prefix" in said) == (1, True, True)
+    assert add("lake", "two", "--prefix", "two") == (0, "")
+    weed_server.client().put_object(Bucket=bucket, Key=blob_key(new_id("upl"), 0), Body=b"x")
+    assert add("lake-again", "one") == (0, ""), "it is its own"
 
 
 @pytest.mark.parametrize(

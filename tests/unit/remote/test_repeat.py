@@ -21,6 +21,7 @@ GET = f"{V1}.AssetService/GetAsset"
 CREATE = f"{V1}.ProjectService/CreateProject"
 DELETE = f"{V1}.RelationshipService/DeleteRelationship"
 UPDATE = f"{V1}.AssetService/UpdateAsset"
+SET = f"{V1}.AccessService/SetGrant"
 WITH_ID = project_service_pb2.CreateProjectRequest(name="P", request_id="r").SerializeToString()
 WITHOUT_ID = project_service_pb2.CreateProjectRequest(name="P").SerializeToString()
 GONE = FerryError("RELATIONSHIP_NOT_FOUND", "there is no link rel_1", relationshipId="rel_1")
@@ -79,7 +80,15 @@ async def test_what_the_hub_has_answered_is_not_asked_again() -> None:
     assert caught.value is GONE
 
 
-@pytest.mark.parametrize(("path", "said"), [(DELETE, GONE), (UPDATE, FerryError("ETAG_MISMATCH", "it has changed"))])
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        (DELETE, GONE),
+        (UPDATE, FerryError("ETAG_MISMATCH", "it has changed")),
+        # The first one took the right to do it away: an owner who made himself a viewer.
+        (SET, FerryError("PERMISSION_DENIED", "you may not do that")),
+    ],
+)
 async def test_a_change_that_may_have_been_done_is_not_said_to_be_refused(path: str, said: FerryError) -> None:
     with pytest.raises(FerryError) as caught:
         await repeating(Script([LOST, said])).call(path, b"", 10.0)
