@@ -182,8 +182,10 @@ def test_a_full_disk_at_the_destination_waits_and_goes_on(client: Client, home: 
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(small)], check=True)
     try:
         transfer = client.transfers.download(asset_id, small / "dl")
-        wait_for(lambda: transfer.info().waiting_for == "space", what="the transfer to wait for space")
-        info = transfer.info()
+        info = wait_for(
+            lambda: info if (info := transfer.info()).waiting_for == "space" else None,
+            what="the transfer to wait for space",
+        )
         assert info.error is not None
         assert info.error.reason == "DISK_FULL"
         assert info.next_attempt_at is not None

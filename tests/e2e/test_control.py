@@ -94,6 +94,7 @@ def test_a_cancelled_download_leaves_nothing(client: Client, project_id: str, bi
 
 
 def test_a_limit_holds_and_changes_while_running(client: Client, project_id: str, big: Path) -> None:
+    client.transfers.set_limits(parts_in_flight=1)  # or several of a store's large parts would be done at once
     transfer = start_slowly(client, big, project_id)
     first, began = transfer.info().persisted_bytes, time.monotonic()
     wait_for(lambda: transfer.info().persisted_bytes >= first + SLOW, timeout_s=30, what="a second's worth of bytes")

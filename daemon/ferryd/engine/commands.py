@@ -96,6 +96,8 @@ class Commands:
 
     async def retry(self, transfer_id: str) -> Transfer:
         transfer = await self._ledger.store.get(transfer_id)
+        if transfer.state is State.RUNNING:  # it is being tried: whoever saw it wait came a moment too late
+            return transfer
         if transfer.state is not State.QUEUED:
             return await self.resume(transfer_id)
         transfer = await self._ledger.update(transfer_id, **_FRESH)

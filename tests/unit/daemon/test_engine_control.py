@@ -70,6 +70,12 @@ async def test_cancel_of_a_running_upload_aborts_the_session(tmp_path: Path) -> 
             assert refused.value.reason == "ILLEGAL_TRANSITION"
 
 
+async def test_a_retry_that_comes_when_it_is_being_tried_changes_nothing(tmp_path: Path) -> None:
+    async with bench(tmp_path) as b:
+        one = await held_upload(b, make_file(tmp_path / "f", 4 * MIB))
+        assert (await b.engine.retry(one)).state is State.RUNNING
+
+
 async def test_cancel_of_a_download_leaves_no_part_file(tmp_path: Path) -> None:
     async with bench(tmp_path) as b:
         content = b.hub.add_content({"a": b"a" * (3 * MIB), "b": b"b"})
