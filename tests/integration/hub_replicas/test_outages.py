@@ -12,6 +12,7 @@ from typing import Any
 import psycopg
 import pytest
 from sqlalchemy import URL, Connection, func, insert, select, text
+from sqlalchemy.exc import DBAPIError
 
 from ferryhub.catalogue import postgres as gateway
 from ferryhub.catalogue import schema
@@ -213,6 +214,24 @@ async def test_a_mistake_of_ours_ends_and_shows_nothing_that_is_stored(
     assert '_put(conn, "a-secret-key")' in shown  # our own line, and nothing that came from the database
     assert "(a-secret-key)" not in shown
     assert "a-secret-key" not in caplog.text
+
+
+async def test_an_error_does_not_hold_what_was_to_be_stored(database: Database) -> None:
+    """Not even on its way out, where a traceback could be logged."""
+    told: list[str] = []
+
+    def twice(conn: Connection) -> None:
+        for value in ("a-secret-value", "another-secret-value"):
+            try:
+                conn.execute(insert(t.settings), {"key": "a", "value": value})
+            except DBAPIError as error:
+                told.append(str(error))
+                raise
+
+    with pytest.raises(CatalogueError, match="23505"):
+        await database.write(twice)
+    assert told
+    assert "secret-value" not in "".join(told)
 
 
 async def test_a_wrong_password_is_kept_out_of_everything(postgres_url: URL, caplog: pytest.LogCaptureFixture) -> None:
