@@ -205,7 +205,7 @@ MUTANTS = (
         "hub/ferryhub/catalogue/leases.py",
         '_l.expires_at <= bindparam("now")',
         "_l.expires_at <= 0",
-        "tests/integration/hub_replicas/test_races.py -k lease",
+        "tests/unit/hub/test_leases.py -k sqlite",
     ),
     Mutant(
         "lease-not-kept",

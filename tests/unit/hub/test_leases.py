@@ -65,3 +65,10 @@ async def test_work_that_fails_gives_the_lease_up(catalogue: Catalogue) -> None:
     with pytest.raises(ExceptionGroup):
         await while_held(catalogue.database, "sweep", "one", ttl_s=60, work=work)
     assert await catalogue.do(leases.take, "sweep", "two", 1, 1)
+
+
+async def test_a_lease_that_is_over_is_anybodys(catalogue: Catalogue) -> None:
+    assert await catalogue.do(leases.take, "sweep", "one", 1000, 100)
+    assert not await catalogue.do(leases.take, "sweep", "two", 1099, 100)
+    assert await catalogue.do(leases.take, "sweep", "two", 1100, 100)
+    assert not await catalogue.do(leases.take, "sweep", "one", 1101, 100)
