@@ -254,7 +254,7 @@ MUTANTS = (
         "hub/ferryhub/catalogue/locations.py",
         "max(file.part_bytes, self.least_part_bytes)",
         "file.part_bytes",
-        "tests/unit/hub/test_locations.py -k sqlite",
+        "tests/unit/hub/test_locations.py -k 'sqlite or parts_have'",
     ),
     Mutant(
         "files-too-large-for-the-store",

@@ -165,3 +165,9 @@ async def test_locations_are_counted_apart(catalogue: Catalogue, ann: Actor, ord
     assert [await usage(catalogue, name) for name in order] == [(0, 10), (0, 10)]
     with fails("QUOTA_EXCEEDED", freeBytes="0"):
         await open_session(catalogue, ann, project, 1)
+
+
+def test_parts_have_at_least_the_size_that_a_store_takes() -> None:
+    rules = PartRules(least_part_bytes=5 * MIB)
+    files = [ManifestFile("small parts", 20 * MIB, MIB), ManifestFile("large parts", 20 * MIB, 8 * MIB)]
+    assert [each.part_bytes for each in rules.applied(files, 0)] == [5 * MIB, 8 * MIB]
