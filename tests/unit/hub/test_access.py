@@ -6,9 +6,10 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from ferryhub.catalogue import access, collections, grants
+from ferryhub.catalogue import access, assets, collections, grants
 from ferryhub.catalogue.access import Capability
 from ferryhub.catalogue.actor import Actor
+from ferryhub.catalogue.paging import Page
 from tests.unit.hub.conftest import Catalogue, fails
 
 
@@ -41,6 +42,16 @@ async def test_role_reaches_down_to_the_asset(
     for capability in capabilities[allowed:]:
         with fails("PERMISSION_DENIED", resourceId=tree.asset.id):
             await catalogue.do(access.require, bob, tree.asset.id, capability)
+
+
+@pytest.mark.parametrize("place", ["project", "outer", "inner", "asset"])
+async def test_what_a_role_reaches_is_listed(
+    catalogue: Catalogue, tree: Tree, ann: Actor, bob: Actor, place: str
+) -> None:
+    assert await catalogue.do(assets.listing, bob, Page()) == ([], None)
+    await catalogue.do(grants.set_grant, ann, getattr(tree, place).id, bob.email, "viewer")
+    rows, _ = await catalogue.do(assets.listing, bob, Page())
+    assert [row.id for row in rows] == [tree.asset.id]
 
 
 async def test_role_does_not_reach_up_or_sideways(catalogue: Catalogue, tree: Tree, ann: Actor, bob: Actor) -> None:
