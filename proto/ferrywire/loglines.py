@@ -14,6 +14,8 @@ from typing import Any, Final
 from ferrywire.ids import is_id
 
 FORMATS: Final = ("text", "json")
+#: What would end a line or command a terminal, by how it is written instead: names of files may hold it.
+_UNSEEN: Final = {code: repr(chr(code))[1:-1] for code in (*range(32), *range(127, 160), 0x2028, 0x2029)}
 
 
 def formatter(kind: str, request_id: Callable[[], str]) -> logging.Formatter:
@@ -27,7 +29,7 @@ class _Text(logging.Formatter):
         self._request_id = request_id
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
-        line, found = super().formatMessage(record), self._request_id()
+        line, found = super().formatMessage(record).translate(_UNSEEN), self._request_id()
         return f"{line} request_id={found}" if found else line
 
 

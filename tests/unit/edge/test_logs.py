@@ -40,6 +40,14 @@ def test_a_line_as_text() -> None:
     assert formatter("text", lambda: "req-1").format(_record()).endswith("INFO ferryd.app done 7 request_id=req-1")
 
 
+@pytest.mark.parametrize("kind", ["text", "json"])
+def test_what_is_told_of_makes_no_line_of_its_own(kind: str) -> None:
+    name = "run\n2026-01-01 00:00:00,000 INFO ferryd.app all is well\r\x1b[2J"
+    line = formatter(kind, str).format(_record("kept %s", name))
+    assert len(line.splitlines()) == 1
+    assert "\x1b" not in line
+
+
 def test_a_traceback_stays_in_its_line() -> None:
     with pytest.raises(LookupError) as caught:
         raise LookupError("é\nx")
