@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Final
@@ -110,28 +110,35 @@ class Sweeper:
         return True
 
     async def _orphan_stagings(self, place: Place) -> int:
-        removed = 0
-        for names in await place.threads.run(self._old, place.store.sessions):
-            for session_id in set(names) - await self._database.read(sessions.open_among, names):
-                await place.threads.run(place.store.discard, session_id)
-                removed += 1
-        return removed
+        async def orphans_of(names: list[str]) -> list[str]:
+            return sorted(set(names) - await self._database.read(sessions.open_among, names))
+
+        return await self._remove(place, place.store.sessions, orphans_of, place.store.discard)
 
     async def _orphan_blobs(self, place: Place) -> int:
-        removed = 0
-        for keys in await place.threads.run(self._old, place.store.blobs):
+        async def orphans_of(keys: list[str]) -> list[str]:
             # Sessions first: one that commits in between has its blobs referenced by the time they are looked up.
-            session_ids = sorted({session_of(key) for key in keys})
-            in_use = await self._database.read(sessions.open_among, session_ids)
+            in_use = await self._database.read(sessions.open_among, sorted({session_of(key) for key in keys}))
             referenced = await self._database.read(contents.referenced, keys)
-            for key in keys:
-                if key not in referenced and session_of(key) not in in_use:
-                    await place.threads.run(place.store.delete, key)
-                    removed += 1
-        return removed
+            return [key for key in keys if key not in referenced and session_of(key) not in in_use]
 
-    def _old(self, listing: Callable[[], Iterator[Stored]]) -> list[list[str]]:
-        """The names that are older than the grace period, in groups for one question each."""
+        return await self._remove(place, place.store.blobs, orphans_of, place.store.delete)
+
+    async def _remove(
+        self,
+        place: Place,
+        listing: Callable[[], Iterator[Stored]],
+        orphans_of: Callable[[list[str]], Awaitable[list[str]]],
+        remove: Callable[[str], None],
+    ) -> int:
+        """Remove what is old and nobody's; returns how many. Once nobody's, nothing ever becomes somebody's again: so
+        it does not matter how long this takes. A bucket's names are not in memory at once, those to be removed are."""
         before_s = self._now_us() / 1e6 - self._grace_s
         old = (stored.name for stored in listing() if stored.touched_at < before_s)
-        return list(iter(lambda: list(islice(old, _NAMES_AT_ONCE)), []))
+        orphans: list[str] = []
+        while names := await place.threads.run(lambda: list(islice(old, _NAMES_AT_ONCE))):
+            orphans += await orphans_of(names)
+        # Not before: what a store lists while it changes is its own affair.
+        for name in dict.fromkeys(orphans):
+            await place.threads.run(remove, name)
+        return len(set(orphans))

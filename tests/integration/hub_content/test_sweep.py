@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
+from sqlalchemy import Connection
 
 from ferryhub.auth import limits
 from ferryhub.blobs.localfs import LocalBlobStore
-from ferryhub.blobs.store import StagedFile
+from ferryhub.blobs.store import StagedFile, Stored, blob_key
 from ferryhub.blobs.sweep import GRACE_S, Swept
+from ferryhub.catalogue import contents
 from ferryhub.catalogue.account_tables import attempts
 from ferrywire.ids import new_id
 from ferrywire.parts import MIB
@@ -56,6 +60,28 @@ async def test_a_session_that_cannot_be_removed_does_not_keep_the_others(
     monkeypatch.undo()
     await rig.blobs.sweeper.sweep_once()
     assert rig.files == []
+
+
+async def test_names_are_asked_for_as_they_are_listed(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bucket may hold more names than fit in memory."""
+    listed, asked, removed = 0, [], []
+
+    def blobs(_: LocalBlobStore) -> Iterator[Stored]:
+        nonlocal listed
+        for index in range(3000):
+            listed += 1
+            yield Stored(blob_key(new_id("upl"), index), 0.0)
+
+    def referenced(_: Connection, keys: list[str]) -> set[str]:
+        asked.append(listed)
+        return set(keys[1:])
+
+    monkeypatch.setattr(LocalBlobStore, "blobs", blobs)
+    monkeypatch.setattr(LocalBlobStore, "delete", lambda _, key: removed.append(key))
+    monkeypatch.setattr(contents, "referenced", referenced)
+    assert await rig.blobs.sweeper.sweep_once() == Swept(0, 0, len(asked))
+    assert asked[0] < 1000
+    assert len(removed) == len(asked) == len(set(asked))
 
 
 async def test_what_is_over_goes_too(rig: Rig) -> None:
