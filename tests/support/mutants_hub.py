@@ -330,8 +330,8 @@ HUB = (
     Mutant(
         "sweep-ignores-open-sessions",
         "hub/ferryhub/blobs/sweep.py",
-        "if key not in referenced and session_of(key) not in in_use:",
-        "if key not in referenced:",
+        "if key not in referenced and session_of(key) not in in_use]",
+        "if key not in referenced]",
         "tests/integration/hub_content/test_s3_sweep.py tests/integration/hub_content/test_s3.py -k sweep",
     ),
     Mutant(
