@@ -74,7 +74,7 @@ class ByteEndpoint:
             await answer.error(error)
         except Exception as error:  # noqa: BLE001 - the edge: nothing unknown may show its text to the network
             error_id = secrets.token_hex(8)
-            _log.error("byte request failed", exc_info=error, extra={"error_id": error_id})
+            _log.error("byte_request_failed error_id=%s", error_id, exc_info=error)
             await answer.error(FerryError("INTERNAL", f"the hub made a mistake ({error_id})", errorId=error_id))
 
     async def _route(self, scope: Scope, receive: Receive, answer: _Answer) -> None:

@@ -14,6 +14,7 @@ import pytest
 from ferryapi.hub.v1 import content_service_pb2 as pb
 from ferryhub.blobs import localfs
 from ferryhub.blobs.localfs import LocalBlobReader
+from ferryhub.blobs.receive import PartReceiver
 from ferrywire.parts import MIB
 from tests.integration.hub_content.rig import PART, Person, Rig, content, digest_of, file_of
 
@@ -125,6 +126,17 @@ async def test_a_failed_sync_is_no_success(alice: Person, monkeypatch: pytest.Mo
     monkeypatch.undo()
     assert await alice.stored(session) == []
     assert (await alice.put(location, FIRST)).status_code == 200
+
+
+async def test_a_mistake_of_the_hub_s_is_found_in_its_log(
+    alice: Person, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    (location,) = await alice.sign(await _open(alice), [_part(FIRST)])
+    monkeypatch.setattr(PartReceiver, "receive", lambda *_: 1 / 0)
+    answer = await alice.put(location, FIRST)
+    assert (answer.status_code, _reason(answer)) == (500, "INTERNAL")
+    assert "ZeroDivisionError" not in answer.text
+    assert answer.json()["metadata"]["errorId"] in caplog.messages[-1]
 
 
 @pytest.mark.parametrize("body", [b"", FIRST[:-1], FIRST + b"x", FIRST + FIRST])
