@@ -10,17 +10,12 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import psutil
 from figures import median
-from sqlalchemy import Connection
 
 from ferryhub.catalogue.database import Transactions
-
-T = TypeVar("T")
-#: One operation of a round; says what it found. `None` for the connection's own use.
-Work = Callable[[Connection], T]
 
 
 @dataclass(frozen=True)
@@ -43,20 +38,23 @@ class Meter:
     def cost(self, rounds: int, operation: Callable[[int], Any], prepare: Callable[[int], Any] | None = None) -> Cost:
         """Run `operation(round)` so often, each after `prepare(round)`. Those before 0 warm up and do not count."""
         wall, busy = [], []
+        backends: list[psutil.Process] = []
         for at in range(-max(1, rounds // 5), rounds):
             if prepare is not None:
                 prepare(at)
-            began, cpu = time.perf_counter(), self._busy_s()
+            # Looking for processes takes a while; by the last round of the warm-up all are there.
+            backends = self._backends() if at <= 0 else backends
+            theirs, mine = sum(map(_on_processor_s, backends)), time.thread_time()
+            began = time.perf_counter()
             operation(at)
-            took = time.perf_counter() - began
+            took, mine = time.perf_counter() - began, time.thread_time() - mine
             if at >= 0:
                 wall.append(took * 1e3)
-                busy.append((self._busy_s() - cpu) * 1e3)
+                busy.append((mine + sum(map(_on_processor_s, backends)) - theirs) * 1e3)
         return Cost(median(wall), median(busy), rounds)
 
-    def _busy_s(self) -> float:
-        mine = time.thread_time()
-        return mine if self._server is None else mine + sum(map(_on_processor_s, self._server.children()))
+    def _backends(self) -> list[psutil.Process]:
+        return [] if self._server is None else self._server.children()
 
 
 def _on_processor_s(process: psutil.Process) -> float:

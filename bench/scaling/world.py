@@ -102,20 +102,12 @@ class World:
         """The collection of an asset: the root or a folder."""
         return self.project_of[number] * (FOLDERS + 1) + number * 7 % 11 % (FOLDERS + 1)
 
-    def newest_of_study(self, study: int) -> str:
-        """The asset that comes from all the others of its study. Even numbers are chains."""
-        return key("ast", self._in_study(study, 0))
-
-    def oldest_of_study(self, study: int) -> str:
-        """The asset from which much of its study was made."""
-        return key("ast", self._in_study(study, self.study_size - 1))
-
-    def middle_of_study(self, study: int) -> str:
-        """One with about as many before it as after."""
-        return key("ast", self._in_study(study, self.study_size // 2))
+    def of_study(self, study: int, back: int) -> str:
+        """The asset that is so many from the newest of a study, which comes from all the others. Even numbers are
+        chains."""
+        return key("ast", self._in_study(study, back))
 
     def _in_study(self, study: int, back: int) -> int:
-        """The number of the asset that is so many from the newest of a study."""
         return 2 * ((self.study_size - 1 - back) * self.studies + study) + 1
 
     def links(self) -> Iterator[tuple[int, int]]:
