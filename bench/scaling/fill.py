@@ -54,12 +54,12 @@ def _on_postgres(engine: Engine, say: Say) -> Iterator[Connection]:
         for table in metadata.sorted_tables:
             say(f"index {table.name}")
             for constraint in _keys(table):
-                conn.execute(AddConstraint(constraint, isolate_from_table=False))
+                conn.execute(AddConstraint(constraint))
             for index in sorted(table.indexes, key=lambda index: str(index.name)):
                 conn.execute(CreateIndex(index))
         for table in metadata.sorted_tables:
             for constraint in table.foreign_key_constraints:
-                conn.execute(AddConstraint(constraint, isolate_from_table=False))
+                conn.execute(AddConstraint(constraint))
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as conn:
         say("vacuum and analyze")
         conn.exec_driver_sql("VACUUM ANALYZE")
@@ -86,9 +86,9 @@ def _on_sqlite(engine: Engine, say: Say) -> Iterator[Connection]:
 def _bare(conn: Connection, table: Table) -> None:
     """Take a table's indexes and constraints away; those of other tables that refer to it have gone before."""
     for constraint in table.foreign_key_constraints:
-        conn.execute(DropConstraint(constraint, isolate_from_table=False))
+        conn.execute(DropConstraint(constraint))
     for constraint in _keys(table):
-        conn.execute(DropConstraint(constraint, isolate_from_table=False))
+        conn.execute(DropConstraint(constraint))
     for index in table.indexes:
         conn.execute(DropIndex(index))
 

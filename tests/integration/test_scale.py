@@ -66,7 +66,7 @@ def _shape(url: URL) -> dict[str, object]:
     look = inspect(engine)
     shape: dict[str, object] = {}
     for table in look.get_table_names():
-        parts = [look.get_columns, look.get_indexes, look.get_foreign_keys, look.get_unique_constraints]
+        parts: list[Any] = [look.get_columns, look.get_indexes, look.get_foreign_keys, look.get_unique_constraints]
         said = [sorted(map(_said, part(table))) for part in (*parts, look.get_check_constraints)]
         shape[table] = [*said, str(look.get_pk_constraint(table))]
     engine.dispose()
