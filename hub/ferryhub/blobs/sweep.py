@@ -27,6 +27,8 @@ from ferrywire.reasons import FerryError
 
 _SESSIONS_AT_ONCE: Final = 1000
 _NAMES_AT_ONCE: Final = 500
+#: So many sessions that cannot be removed end a sweep's work on sessions: a question names them.
+_MOST_LEFT: Final = 10_000
 #: What is younger is left alone, unless a hub is told otherwise, in seconds.
 GRACE_S: Final = 3600.0
 #: What the hub that sweeps holds, and how long a hub that stopped in the middle of it keeps others from going on.
@@ -92,18 +94,27 @@ class Sweeper:
         return Swept(ended, stagings, blobs)
 
     async def _expired_sessions(self) -> int:
-        rows = await self._database.read(sessions.expired, self._now_us(), _SESSIONS_AT_ONCE)
-        ended = 0
-        for row in rows:
-            try:
-                ended += await self._end_session(row)
-            except FerryError as error:  # one that cannot be removed must not keep the others
-                _log.error("session %s was not swept: %s", row.id, error)
+        ended, left, away = 0, list[str](), set[str]()
+        while rows := await self._database.read(sessions.expired, self._now_us(), _SESSIONS_AT_ONCE, left):
+            for row in rows:
+                try:
+                    if await self._end_session(row, bytes_too=row.storage_location not in away):
+                        ended += 1
+                        continue
+                except FerryError as error:  # one that cannot be removed must not keep the others
+                    _log.error("session %s was not swept: %s", row.id, error)
+                    if error.reason == "HUB_OVERLOADED":  # nor make each of its store's wait in vain
+                        away.add(row.storage_location)
+                left.append(row.id)
+            if len(left) > _MOST_LEFT:
+                break
         return ended
 
-    async def _end_session(self, session: Row[Any]) -> bool:
+    async def _end_session(self, session: Row[Any], *, bytes_too: bool) -> bool:
+        """Close a session, which gives its space back, and forget it with its bytes. False when it is not forgotten."""
         async with self._gate.whole(session.id):
-            if not await self._database.write(sessions.abort_expired, session.id, self._now_us()):
+            closed = await self._database.write(sessions.abort_expired, session.id, self._now_us())
+            if not (closed and bytes_too):
                 return False
             await discard(self._database, await self._places.get(session.storage_location), session.id, blobs=True)
             await self._database.write(sessions.forget, session.id)

@@ -195,9 +195,9 @@ def staged_files(conn: Connection, session_id: str) -> Sequence[tuple[int, int]]
     return [(row.file_index, row.size_bytes) for row in conn.execute(_NOT_EMPTY, {"session": session_id})]
 
 
-def expired(conn: Connection, now_us: int, limit: int) -> Sequence[Row[Any]]:
-    """Sessions past their expiry, whatever their state, the longest past first."""
-    return conn.execute(_EXPIRED, {"now": now_us, "limit": limit}).all()
+def expired(conn: Connection, now_us: int, limit: int, but: Sequence[str] = ()) -> Sequence[Row[Any]]:
+    """Sessions past their expiry, whatever their state, `but` for these; the longest past first."""
+    return conn.execute(_EXPIRED, {"now": now_us, "limit": limit, "but": list(but)}).all()
 
 
 def forget(conn: Connection, session_id: str) -> None:
@@ -329,7 +329,10 @@ _DELETE_PARTS = delete(t.upload_parts).where(t.upload_parts.c.session_id == bind
 _DELETE_FILES = delete(t.upload_files).where(_f.session_id == bindparam("session"))
 _DELETE_SETTLED = delete(t.upload_sessions).where(_s.id == bindparam("session"), _s.state != "open")
 _EXPIRED = (
-    select(t.upload_sessions).where(_s.expires_at < bindparam("now")).order_by(_s.expires_at).limit(bindparam("limit"))
+    select(t.upload_sessions)
+    .where(_s.expires_at < bindparam("now"), _s.id.not_in(bindparam("but", expanding=True)))
+    .order_by(_s.expires_at)
+    .limit(bindparam("limit"))
 )
 _OPEN_AMONG = select(_s.id).where(_s.id.in_(bindparam("ids", expanding=True)), _s.state == "open")
 _HEIR = select(_s.id).where(_s.asset_id == bindparam("asset"), _s.state == "open").order_by(_s.created_at).limit(1)

@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select, update
 
 from ferryhub.auth import limits
+from ferryhub.blobs import sweep
 from ferryhub.blobs.localfs import LocalBlobStore
+from ferryhub.blobs.places import Place, Places
 from ferryhub.blobs.store import StagedFile, Stored, blob_key
 from ferryhub.blobs.sweep import GRACE_S, Swept
-from ferryhub.catalogue import contents
+from ferryhub.catalogue import contents, locations
 from ferryhub.catalogue.account_tables import attempts
+from ferryhub.catalogue.locations import StorageLocation
+from ferryhub.catalogue.tables import upload_sessions
 from ferrywire.ids import new_id
 from ferrywire.parts import MIB
 from ferrywire.reasons import FerryError
@@ -60,6 +64,38 @@ async def test_a_session_that_cannot_be_removed_does_not_keep_the_others(
     monkeypatch.undo()
     await rig.blobs.sweeper.sweep_once()
     assert rig.files == []
+
+
+async def test_sessions_of_a_store_that_is_away_do_not_keep_the_others(
+    rig: Rig, alice: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lost = StorageLocation("lost", "s3", {"bucket": "b", "endpoint": "http://127.0.0.1:9"})
+    await rig.database.write(locations.add, lost)
+    for _ in range(4):
+        await alice.send((await alice.create([file_of("f", DATA)])).session_id, {0: DATA})
+
+    def move(conn: Connection) -> None:
+        """The three that will be the first to expire."""
+        oldest = select(upload_sessions.c.id).order_by(upload_sessions.c.expires_at).limit(3)
+        conn.execute(update(upload_sessions).where(upload_sessions.c.id.in_(oldest)).values(storage_location="lost"))
+
+    await rig.database.write(move)
+    tried = []
+    get = Places.get
+
+    async def count(self: Places, name: str) -> Place:
+        tried.append(name)
+        if name == "lost":
+            raise FerryError("HUB_OVERLOADED", "it cannot be reached", retry_after_s=1.0)
+        return await get(self, name)
+
+    monkeypatch.setattr(Places, "get", count)
+    monkeypatch.setattr(sweep, "_SESSIONS_AT_ONCE", 2)
+    rig.clock.ahead_s = WEEK_S + 60
+    assert (await rig.blobs.sweeper.sweep_once()).expired_sessions == 1
+    assert tried.count("lost") == 2, "once for sessions, once for what nobody knows"
+    states = await rig.database.read(lambda conn: conn.execute(select(upload_sessions.c.state)).scalars().all())
+    assert states == ["aborted"] * 3, "their space is given back"
 
 
 async def test_names_are_asked_for_as_they_are_listed(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
