@@ -17,7 +17,7 @@ from pathlib import Path
 from contenders import OURS, Contender
 from figures import Figure, median, report
 from loads import GIB, LOADS, Load, in_cache, out_of_cache, remove, same
-from measuring import Measured
+from measuring import Measured, settle
 from targets import TARGETS, Target, why_not
 
 #: (target, load, direction, what, against whom, bar): the bars of ours over theirs; against "" is the best peer.
@@ -86,6 +86,7 @@ def _round(runs: Runs, place: Target, root: Path, number: int, *, cold: bool) ->
             out_of_cache(load.root)
         else:
             in_cache(load)
+        settle(2 * load.size_bytes)
         runs.add("up", one.name, one.up(load, key))
         if not one.downs:
             continue
@@ -93,6 +94,7 @@ def _round(runs: Runs, place: Target, root: Path, number: int, *, cold: bool) ->
             for store in place.stores:
                 out_of_cache(store)
         dest = root / "down"
+        settle(2 * load.size_bytes)
         dest.mkdir()
         runs.add("down", one.name, one.down(load, key, dest))
         if number == 0 and not same(load, dest):
