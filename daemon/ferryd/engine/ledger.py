@@ -99,16 +99,14 @@ class Ledger:
         live = self._live.get(transfer_id)
         if live is None:
             return
-        changed = replace(
-            live,
-            phase=phase or live.phase,
-            rate_bps=live.rate_bps if rate_bps is None else rate_bps,
-            file_index=live.file_index if file is None else file.index,
-            file_name=live.file_name if file is None else file.path,
-            updated_at=live.updated_at,
-        )
-        if changed != live:
-            self._live[transfer_id] = changed = replace(changed, updated_at=self._clock.now())
+        shown: dict[str, Any] = {
+            "phase": phase or live.phase,
+            "rate_bps": live.rate_bps if rate_bps is None else rate_bps,
+            "file_index": live.file_index if file is None else file.index,
+            "file_name": live.file_name if file is None else file.path,
+        }
+        if any(getattr(live, name) != value for name, value in shown.items()):
+            self._live[transfer_id] = changed = replace(live, **shown, updated_at=self._clock.now())
             self._fanout.publish(changed)
 
     def show_refusal(self, transfer_id: str, error: FerryError, next_attempt_at: float) -> None:

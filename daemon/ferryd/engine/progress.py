@@ -83,10 +83,10 @@ class Subscription:
             return
         values = self._pending.setdefault(transfer.id, [])
         if values and values[-1].state is transfer.state:
-            values[-1] = transfer
-        else:
-            values.append(transfer)
-            del values[:-_STATES_KEPT]
+            values[-1] = transfer  # nobody is woken: when this one is due was known before
+            return
+        values.append(transfer)
+        del values[:-_STATES_KEPT]
         self._changed.set()
 
     def end(self) -> None:

@@ -55,3 +55,32 @@ async def test_progress_alone_waits_for_the_interval() -> None:
             raise AssertionError(await watcher.next())
     except TimeoutError:
         pass
+
+
+class CountingClock(SystemClock):
+    """Counts who waits for a time."""
+
+    waits = 0
+
+    async def sleep(self, seconds: float) -> None:
+        self.waits += 1
+        await super().sleep(seconds)
+
+
+async def test_progress_that_is_not_due_wakes_nobody() -> None:
+    clock = CountingClock()
+    fanout = Fanout(clock)
+    watcher = fanout.open(None, AN_HOUR_S)
+    running = replace(transfer(), state=State.RUNNING)
+    fanout.publish(running)
+    await watcher.next()
+    waiting = asyncio.ensure_future(watcher.next())
+    for size in range(1, 50):
+        fanout.publish(replace(running, persisted_bytes=size))
+        for _ in range(5):
+            await asyncio.sleep(0)
+    assert clock.waits == 1
+    fanout.publish(replace(running, state=State.SUCCEEDED))
+    async with asyncio.timeout(10):
+        assert (await waiting).persisted_bytes == 49
+        assert (await watcher.next()).state is State.SUCCEEDED
