@@ -18,6 +18,9 @@ PROJECTS: Final = 300
 ASSETS: Final = 12_000
 LINKS_EACH: Final = 3
 SESSIONS: Final = 1500
+#: The newest asset of the seventh project, and from how many it comes besides.
+SUMMARY: Final = max(n for n in range(ASSETS) if n % PROJECTS == 7)
+SUMMARISED: Final = 3000
 Row = dict[str, Any]
 
 
@@ -36,6 +39,8 @@ class World:
     folder: str = key("col", 2 * 7 + 1)
     #: One in the middle of a long history, so that both directions are deep.
     asset: str = key("ast", 7)
+    #: One that comes from thousands.
+    summary: str = key("ast", SUMMARY)
     content: str = key("cnt", 7)
     session: str = key("upl", 7)
     group: str = key("grp", 7)
@@ -139,11 +144,12 @@ def _file(n: int) -> Row:
 
 
 def _links(rng: random.Random) -> Iterator[Row]:
-    """Each asset comes from others of its project that are older, and from one of any project."""
+    """Each asset comes from others of its project that are older, and from one of any project; one from many."""
     number = 0
     for n in range(ASSETS):
         older = [n - PROJECTS * back for back in rng.sample(range(1, 8), LINKS_EACH - 1)]
-        for origin in [each for each in older if each >= 0] + ([rng.randrange(n)] if n else []):
+        many = list(range(SUMMARISED)) if n == SUMMARY else []
+        for origin in [each for each in older if each >= 0] + ([rng.randrange(n)] if n else []) + many:
             number += 1
             row: Row = {"id": key("rel", number), "fingerprint": number.to_bytes(32, "big"), "type": "of"}
             ends = {"from_asset_id": key("ast", n), "to_asset_id": key("ast", origin)}
