@@ -47,6 +47,8 @@ class RepeatingTransport:
                 if not repeatable(method_path, body):
                     raise
                 await self._blips.wait(error, len(lost), began)
+                if now() >= ends_at:
+                    raise
 
     async def close(self) -> None:
         await self._transport.close()

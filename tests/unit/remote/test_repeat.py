@@ -56,6 +56,14 @@ async def test_a_lost_call_is_sent_again_within_its_deadline(path: str, body: by
     assert script.budgets_s == pytest.approx([10.0, 9.8, 9.4])
 
 
+async def test_not_after_its_deadline() -> None:
+    script = Script([LOST, LOST, b"reply"])
+    with pytest.raises(FerryError) as caught:
+        await repeating(script).call(GET, b"", 0.5)
+    assert caught.value is LOST
+    assert script.budgets_s == pytest.approx([0.5, 0.3])
+
+
 async def test_not_for_ever() -> None:
     script = Script([LOST] * 9)
     with pytest.raises(FerryError) as caught:
