@@ -10,10 +10,18 @@ import re
 import time
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
-from ferryhub.logs import request_id
+from ferryapi.hub.v1 import (
+    access_service_pb2,
+    asset_service_pb2,
+    collection_service_pb2,
+    content_service_pb2,
+    project_service_pb2,
+    relationship_service_pb2,
+)
+from ferryhub.logs import Refusal, refusal, request_id
 from ferrywire import traceparent, tracing
 from ferrywire.ids import new_id
 
@@ -26,7 +34,22 @@ AsgiApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 #: Sent by callers who want to find their request in our log, and returned to everybody.
 HEADER: Final = b"x-request-id"
 _GOOD_ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,64}")
-_RPC: Final = re.compile(r"/ferryapi\.hub\.v1\.(\w+/\w+)")
+_RPC_PREFIX: Final = "/ferryapi.hub.v1."
+_SERVICES: Final = (
+    access_service_pb2,
+    asset_service_pb2,
+    collection_service_pb2,
+    content_service_pb2,
+    project_service_pb2,
+    relationship_service_pb2,
+)
+#: Who sends nonsense must not fill the list of what is counted.
+_METHODS: Final = frozenset(
+    f"{service.name}/{method.name}"
+    for module in _SERVICES
+    for service in module.DESCRIPTOR.services_by_name.values()
+    for method in service.methods
+)
 _QUIET: Final = ("health",)
 _log = logging.getLogger(__name__)
 
@@ -42,6 +65,8 @@ class Request:
     status: int = 0
     received_bytes: int = 0
     sent_bytes: int = 0
+    #: Why it was refused: a reason of the error table, or none.
+    refusal: Refusal = field(default_factory=Refusal)
 
     @property
     def took_s(self) -> float:
@@ -73,6 +98,7 @@ class Requests:
         own_id = given.decode() if _GOOD_ID.fullmatch(given) else new_id("req")
         request_id.set(own_id)  # each request has a context of its own
         request = Request(_kind(scope["path"]), time.perf_counter())
+        refusal.set(request.refusal)
         if self._observer is not None:
             self._observer.began()
         try:
@@ -108,12 +134,11 @@ def _traced(request: Request, parent: bytes, own_id: str) -> Iterator[None]:
         try:
             yield
         finally:
-            # Who sends nonsense must not fill the list of what is counted.
-            request.what = "other" if request.status == 404 and "/" in request.what else request.what
-            span.rename(request.what)
             span.note(status=request.status, received_bytes=request.received_bytes, sent_bytes=request.sent_bytes)
+            if reason := request.refusal.reason:
+                span.note(reason=reason)
             if request.status >= 500:
-                span.fail(str(request.status))
+                span.fail(reason or str(request.status))
 
 
 def _counting(receive: Receive, request: Request) -> Receive:
@@ -126,8 +151,9 @@ def _counting(receive: Receive, request: Request) -> Receive:
 
 
 def _kind(path: str) -> str:
-    if match := _RPC.fullmatch(path):
-        return match[1]
+    if path.startswith(_RPC_PREFIX):
+        method = path.removeprefix(_RPC_PREFIX)
+        return method if method in _METHODS else "other"
     if path.startswith("/blobs/"):
         return "part" if path.startswith("/blobs/uploads/") else "blob"
     if path in ("/healthz", "/readyz"):
@@ -141,5 +167,9 @@ def _log_it(request: Request, method: str) -> None:
     fields = {"what": request.what, "method": method, "status": request.status, "took_ms": took_ms}
     fields |= {"received_bytes": request.received_bytes, "sent_bytes": request.sent_bytes}
     words = "request_done what=%s status=%d took_ms=%.1f received_bytes=%d sent_bytes=%d"
-    counted = (request.received_bytes, request.sent_bytes)
-    _log.info(words, request.what, request.status, took_ms, *counted, extra={"fields": fields})
+    said: list[object] = [request.what, request.status, took_ms, request.received_bytes, request.sent_bytes]
+    if reason := request.refusal.reason:
+        fields["reason"] = reason
+        words += " reason=%s"
+        said.append(reason)
+    _log.info(words, *said, extra={"fields": fields})

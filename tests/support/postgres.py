@@ -124,13 +124,13 @@ class Postgres:
             conn.execute("; ".join(f"DELETE FROM {table}" for table in reversed(_TABLES)).encode())
         self._clean.append(url)
 
-    def new_database(self, *, empty: bool = False) -> URL:
+    def new_database(self, *, empty: bool = False, encoding: str = "UTF8") -> URL:
         """The URL of a new database, with the catalogue's tables in it unless it shall be `empty`."""
         if not empty and _TEMPLATE not in self._made:
             self._create(_TEMPLATE, "template0")
             _fill(self._url(_TEMPLATE))
         name = f"test_{os.getpid()}_{next(_names)}"
-        self._create(name, "template0" if empty else _TEMPLATE)
+        self._create(name, "template0" if empty else _TEMPLATE, encoding)
         return self._url(name)
 
     def drop(self, url: URL) -> None:
@@ -144,9 +144,10 @@ class Postgres:
         for name in list(self._made):
             self.drop(self._url(name))
 
-    def _create(self, name: str, template: str) -> None:
+    def _create(self, name: str, template: str, encoding: str = "UTF8") -> None:
         self._admin(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
-        self._admin(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+        other = "" if encoding == "UTF8" else f"ENCODING '{encoding}' LC_COLLATE 'C' LC_CTYPE 'C'"
+        self._admin(f'CREATE DATABASE "{name}" TEMPLATE "{template}" {other}')
         self._made.append(name)
 
     def _url(self, name: str) -> URL:

@@ -18,6 +18,7 @@ from ferryhub.blobs.receive import PartReceiver
 from ferryhub.blobs.signing import BLOBS_PATH, UPLOADS_PATH, PartClaim, UrlSigner
 from ferryhub.blobs.store import WINDOW_BYTES, BlobReader, SupportsReads, is_blob_key
 from ferryhub.blobs.threads import StoreThreads
+from ferryhub.logs import refused
 from ferrywire.ids import is_id
 from ferrywire.reasons import FerryError
 
@@ -173,6 +174,7 @@ class _Answer:
 
     async def error(self, error: FerryError, more_headers: Headers | None = None, *, status: int = 0) -> None:
         """Say what is wrong; when bytes have gone out already, raise, so that the server cuts the connection."""
+        refused(error.reason)
         if self._started:
             raise error
         body = {"reason": error.reason, "message": error.message, "metadata": error.metadata}

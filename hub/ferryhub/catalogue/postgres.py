@@ -66,6 +66,8 @@ class PostgresTransactions:
         self._reader = _engine(url, isolation="REPEATABLE READ", connections=_READERS)
         self._writer = _engine(url, isolation="SERIALIZABLE", connections=_WRITERS)
         event.listen(self._reader, "connect", _read_only)
+        for engine in (self._reader, self._writer):  # before SQLAlchemy asks anything, in a text that it cannot read
+            event.listen(engine, "connect", self._require_utf8, insert=True)
         #: Held while a write is repeated, so that those of this hub do not get in each other's way again.
         self._repeating = threading.Lock()
         self.repeats = 0
@@ -85,6 +87,12 @@ class PostgresTransactions:
         """Close every connection."""
         self._reader.dispose()
         self._writer.dispose()
+
+    def _require_utf8(self, connection: Any, _record: object) -> None:
+        encoding = connection.info.parameter_status("server_encoding")
+        if encoding != "UTF8":
+            advice = "make it with CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0"
+            raise RuntimeError(f"the hub's {self._where} has the encoding {encoding} and needs UTF8: {advice}")
 
     def _persistently(self, engine: Engine, work: Callable[[Connection], T]) -> T:
         patience = _Patience()

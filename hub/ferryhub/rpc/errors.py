@@ -14,6 +14,7 @@ from connectrpc.errors import ConnectError, ErrorDetail
 from connectrpc.request import RequestContext
 from protobuf.wkt import Any as WireAny
 
+from ferryhub.logs import refused
 from ferrywire.reasons import CODE_NUMBERS, FerryError
 from ferrywire.reasons import Code as FerryCode
 from ferrywire.status import fallback_reason, to_status
@@ -61,7 +62,8 @@ class ErrorInterceptor:
 
 
 def to_connect(error: FerryError) -> ConnectError:
-    """A reason as a Connect error with `ErrorInfo` and, when it is known, `RetryInfo`."""
+    """A reason as a Connect error with `ErrorInfo` and, when it is known, `RetryInfo`; the log gets it, too."""
+    refused(error.reason)
     # The library packs only messages of its own protobuf runtime; ours go in ready-made.
     status = to_status(error)
     details = [ErrorDetail(WireAny(type_url=each.type_url, value=each.value)) for each in status.details]

@@ -6,6 +6,7 @@ import math
 
 from ferryhub.auth.oauth import Call
 from ferryhub.auth.service import Accounts
+from ferryhub.logs import refused
 from ferryhub.web.http import Request, Response, json_response
 from ferrywire.reasons import FerryError
 
@@ -40,6 +41,7 @@ class OAuthEndpoints:
 
 def _refusal(error: FerryError) -> Response:
     """A limit or a busy hub; RFC 6749 has no word of its own for either."""
+    refused(error.reason)
     if error.reason != "RATE_LIMITED":
         status, word = 503, "temporarily_unavailable"
     else:

@@ -370,14 +370,14 @@ async def test_a_dump_and_a_copy_of_the_bucket_come_back(
     lake: Lake, postgres: Postgres, postgres_url: URL, tmp_path: Path
 ) -> None:
     """As `docs/howto/deploy.md` says: the database first, then the bucket; uploads and sweeps go on meanwhile."""
-    dump, empty = tmp_path / "ferryhub.dump", postgres.new_database(empty=True)
+    empty = postgres.new_database(empty=True)
     async with running(tmp_path / "first", database_url=postgres_url) as rig:
         await use_bucket(rig, lake.server, lake.bucket)
         ann = await rig.person("ann@x.org")
         made = await upload(ann, {"big": BIG, "small": SMALL})
         under_way = await begun(ann, BIG)
         await send(ann, under_way, {0: BIG}, only=(1,))
-        await _postgres("pg_dump", "--format=custom", f"--file={dump}", plain(postgres_url))
+        await _postgres("pg_dump", postgres_url, tmp_path)
         await upload(ann, {"later": SMALL})
         await upload(ann, {"small": SMALL}, asset_id=made.asset_id)
         rig.clock.ahead_s = WEEK_S + 7200
@@ -385,7 +385,7 @@ async def test_a_dump_and_a_copy_of_the_bucket_come_back(
         assert lake.uploads == [], "what was under way is gone from the store"
         copy = _copied(lake)
     _restored(lake, copy)
-    await _postgres("pg_restore", "--no-owner", f"--dbname={plain(empty)}", str(dump))
+    await _postgres("pg_restore", empty, tmp_path)
     async with running(tmp_path / "second", database_url=empty) as restored:
         again = Person(restored.url, ann.token)
         assert await fetched(again, made.asset_id) == {"big": BIG, "small": SMALL}
@@ -402,16 +402,16 @@ async def test_the_bucket_first_loses_what_comes_in_between(
     lake: Lake, postgres: Postgres, postgres_url: URL, tmp_path: Path
 ) -> None:
     """Why the page says which comes first. `verify` tells."""
-    dump, empty = tmp_path / "ferryhub.dump", postgres.new_database(empty=True)
+    empty = postgres.new_database(empty=True)
     async with running(tmp_path / "first", database_url=postgres_url) as rig:
         await use_bucket(rig, lake.server, lake.bucket)
         ann = await rig.person("ann@x.org")
         await upload(ann, {"before": SMALL})
         copy = _copied(lake)
         made = await upload(ann, {"between": BIG})
-        await _postgres("pg_dump", "--format=custom", f"--file={dump}", plain(postgres_url))
+        await _postgres("pg_dump", postgres_url, tmp_path)
     _restored(lake, copy)
-    await _postgres("pg_restore", "--no-owner", f"--dbname={plain(empty)}", str(dump))
+    await _postgres("pg_restore", empty, tmp_path)
     async with running(tmp_path / "second", database_url=empty) as restored:
         result, said, code = await verify(restored, empty)
     assert (code, result["files"], result["damaged"]) == (1, 2, 1)

@@ -49,6 +49,35 @@ def test_an_id_follows_a_request(serve: Serve) -> None:
     assert token not in text
 
 
+@pytest.mark.parametrize("kind", ["json", "text"])
+def test_a_refused_request_is_in_the_log_with_its_method_and_reason(serve: Serve, kind: str) -> None:
+    hub = serve("--log-format", kind)
+    headers = {"authorization": f"Bearer {hub.token('ann@x.org')}", "x-request-id": "refused-1"}
+    calls = f"{hub.url}/ferryapi.hub.v1.ProjectService"
+    assert httpx.post(f"{calls}/GetProject", json={"projectId": "none"}, headers=headers).status_code == 404
+    assert httpx.post(f"{calls}/GetProject", json={}, headers={"x-request-id": "refused-2"}).status_code == 401
+    assert httpx.get(f"{hub.url}/blobs/none", headers={"x-request-id": "refused-3"}).status_code == 401
+    assert httpx.post(f"{calls}/No", json={}, headers={"x-request-id": "refused-4"}).status_code == 404
+    expected = [
+        ("refused-1", "ProjectService/GetProject", 404, "PROJECT_NOT_FOUND"),
+        ("refused-2", "ProjectService/GetProject", 401, "NOT_SIGNED_IN"),
+        ("refused-3", "blob", 401, "SIGNATURE_INVALID"),
+        ("refused-4", "other", 404, ""),
+    ]
+    for own_id, what, status, reason in expected:
+        line = wait_for(lambda sought=own_id: _done(hub, sought), what=f"{own_id} in the log")
+        assert f"request_done what={what} status={status} " in line
+        if kind == "json":
+            assert json.loads(line).get("reason", "") == reason
+        assert re.findall(r" reason=(\w+)", line) == ([reason] if reason else [])
+
+
+def _done(hub: HubServer, own_id: str) -> str:
+    """The hub's own line for the request."""
+    found = [line for line in hub.log.read_text().splitlines() if own_id in line and "request_done" in line]
+    return found[0] if found else ""
+
+
 def test_metrics_are_on_an_address_of_their_own(serve: Serve) -> None:
     hub = serve("--metrics", "127.0.0.1:0")
     match = re.search(r"ferryhub metrics at (http://\S+)", hub.log.read_text())
@@ -57,6 +86,8 @@ def test_metrics_are_on_an_address_of_their_own(serve: Serve) -> None:
     for _ in range(3):
         _list(hub, token)
     httpx.post(f"{hub.url}/ferryapi.hub.v1.NoService/Nothing", json={})
+    named = {"authorization": f"Bearer {token}"}
+    httpx.post(f"{hub.url}/ferryapi.hub.v1.ProjectService/GetProject", json={"projectId": "none"}, headers=named)
     assert httpx.get(f"{hub.url}/metrics").status_code == 404
 
     def metric(name: str) -> float:
@@ -65,6 +96,7 @@ def test_metrics_are_on_an_address_of_their_own(serve: Serve) -> None:
 
     wait_for(lambda: metric('ferryhub_requests_total{status="200",what="ProjectService/ListProjects"}') == 3)
     assert metric('ferryhub_requests_total{status="404",what="other"}') >= 1
+    assert metric('ferryhub_requests_total{status="404",what="ProjectService/GetProject"}') == 1
     assert metric('ferryhub_request_seconds_count{what="ProjectService/ListProjects"}') == 3
     assert metric("ferryhub_database_reads_total") >= 4
     assert metric("ferryhub_requests_running") == 0

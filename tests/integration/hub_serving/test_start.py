@@ -46,6 +46,15 @@ def test_a_database_that_cannot_be_used(postgres: Postgres, tmp_path: Path) -> N
     postgres.drop(url)
 
 
+@pytest.mark.parametrize("words", [SERVE, ("users", "list")])
+def test_a_database_that_is_not_in_utf8(postgres: Postgres, words: Sequence[str], tmp_path: Path) -> None:
+    url = postgres.new_database(empty=True, encoding="SQL_ASCII")
+    line = said(words, tmp_path / "s", plain(url))
+    assert f"the hub's database '{url.database}' has the encoding SQL_ASCII and needs UTF8: " in line
+    assert "ENCODING 'UTF8' TEMPLATE template0" in line
+    postgres.drop(url)
+
+
 def test_a_role_that_may_not_make_tables(postgres: Postgres, tmp_path: Path) -> None:
     url = postgres.new_database(empty=True)
     with psycopg.connect(plain(url), autocommit=True) as conn:
