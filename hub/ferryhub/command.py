@@ -94,6 +94,12 @@ def size(text: str) -> int:
     return int(match[1]) * _UNITS[match[2]]
 
 
+def size_text(count: int) -> str:
+    """A number of bytes, to read: 500 GiB, 1.5 MiB, 12 bytes."""
+    unit = next((unit for unit in "PTGMK" if count >= _UNITS[unit]), "")
+    return f"{round(count / _UNITS[unit], 2):g} {unit}iB" if unit else f"{count} bytes"
+
+
 def day(time_us: int) -> str:
     """A date, UTC."""
     return datetime.fromtimestamp(time_us / 1e6, UTC).date().isoformat()

@@ -9,8 +9,9 @@ from __future__ import annotations
 import argparse
 from typing import Any, Final
 
-from ferryhub.command import add_command, in_catalogue, say, size
+from ferryhub.command import add_command, in_catalogue, say, size, size_text
 from ferrywire.parts import MIB
+from ferrywire.reasons import FerryError
 
 _LEAST_PART_BYTES: Final = 5 * MIB
 _MOST_FILE_BYTES: Final = 5 << 40
@@ -67,17 +68,29 @@ def _add(args: argparse.Namespace) -> int:
     options |= {"least_part_bytes": -(-args.least_part // MIB) * MIB, "most_file_bytes": args.most_file}
     if args.kms_key and args.sse != "aws:kms":
         raise RuntimeError("--kms-key goes with --sse aws:kms")
-    if not args.no_check:
-        from ferryhub.blobs.s3check import check
-        from ferryhub.blobs.s3client import S3Options
-        from ferryhub.blobs.s3owner import claim
-        from ferryhub.catalogue.settings import owner_name
-
-        claim(S3Options.of(options), in_catalogue(args, owner_name))
-        for warning in check(S3Options.of(options)):
-            say(f"note: {warning}")
+    found = "not tried" if args.no_check else _tried(args, options)
     in_catalogue(args, locations.add, locations.StorageLocation(args.name, "s3", options))
+    say(f"added '{args.name}', bucket '{args.bucket}': {found}")
     return 0
+
+
+def _tried(args: argparse.Namespace, options: dict[str, Any]) -> str:
+    """Mark the bucket as this hub's and say what it does. Error: `RuntimeError` when there is no such bucket."""
+    from ferryhub.blobs.s3check import check
+    from ferryhub.blobs.s3client import S3Options, is_missing_bucket
+    from ferryhub.blobs.s3owner import claim
+    from ferryhub.catalogue.settings import owner_name
+
+    try:
+        claim(S3Options.of(options), in_catalogue(args, owner_name))
+        found = check(S3Options.of(options))
+    except FerryError as error:
+        if not is_missing_bucket(error):
+            raise
+        raise RuntimeError(f"there is no bucket '{args.bucket}': create it, or check --bucket") from error
+    for note in found.notes:
+        say(f"note: {note}")
+    return str(found)
 
 
 def _list(args: argparse.Namespace) -> int:
@@ -97,6 +110,7 @@ def _default(args: argparse.Namespace) -> int:
     from ferryhub.catalogue import locations
 
     in_catalogue(args, locations.set_default, args.name)
+    say(f"new projects and users keep their bytes at '{args.name}'; others stay where they are")
     return 0
 
 
@@ -104,8 +118,10 @@ def _allocations(args: argparse.Namespace) -> int:
     from ferryhub.catalogue import locations
 
     for row in in_catalogue(args, locations.allocations):
-        use = f"used {row.used_bytes}  reserved {row.reserved_bytes}  of {row.quota_bytes} bytes"
-        say(f"{row.owner_type} {row.owner_id}  {row.storage_location}  {use}")
+        counts = (row.used_bytes, row.reserved_bytes, row.quota_bytes)
+        use = "used {}  reserved {}  of {}".format(*map(size_text, counts))
+        name = f" ({row.owner_name})" if row.owner_name else ""
+        say(f"{row.owner_type} {row.owner_id}{name}  {row.storage_location}  {use}")
     return 0
 
 

@@ -160,6 +160,11 @@ def code_of(error: ClientError) -> str:
     return str(error.response.get("Error", {}).get("Code", ""))
 
 
+def is_missing_bucket(error: FerryError) -> bool:
+    """Whether the store said of an explained error that there is no such bucket."""
+    return isinstance(error.__cause__, ClientError) and code_of(error.__cause__) == "NoSuchBucket"
+
+
 def _explain(error: ClientError, where: str) -> FerryError:
     code = code_of(error)
     status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))

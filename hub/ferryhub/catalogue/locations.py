@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, delete, func, insert, select, update
 
 from ferryhub.catalogue import tables as t
 from ferryhub.catalogue.clock import now_us
@@ -107,7 +107,7 @@ def set_default(conn: Connection, name: str) -> None:
 
 
 def allocations(conn: Connection) -> Sequence[Row[Any]]:
-    """Every allocation."""
+    """Every allocation, with the `owner_name`: a project's alias or name, or an e-mail address."""
     return conn.execute(_ALLOCATIONS).all()
 
 
@@ -140,7 +140,14 @@ _l, _a = t.storage_locations.c, t.allocations.c
 _LISTING = select(t.storage_locations).order_by(_l.created_at, _l.name)
 _BY_NAME = select(t.storage_locations).where(_l.name == bindparam("name"))
 _DEFAULT = select(t.settings.c.value).where(t.settings.c.key == _DEFAULT_KEY)
-_ALLOCATIONS = select(t.allocations).order_by(_a.owner_type, _a.owner_id, _a.storage_location)
+_p = t.projects.c
+_OWNER_NAME = func.coalesce(func.nullif(_p.alias, ""), _p.name, t.principals.c.email, "").label("owner_name")
+_ALLOCATIONS = (
+    select(t.allocations, _OWNER_NAME)
+    .outerjoin(t.projects, _p.id == _a.owner_id)
+    .outerjoin(t.principals, t.principals.c.id == _a.owner_id)
+    .order_by(_a.owner_type, _a.owner_id, _a.storage_location)
+)
 _ALLOCATION = select(_a.id).where(
     _a.owner_type == bindparam("type"),
     _a.owner_id == bindparam("owner"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -29,9 +30,10 @@ def test_a_store_is_tried_out_and_listed(run: Run, weed_server: S3Server) -> Non
     bucket = weed_server.bucket()
     words = ("--s3", "--bucket", bucket, "--endpoint", weed_server.endpoint, "--prefix", "/a/b/")
     done = run("storage", "add", "lake", *words, **weed_server.env)
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    said = f"added 'lake', bucket '{bucket}': checksums verified, write-once kept\n"
+    assert (done.returncode, done.stdout, done.stderr) == (0, said, "")
     assert (weed_server.keys(bucket), weed_server.uploads(bucket)) == ({}, [])
-    assert run("storage", "default", "lake").returncode == 0
+    assert run("storage", "default", "lake").stdout.startswith("new projects and users keep their bytes at 'lake'")
     own, lake = run("storage", "list").stdout.splitlines()
     assert own == "  default  files"
     assert lake.startswith("* lake  s3  ")
@@ -47,8 +49,33 @@ def test_a_store_that_verifies_nothing_is_said_to(run: Run, rclone_server: S3Ser
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("note: this store does not verify CRC-64/NVME")
     assert "\nnote: this store does not know If-None-Match" in done.stdout
+    assert done.stdout.endswith(": checksums not verified, write-once not kept\n")
     quiet = run("storage", "add", "other", *words, "--checksum", "none", **rclone_server.env)
-    assert (quiet.returncode, quiet.stdout) == (0, "")
+    said = "checksums not tried, write-once not tried\n"
+    assert (quiet.returncode, quiet.stdout.partition(": ")[2]) == (0, said)
+
+
+def test_a_public_endpoint_is_tried(run: Run, weed_server: S3Server) -> None:
+    """Users are sent there: one where nobody listens would have uploads try for ever."""
+    words = ("--s3", "--bucket", weed_server.bucket(), "--endpoint", weed_server.endpoint, "--public-endpoint")
+    other_name = weed_server.endpoint.replace("127.0.0.1", "localhost")
+    done = run("storage", "add", "lake", *words, other_name, **weed_server.env)
+    assert (done.returncode, done.stdout.endswith(", public endpoint reached\n")) == (0, True), done.stdout
+    assert "note:" not in done.stdout
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        away = f"http://127.0.0.1:{nobody.getsockname()[1]}"
+        done = run("storage", "add", "away", *words, away, **weed_server.env)
+    assert (done.returncode, done.stdout.endswith(", public endpoint not reached\n")) == (0, True), done.stdout
+    assert "note: the public endpoint does not answer here as the store does (EndpointConnectionError)" in done.stdout
+    assert "X-Amz-Signature" not in done.stdout + done.stderr
+
+
+def test_a_bucket_that_is_not_there(run: Run, weed_server: S3Server) -> None:
+    words = ("--s3", "--bucket", "no-such-lake", "--endpoint", weed_server.endpoint)
+    done = run("storage", "add", "lake", *words, **weed_server.env)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "ferryhub: there is no bucket 'no-such-lake': create it, or check --bucket\n"
 
 
 def test_two_catalogues_do_not_share_names(run: Run, weed_server: S3Server) -> None:
@@ -119,7 +146,8 @@ def test_allocations_of_a_user(run: Run) -> None:
     run("token", "create", "--email", "a@x.org")
     assert run("allocations", "list").stdout == ""
     assert run("allocations", "set", "A@x.org", "default", "2G").returncode == 0
-    assert run("allocations", "list").stdout.endswith(f"default  used 0  reserved 0  of {2 << 30} bytes\n")
+    said = run("allocations", "list").stdout
+    assert said.endswith(" (a@x.org)  default  used 0 bytes  reserved 0 bytes  of 2 GiB\n")
     refused = run("allocations", "set", "a@x.org", "default", "2G", "--default")
     assert (refused.returncode, "project" in refused.stderr) == (1, True)
 

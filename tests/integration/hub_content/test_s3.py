@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import re
+import shlex
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 
@@ -19,14 +22,16 @@ from ferryhub.catalogue.locations import StorageLocation
 from ferrywire.ids import new_id
 from ferrywire.parts import MIB, part_count, part_span
 from ferrywire.reasons import FerryError
+from tests.architecture.sources import ROOT
 from tests.integration.hub_content.rig import Person, Rig, blocks_of, content, digest_of, file_of, running
 from tests.integration.hub_content.test_backup import ferryhub
 from tests.integration.hub_content.test_verify import verify
-from tests.support.postgres import Postgres, plain, program
+from tests.support.postgres import Postgres, program
 from tests.support.s3 import S3Server
 
 pytestmark = pytest.mark.slow
 
+_PAGE = ROOT / "docs" / "howto" / "deploy.md"
 PART = 5 * MIB
 WEEK_S = 7 * 24 * 3600
 BIG, SMALL = content(2 * PART + 3), content(1000)
@@ -432,6 +437,13 @@ def _restored(lake: Lake, copy: Mapping[str, bytes]) -> None:
         client.put_object(Bucket=lake.bucket, Key=key, Body=data)
 
 
-async def _postgres(name: str, *words: str) -> None:
-    process = await asyncio.create_subprocess_exec(program(name), *words)
+async def _postgres(name: str, url: URL, cwd: Path) -> None:
+    """Run the page's own command; its service is this database."""
+    [line] = re.findall(rf"^({name} .*service=ferryhub[^&\n]*)", _PAGE.read_text(), re.MULTILINE)
+    known = {"host": url.host or url.query["host"], "port": url.port, "dbname": url.database}
+    known |= {"user": url.username, "password": url.password}
+    service = cwd / "service"
+    service.write_text("[ferryhub]\n" + "".join(f"{key}={value}\n" for key, value in known.items() if value))
+    env = {**os.environ, "PGSERVICEFILE": str(service)}
+    process = await asyncio.create_subprocess_exec(program(name), *shlex.split(line)[1:], cwd=cwd, env=env)
     assert await process.wait() == 0
