@@ -204,7 +204,7 @@ class _Daemon:
         try:
             from ferryd.lifecycle.metrics import Metrics, Sources
         except ModuleNotFoundError as missing:
-            log.error('metrics_off: %s is not installed; run pip install "ferryman[metrics]"', missing.name)
+            log.error('metrics_off: %s is not installed; run pip install "/path/to/ferryman[metrics]"', missing.name)
             return Observer(), nullcontext
         sources = Sources(
             moved=lambda: self._engine.counters,

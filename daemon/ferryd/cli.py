@@ -29,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         from ferryd.app import run  # after parsing, so that --help and --version are quick
     except ModuleNotFoundError as missing:  # only the SDK was installed; it has this command too
-        problem = f'the package {missing.name} is not installed: run pip install "ferryman[daemon]"'
+        problem = f'the package {missing.name} is not installed: run pip install "/path/to/ferryman[daemon]"'
         readiness.error(problem)
         print(f"ferryd: {problem}", file=sys.stderr)  # noqa: T201
         return _FAILED

@@ -36,7 +36,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return run(args)
     except ModuleNotFoundError as missing:  # only the SDK was installed; it has this command too
         extra = _EXTRAS.get(missing.name or "", "hub")
-        print(f'ferryhub: {missing.name} is not installed: run pip install "ferryman[{extra}]"', file=sys.stderr)  # noqa: T201
+        install = f'run pip install "/path/to/ferryman[{extra}]"'
+        print(f"ferryhub: {missing.name} is not installed: {install}", file=sys.stderr)  # noqa: T201
         return 1
     except (FerryError, OSError, RuntimeError) as error:
         print(f"ferryhub: {error}", file=sys.stderr)  # noqa: T201

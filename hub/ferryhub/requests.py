@@ -13,15 +13,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
-from ferryapi.hub.v1 import (
-    access_service_pb2,
-    asset_service_pb2,
-    collection_service_pb2,
-    content_service_pb2,
-    project_service_pb2,
-    relationship_service_pb2,
-)
 from ferryhub.logs import Refusal, refusal, request_id
+from ferryhub.rpc.methods import METHODS
 from ferrywire import traceparent, tracing
 from ferrywire.ids import new_id
 
@@ -35,21 +28,6 @@ AsgiApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 HEADER: Final = b"x-request-id"
 _GOOD_ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _RPC_PREFIX: Final = "/ferryapi.hub.v1."
-_SERVICES: Final = (
-    access_service_pb2,
-    asset_service_pb2,
-    collection_service_pb2,
-    content_service_pb2,
-    project_service_pb2,
-    relationship_service_pb2,
-)
-#: Who sends nonsense must not fill the list of what is counted.
-_METHODS: Final = frozenset(
-    f"{service.name}/{method.name}"
-    for module in _SERVICES
-    for service in module.DESCRIPTOR.services_by_name.values()
-    for method in service.methods
-)
 _QUIET: Final = ("health",)
 _log = logging.getLogger(__name__)
 
@@ -153,7 +131,7 @@ def _counting(receive: Receive, request: Request) -> Receive:
 def _kind(path: str) -> str:
     if path.startswith(_RPC_PREFIX):
         method = path.removeprefix(_RPC_PREFIX)
-        return method if method in _METHODS else "other"
+        return method if method in METHODS else "other"
     if path.startswith("/blobs/"):
         return "part" if path.startswith("/blobs/uploads/") else "blob"
     if path in ("/healthz", "/readyz"):

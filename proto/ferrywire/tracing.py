@@ -90,7 +90,7 @@ def start(program: str, version: str) -> Callable[[], None]:
     try:
         provider = _provider(program, version)
     except ModuleNotFoundError as missing:
-        log.warning('traces_off: %s is not installed; run pip install "ferryman[tracing]"', missing.name)
+        log.warning('traces_off: %s is not installed; run pip install "/path/to/ferryman[tracing]"', missing.name)
         return _nothing
     except Exception as error:  # noqa: BLE001 - the boundary to another project's code, which reads the environment
         log.warning("traces_off: OpenTelemetry cannot be set up (%s)", type(error).__name__)

@@ -175,7 +175,8 @@ def find_binary(binary_path: str | os.PathLike[str] | None, socket: Path) -> lis
         return [sys.executable, "-m", "ferryd"]
     raise unreachable(
         socket,
-        'no daemon answers and ferryd is not installed; run: pip install "ferryman[daemon]", or pass binary_path',
+        "no daemon answers and ferryd is not installed; "
+        'run: pip install "/path/to/ferryman[daemon]", or pass binary_path',
     )
 
 

@@ -78,7 +78,7 @@ def test_the_sdk_alone_says_what_to_install(site: Path, home: Home, code: str, m
     home.extra_env["PYTHONPATH"] = str(hidden)
     done = _python(code, site, home)
     assert done.returncode == 1
-    assert f'{missing} is not installed: run pip install "ferryman[{extra}]"' in done.stderr.splitlines()[-1]
+    assert f'{missing} is not installed: run pip install "/path/to/ferryman[{extra}]"' in done.stderr.splitlines()[-1]
 
 
 def _pip(*arguments: str | Path) -> None:

@@ -101,7 +101,9 @@ def _installed() -> Any:
     try:
         return import_module("keyring").get_keyring()
     except ImportError:
-        raise _unavailable('the package keyring is not installed; run: pip install "ferryman[keyring]"') from None
+        raise _unavailable(
+            'the package keyring is not installed; run: pip install "/path/to/ferryman[keyring]"'
+        ) from None
 
 
 def _safe(keyring: Any) -> Any:

@@ -19,7 +19,8 @@ def load() -> Crc:
     try:
         from awscrt.checksums import crc64nvme
     except ImportError as error:
-        message = 'this hub\'s storage verifies CRC-64/NVME and awscrt is missing: run pip install "ferryman[daemon]"'
+        install = 'run pip install "/path/to/ferryman[daemon]"'
+        message = f"this hub's storage verifies CRC-64/NVME and awscrt is missing: {install}"
         raise FerryError("UNIMPLEMENTED", message) from error
     crc: Crc = crc64nvme
     return crc

@@ -96,7 +96,9 @@ def _direct(database: Database, location: StorageLocation, options: BlobOptions)
         from ferryhub.blobs.s3 import S3BlobStore
         from ferryhub.blobs.s3client import S3Options
     except ModuleNotFoundError as missing:
-        message = f"the storage location '{location.name}' needs {missing.name}: run pip install \"ferryman[s3]\""
+        message = (
+            f"the storage location '{location.name}' needs {missing.name}: run pip install \"/path/to/ferryman[s3]\""
+        )
         raise FerryError("UNIMPLEMENTED", message) from missing
     store = S3BlobStore(S3Options.of(location.options), options.url_ttl_s)
     return DirectPlace(database, store, threads=StoreThreads(_DIRECT_THREADS), rules=location.rules)

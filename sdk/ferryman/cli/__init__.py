@@ -19,7 +19,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] != "typer":
             raise
-        sys.stderr.write('ferry: a part of the command is not installed. Run: pip install "ferryman[cli]"\n')
+        sys.stderr.write('ferry: a part of the command is not installed. Run: pip install "/path/to/ferryman[cli]"\n')
         return 1
     except KeyboardInterrupt:  # so early that there is nothing to say
         return 130

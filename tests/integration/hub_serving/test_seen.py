@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from functools import partial
 from typing import Any
 
 import httpx
@@ -65,7 +66,7 @@ def test_a_refused_request_is_in_the_log_with_its_method_and_reason(serve: Serve
         ("refused-4", "other", 404, ""),
     ]
     for own_id, what, status, reason in expected:
-        line = wait_for(lambda sought=own_id: _done(hub, sought), what=f"{own_id} in the log")
+        line = wait_for(partial(_done, hub, own_id), what=f"{own_id} in the log")
         assert f"request_done what={what} status={status} " in line
         if kind == "json":
             assert json.loads(line).get("reason", "") == reason

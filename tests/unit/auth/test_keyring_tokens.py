@@ -144,7 +144,7 @@ async def test_of_a_chain_the_first_counts_alone() -> None:
 
 async def test_without_the_package_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "keyring", None)
-    assert 'pip install "ferryman[keyring]"' in (await unavailable(KeyringTokens().load(LAB))).message
+    assert 'pip install "/path/to/ferryman[keyring]"' in (await unavailable(KeyringTokens().load(LAB))).message
 
 
 async def test_a_keyring_too_small_keeps_the_old_and_repeats_no_secret() -> None:

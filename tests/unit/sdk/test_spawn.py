@@ -92,7 +92,7 @@ def test_no_ferryd_anywhere_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("PATH", "/nonexistent")
     monkeypatch.setattr(sys, "executable", "/nonexistent/python")
     monkeypatch.setattr(spawn, "find_spec", lambda _name: None)
-    with pytest.raises(ferryman.ConnectionError, match=r'pip install "ferryman\[daemon\]"'):
+    with pytest.raises(ferryman.ConnectionError, match=r'pip install "/path/to/ferryman\[daemon\]"'):
         spawn.find_binary(None, Path("/s"))
 
 
