@@ -167,7 +167,8 @@ class Client:
 
         Arguments:
             from_asset_id, to_asset_id: the dependent asset and its origin, by id, alias or result.
-            rel_type: a verb such as `derived_from`, at most 255 characters; `relationship_type` is another name for it.
+            rel_type: a verb such as `derived_from`, at most 255 characters: any you like, no list is kept, so a slip of
+                the pen is a type of its own. `relationship_type` is another name for it.
             analysis_mode: `non_destructive`, `altering`, `destructive`, `in_situ`, `ex_situ`, `invasive` or
                 `non_invasive`.
             qualifier_note, qualifier_time, qualifiers: a note, an ISO 8601 time, a JSON-serialisable dict.

@@ -148,6 +148,8 @@ def test_every_event_is_as_the_page_says(home: Home, run_dir: Path) -> None:
     tell("link", "list", "r")
     tell("lineage", "r", "--direction", "both")
     tell("link", "delete", link)
+    tell("project", "members", "p")
+    tell("project", "unshare", "p", "nobody@example.org", code=4)
     tell("limit", "--transfers", "2")
     tell("hub", "list")
     tell("whoami")
@@ -156,9 +158,10 @@ def test_every_event_is_as_the_page_says(home: Home, run_dir: Path) -> None:
     said.extend(ferry("service", "status", "--json").events)
     tell("asset", "get", "nothing", code=4)
     tell("pause", transfer_id, "trf_nothing", code=5)
+    tell("daemon", "stop")
     assert all_wrong(said) == []
     seen = {str(event["event"]) for event in said}
-    assert events().keys() - seen == {"", "detached", "sign_in", "signed_out"}
+    assert events().keys() - seen == {"", "detached", "sign_in", "signed_out", "unshared"}
 
 
 def test_waiting_may_end_before_the_transfer_does(home: Home, big: Path) -> None:
@@ -239,6 +242,9 @@ def test_a_source_that_changes_is_code_6(home: Home, big: Path) -> None:
         (("hub", "use", "nothing"), 4, "ferry hub list"),
         (("logout", "nothing"), 4, "ferry hub list"),
         (("whoami", "--context", "nothing"), 4, "ferry hub list"),
+        (("--context", "nothing", "ls"), 4, "ferry hub list"),
+        (("watch", "--context", "nothing"), 4, "ferry hub list"),
+        (("project", "unshare", "nothing", "ada@example.org"), 4, "ferry project share"),
         (("login",), 2, "no hub is in use"),
         (("login", "ftp://x"), 2, "https://host"),
         (("lineage", "nothing", "--direction", "up"), 2, "origins"),
@@ -275,6 +281,17 @@ def test_no_daemon_is_code_8(home: Home, monkeypatch: pytest.MonkeyPatch) -> Non
     home.state_dir.unlink()
     assert done.code == 8, done.err
     assert "ferry doctor" in done.err
+
+
+def test_the_daemon_is_stopped(home: Home) -> None:
+    """And its end is no error where there is none."""
+    assert ferry("ls").code == 0
+    (daemon,) = home.daemons()
+    assert ferry("daemon", "stop", "--json").data("daemon_stopped") == {"pid": daemon.pid}
+    daemon.wait(timeout=60)
+    done = ferry("daemon", "stop")
+    assert (done.code, done.out) == (0, "No daemon runs.\n")
+    assert home.daemons() == []
 
 
 def test_a_dry_run_sends_nothing_and_starts_nothing(home: Home, run_dir: Path) -> None:

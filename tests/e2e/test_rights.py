@@ -8,7 +8,9 @@ import pytest
 
 from ferryman import DaemonError
 from tests.e2e.conftest import Person
-from tests.support.configurations import FLEET, HUB, only
+from tests.support.cli import Done, ferry
+from tests.support.cli_schema import all_wrong
+from tests.support.configurations import FLEET, HUB, Configuration, only
 from tests.support.files import MIB, make_file, same_bytes
 from tests.support.home import Home
 
@@ -68,3 +70,44 @@ def test_what_one_uploads_the_other_lists_and_downloads_at_once(person: Person, 
     assert [link.from_asset_id for link in ann.relationships.list(first, direction="in")] == [second]
     for asset_id, source in ((second, path), (first, newer)):
         assert same_bytes(source, Path(ann.download(asset_id, home.root / asset_id).files[0].local_path))
+
+
+def test_a_project_is_shared_with_the_command(configuration: Configuration) -> None:
+    """`ferry project share`, `members` and `unshare`: an owner, and somebody with a home of their own."""
+    service = configuration.service
+    assert service is not None
+    owner, guest = (_home(configuration, name, service.hubs.token(f"{name}@x.org")) for name in ("o", "g"))
+    try:
+        project_id = ferry("project", "create", "P", "--json", env=owner).data("project")["project_id"]
+        hidden = ferry("project", "get", project_id, env=guest)
+        assert (hidden.code, "ferry project share" in hidden.err) == (4, True)
+
+        given = ferry("project", "share", "P", "g@x.org", env=owner)
+        assert (given.code, given.out) == (0, "g@x.org  viewer\n")
+        assert ferry("project", "get", project_id, env=guest).code == 0
+        refused = ferry("project", "share", "P", "g@x.org", "--role", "owner", env=guest)
+        assert (refused.code, "ferry project share PROJECT PERSON" in refused.err) == (10, True)
+        assert ferry("project", "share", "P", "g@x.org", "--role", "editor", env=owner).code == 0
+        assert ferry("collection", "create", project_id, "by-guest", env=guest).code == 0
+        said = ferry("project", "members", "P", "--json", env=guest)
+        assert {(one["data"]["email"], one["data"]["role"]) for one in said.events} == {
+            ("o@x.org", "owner"),
+            ("g@x.org", "editor"),
+        }
+        for email, code in (("g@x.org", 0), ("nobody@x.org", 4), ("o@x.org", 10)):  # the last owner stays
+            taken: Done = ferry("project", "unshare", "P", email, "--json", env=owner)
+            assert (taken.code, all_wrong(taken.events)) == (code, [])
+        assert ferry("project", "get", project_id, env=guest).code == 4
+        assert ferry("project", "share", "P", "g@x.org", "--role", "king", env=owner).code == 2
+    finally:
+        for env in (owner, guest):
+            assert ferry("daemon", "stop", env=env).code == 0
+
+
+def _home(configuration: Configuration, name: str, token: str) -> dict[str, str]:
+    """The environment of somebody with a home and a token of their own."""
+    directories = {}
+    for kind in ("STATE", "RUNTIME", "CONFIG"):
+        directories[f"FERRYMAN_{kind}_DIR"] = str(configuration.home.root / f"{name}-{kind.lower()}")
+        Path(directories[f"FERRYMAN_{kind}_DIR"]).mkdir(mode=0o700)
+    return {**configuration.home.env, **directories, "FERRYMAN_TOKEN": token}

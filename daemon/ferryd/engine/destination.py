@@ -57,7 +57,7 @@ class Destination:
         if self._is_equal(final, remote):
             return replace(done, skipped=not file.part_path)  # with a part file begun, it was this transfer's own
         if self._spec.if_exists is IfExists.FAIL:
-            message = f"{final} exists and differs: move it away, or pass if_exists='replace', 'rename' or 'skip'"
+            message = f"{final} exists and differs"
             raise FerryError("DESTINATION_EXISTS", message, path=final)
         if self._spec.if_exists is IfExists.RENAME and file.part_path and not has_part_file(file):
             return self._find_renamed(done, remote)

@@ -44,7 +44,7 @@ def doctor(context: typer.Context) -> int:
 
 def _look(session: Session) -> Iterator[Check]:
     yield from checks.of_this_machine()
-    client = session.client(request_timeout_s=_TIMEOUT_S)
+    client = session.client(request_timeout_s=_TIMEOUT_S, known_context=False)
     try:
         yield from checks.guarded("daemon", lambda: remotechecks.of_daemon_and_hub(client))
     finally:

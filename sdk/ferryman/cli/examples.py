@@ -20,6 +20,9 @@ EXAMPLES: Final = {
     "project create": "ferry project create Penguins --alias penguins",
     "project list": "ferry project list --json",
     "project get": "ferry project get Penguins",
+    "project share": "ferry project share Penguins ada@example.org --role editor",
+    "project members": "ferry project members Penguins",
+    "project unshare": "ferry project unshare Penguins ada@example.org",
     "collection": "ferry collection create penguins raw",
     "collection create": "ferry collection create penguins raw",
     "collection list": "ferry collection list penguins",
@@ -48,6 +51,8 @@ EXAMPLES: Final = {
     "service status": "ferry service status --json",
     "service logs": "ferry service logs --follow",
     "service uninstall": "ferry service uninstall",
+    "daemon": "ferry daemon stop",
+    "daemon stop": "ferry daemon stop",
     "doctor": "ferry doctor --json",
     "completion": "ferry completion bash",
 }

@@ -16,7 +16,11 @@ _NEXT_STEPS: Final = {
     "DESTINATION_EXISTS": "Move the file away, or pass --if-exists replace, rename or skip.",
     "NOT_SIGNED_IN": "Run: ferry login",
     "OWNER_NOT_FOUND": "Run: ferry project list (ferry upload makes it with --create-project)",
-    "PROJECT_NOT_FOUND": "Run: ferry project list (ferry upload makes it with --create-project)",
+    "PERMISSION_DENIED": "Ask an owner for access: ferry project share PROJECT PERSON --role viewer, editor or owner",
+    "PROJECT_NOT_FOUND": (
+        "Run: ferry project list (ferry upload makes it with --create-project; for somebody else's, ask its owner for: "
+        "ferry project share)"
+    ),
     "TOKEN_EXPIRED": "Run: ferry login",
     "TOKEN_INVALID": "Run: ferry login",
     "TRANSFER_NOT_FOUND": "Check the id, or run: ferry ls",
@@ -58,7 +62,8 @@ class Fault:
         said = self.message.strip()
         if said and said[-1] not in ".!?…":
             said += "."
-        return f"{said} {self.next_step}".strip()
+        told = self.next_step.startswith("Run: ") and self.next_step.removeprefix("Run: ") in said
+        return said if told else f"{said} {self.next_step}".strip()
 
 
 def next_step(error: DaemonError) -> str:

@@ -16,7 +16,7 @@ app = new_app("List the hubs you know, and choose one.")
 def list_hubs(context: typer.Context) -> None:
     """List the hubs you know; the one in use has a *."""
     session = session_of(context)
-    with session.client() as client:
+    with session.client(known_context=False) as client:
         found = client.contexts.list()
     for one in found:
         session.out.event("hub", one)
@@ -33,7 +33,7 @@ def use(
 ) -> None:
     """Use this hub from now on. Transfers that were begun stay with theirs."""
     session = session_of(context)
-    with session.client() as client:
+    with session.client(known_context=False) as client:
         chosen = client.contexts.use(name)
     session.out.result("hub", chosen, f"{chosen.name}  {chosen.hub}")
     if not chosen.signed_in:

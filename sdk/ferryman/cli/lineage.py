@@ -1,4 +1,4 @@
-"""`ferry lineage`: what an asset came from, and what came of it."""
+"""`ferry lineage`: what an asset came from, or what came of it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ferryman.cli.session import among, new_app, session_of
 if TYPE_CHECKING:
     from ferryman.types import Lineage
 
-app = new_app("What an asset came from, and what came of it.")
+app = new_app("What an asset came from, or what came of it.")
 
 _ARROWS = {"origins": "← ", "derived": "→ ", "both": "↔ "}
 
@@ -27,14 +27,17 @@ def lineage(
             "--direction",
             metavar="origins|derived|both",
             autocompletion=among("origins", "derived", "both"),
-            help="Which way to look.",
+            help="What it came from, what came of it, or both.",
         ),
     ] = "origins",
     depth: Annotated[
         int, typer.Option("--depth", metavar="N", min=0, max=100, help="How many links away; 0: the hub's limit.")
     ] = 0,
 ) -> None:
-    """Show the assets an asset is linked to, nearest first, indented by how many links away they are."""
+    """Show what an asset came from, nearest first, indented by how many links away.
+
+    With --direction derived what came of it.
+    """
     session = session_of(context)
     with session.client() as client:
         found = client.relationships.lineage(asset, direction=direction, max_depth=depth)

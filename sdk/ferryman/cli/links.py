@@ -21,7 +21,7 @@ def create(
     context: typer.Context,
     asset: Asset,
     origin: Annotated[str, typer.Argument(metavar="ORIGIN", help="What it was made from: id or alias.")],
-    verb: Annotated[str, typer.Argument(metavar="TYPE", help="How.")] = "derived_from",
+    verb: Annotated[str, typer.Argument(metavar="TYPE", help="How: a verb, any you like.")] = "derived_from",
     mode: Annotated[
         str | None, typer.Option("--analysis-mode", metavar="MODE", help="non_destructive, altering, destructive, …")
     ] = None,

@@ -1,4 +1,4 @@
-"""`ferry project`: create, list and show projects."""
+"""`ferry project`: create, list, show and share projects."""
 
 from __future__ import annotations
 
@@ -10,12 +10,16 @@ import typer
 
 from ferryman.cli import owners, table, units
 from ferryman.cli.output import width
-from ferryman.cli.session import new_app, session_of
+from ferryman.cli.session import among, new_app, session_of
 
 if TYPE_CHECKING:
     from ferryman.types import Project
 
-app = new_app("Create, list and show projects.")
+app = new_app("Create, list, show and share projects.")
+
+_ROLES = ("viewer", "editor", "owner")
+Named = Annotated[str, typer.Argument(metavar="PROJECT", help="Its id, alias or name.")]
+Person = Annotated[str, typer.Argument(metavar="PERSON", help="An e-mail address or id; a group's or bot's name.")]
 
 
 @app.command()
@@ -56,13 +60,63 @@ def list_projects(
 @app.command()
 def get(
     context: typer.Context,
-    project: Annotated[str, typer.Argument(metavar="PROJECT", help="Its id, alias or name.")],
+    project: Named,
 ) -> None:
     """Show a project."""
     session = session_of(context)
     with session.client() as client:
         found = owners.find(client, project)
     session.out.result("project", found, _about(found))
+
+
+@app.command()
+def share(
+    context: typer.Context,
+    project: Named,
+    person: Person,
+    role: Annotated[
+        str,
+        typer.Option(
+            "--role",
+            metavar="viewer|editor|owner",
+            autocompletion=among(*_ROLES),
+            help="viewer reads, editor writes too, owner shares too.",
+        ),
+    ] = "viewer",
+) -> None:
+    """Give somebody a role in a project, in place of the one they have. Owners alone can."""
+    session = session_of(context)
+    with session.client() as client:
+        given = client.grants.set(owners.find(client, project), person, role)
+    session.out.result("grant", given, f"{given.email or given.principal_id}  {given.role}")
+
+
+@app.command()
+def members(context: typer.Context, project: Named) -> None:
+    """List who has which role in a project."""
+    session = session_of(context)
+    with session.client() as client:
+        found = list(client.grants.list(owners.find(client, project)))
+    for one in found:
+        session.out.event("grant", one)
+    if session.out.json:
+        return
+    rows = [(one.principal_id, one.role, one.email) for one in found]
+    session.out.result("", None, table.columns(("ID", "ROLE", "PERSON"), rows))
+
+
+@app.command()
+def unshare(context: typer.Context, project: Named, person: Person) -> None:
+    """Take somebody's role in a project away.
+
+    Nothing happens when they have none. Owners alone can.
+    """
+    session = session_of(context)
+    with session.client() as client:
+        found = owners.find(client, project)
+        client.grants.remove(found, person)
+    said = {"project_id": found.project_id, "person": person}
+    session.out.result("unshared", said, f"{person} has no role in {found.project_id} now")
 
 
 def _about(project: Project) -> list[str]:

@@ -44,12 +44,12 @@ TABLE: Final[dict[str, dict[str, Row]]] = {
         "limit": Row("transfers", "Show or set the limits all transfers share."),
     },
     "Catalogue": {
-        "project": Row("projects", "Create, list and show projects."),
+        "project": Row("projects", "Create, list, show and share projects."),
         "collection": Row("collections", "Create, list and show collections, the folders of a project."),
         "asset": Row("assets", "List and show assets and their versions."),
         "meta": Row("meta", "Show and change an asset's metadata."),
         "link": Row("links", "Say what an asset was made from."),
-        "lineage": Row("lineage", "Show what an asset came from and what came of it."),
+        "lineage": Row("lineage", "Show what an asset came from, or what came of it."),
         "search": Row("search", "Find assets by the words that describe them."),
     },
     "Account": {
@@ -60,6 +60,7 @@ TABLE: Final[dict[str, dict[str, Row]]] = {
     },
     "This machine": {
         "service": Row("service", "Run the daemon as a service of yours."),
+        "daemon": Row("daemon", "Stop the daemon; transfers go on with the next command."),
         "doctor": Row("doctor", "Check this machine and show what is wrong."),
         "completion": Row("completion", "Print the completion script of a shell."),
     },

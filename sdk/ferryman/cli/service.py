@@ -8,25 +8,22 @@ from __future__ import annotations
 import getpass
 import os
 import shutil
-import time
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 import typer
 
 from ferryman import address, spawn, unit
 from ferryman.cli import systemd
+from ferryman.cli.daemon import stop_running
 from ferryman.cli.exits import Exit
 from ferryman.cli.faults import Problem
 from ferryman.cli.output import Output
 from ferryman.cli.session import new_app, session_of
 
 app = new_app("Run the daemon as a service of yours (systemd).")
-
-_STOP_S: Final = 30.0
-_POLL_S: Final = 0.05
 
 
 @app.command()
@@ -38,7 +35,7 @@ def install(context: typer.Context) -> None:
     changed = systemd.write(path, systemd.render(spawn.find_binary(None, socket)))
     systemd.systemctl("daemon-reload")
     known = systemd.unit_status()
-    stop_spawned(socket, known.pid)
+    stop_running(socket, spare_pid=known.pid)  # one that is not the service leaves, so that the service takes over
     if changed and known.active == "active":
         systemd.systemctl("restart", unit.NAME)
     systemd.systemctl("enable", "--now", unit.NAME)
@@ -91,24 +88,6 @@ def uninstall(context: typer.Context) -> None:
     if not reason:
         systemd.systemctl("daemon-reload")
     out.result("service", _facts(path), f"Removed {path}. Queued transfers go on with the next command.")
-
-
-def stop_spawned(socket: Path, service_pid: int) -> None:
-    """Have a daemon that is not the service checkpoint its transfers and leave, so that the service takes over."""
-    from ferryman.client import Client
-
-    if not address.answers(socket):
-        return
-    with Client(auto_start=False) as client:
-        pid = client.daemon.info().pid
-        if pid == service_pid:
-            return
-        client.daemon.shutdown()
-    deadline = time.monotonic() + _STOP_S
-    while address.answers(socket):
-        if time.monotonic() > deadline:
-            raise Problem(f"the running daemon (process {pid}) does not stop", f"Run: kill {pid}", exit_code=Exit.OTHER)
-        time.sleep(_POLL_S)
 
 
 def linger_lines(linger: bool | None) -> list[str]:

@@ -26,13 +26,24 @@ class Session:
     settings: Settings
     out: Output
 
-    def client(self, *, request_timeout_s: float = 30.0) -> Client:
-        """A client of this user's daemon, to be used in a `with` block; starts the daemon when none runs."""
+    def client(self, *, request_timeout_s: float = 30.0, known_context: bool = True) -> Client:
+        """A client of this user's daemon, to be used in a `with` block; starts the daemon when none runs.
+
+        A context that the daemon does not know is refused, also by commands that go to no hub. `known_context=False` is
+        for commands that make, choose or examine contexts.
+        """
         from ferryman.client import Client
 
         if self.settings.context:
             os.environ["FERRYMAN_CONTEXT"] = self.settings.context  # the SDK sends it with every call
-        return Client(request_timeout_s=request_timeout_s)
+        client = Client(request_timeout_s=request_timeout_s)
+        if self.settings.context and known_context:
+            try:
+                _require(self.settings.context, [one.name for one in client.contexts.list()])
+            except BaseException:
+                client.close()
+                raise
+        return client
 
     @contextmanager
     def queueing(self) -> Iterator[None]:
@@ -42,6 +53,15 @@ class Session:
         except KeyboardInterrupt:
             message = "interrupted before the transfer had an id"
             raise Problem(message, "ferry ls shows whether it was queued.", exit_code=Exit.INTERRUPTED) from None
+
+
+def _require(context: str, known: list[str]) -> None:
+    """Raise what the daemon raises for an unknown context, as it says it."""
+    if context not in known:
+        from ferryman.errors import DaemonError
+
+        message = f"there is no context {context!r}; known are {', '.join(known)}"
+        raise DaemonError("not_found", message, reason="CONTEXT_NOT_FOUND", metadata={"context": context})
 
 
 def session_of(context: typer.Context) -> Session:

@@ -44,7 +44,7 @@ def login(
     """
     session = session_of(context)
     token = _token() if with_token else ""
-    with session.client() as client:
+    with session.client(known_context=False) as client:
         named = name or session.settings.context or None
         address = hub or _hub_of(client, named)
         if with_token:
@@ -134,7 +134,7 @@ def logout(
     """Sign out: the hub revokes the token, the daemon forgets it. Transfers wait until you sign in again."""
     session = session_of(context)
     named = name or session.settings.context or None
-    with session.client() as client:
+    with session.client(known_context=False) as client:
         client.auth.logout(context=named)
     session.out.say("Signed out.")
     session.out.result("signed_out", {"context": named}, [])
@@ -144,7 +144,7 @@ def logout(
 def whoami(context: typer.Context) -> None:
     """Show who is signed in, at which hub, until when, and where the daemon keeps the token."""
     session = session_of(context)
-    with session.client() as client:
+    with session.client(known_context=False) as client:
         status = client.auth.status(context=session.settings.context or None)
     rows = [
         ("user", status.user_email),

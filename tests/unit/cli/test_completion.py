@@ -16,7 +16,7 @@ from tests.support.cli import ferry
 #: What is typed, and what is offered for it.
 CASES = {
     "ferry up": {"upload"},
-    "ferry project ": {"create", "list", "get"},
+    "ferry project ": {"create", "list", "get", "share", "members", "unshare"},
     "ferry --js": {"--json"},
     "ferry upload --det": {"--detach"},
     "ferry upload --if-exists ": {"fail", "version", "skip"},
