@@ -129,7 +129,8 @@ class OAuth:
         if isinstance(error_code, str) and _ERROR.fullmatch(error_code):
             raise Refused(error_code)
         if first and status in (404, 405):
-            raise FerryError("UNIMPLEMENTED", f"{self._hub} has no sign-in by code; sign in with a token")
+            message = f"this is no Ferryman hub: {self._hub} (if it is, without sign-in by code: sign in with a token)"
+            raise FerryError("UNIMPLEMENTED", message)
         raise self._senseless(f"status {status}")
 
     def _match(self, reply: Mapping[str, Any], name: str, wanted: re.Pattern[str]) -> str:

@@ -238,6 +238,7 @@ async def test_a_hub_without_sign_in_by_code(hub: Client) -> None:
     with ByteServer(script=[answer(404, b"not found")]) as server:
         error = await fails(hub(server).begin(("read",)))
     assert error.reason == "UNIMPLEMENTED"
+    assert "no Ferryman hub" in error.message
     assert "sign in with a token" in error.message
 
 
