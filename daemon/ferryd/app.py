@@ -96,7 +96,7 @@ def _take_locks(config: Config) -> list[int]:
     locks.private_dir(socket_path.parent, "FERRYMAN_RUNTIME_DIR")
     locks.private_dir(config.state_dir, "FERRYMAN_STATE_DIR")
     return [
-        locks.take_runtime_lock(socket_path, _LOCK_TIMEOUT_S),
+        locks.take_runtime_lock(socket_path, config.state_dir, _LOCK_TIMEOUT_S),
         locks.take_state_lock(config.state_dir, socket_path, _LOCK_TIMEOUT_S),
     ]
 

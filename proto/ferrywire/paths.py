@@ -12,7 +12,8 @@ from typing import Final
 
 APP: Final = "ferryman"
 SOCKET_NAME: Final = "daemon.sock"
-#: In the runtime directory and in the state directory. There it holds the path of its holder's socket.
+#: In the runtime directory, where it holds the path of its holder's state directory; and in the state directory, where
+#: it holds the path of its holder's socket.
 LOCK_NAME: Final = "daemon.lock"
 SPAWN_LOCK_NAME: Final = "spawn.lock"
 LOG_NAME: Final = "daemon.log"

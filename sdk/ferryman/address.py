@@ -52,6 +52,31 @@ def _recorded() -> Path | None:
     return None
 
 
+def require_state(path: Path) -> None:
+    """Raise when the daemon at the socket `path` has another state directory than FERRYMAN_STATE_DIR asks for."""
+    wanted = os.environ.get("FERRYMAN_STATE_DIR")
+    if not wanted:
+        return
+    try:
+        said = (path.parent / paths.LOCK_NAME).read_bytes()
+    except OSError:
+        return
+    served = Path(os.fsdecode(said))
+    if served.is_absolute() and not _same(Path(wanted).absolute(), served):
+        raise invalid(
+            "FERRYMAN_STATE_DIR",
+            f"FERRYMAN_STATE_DIR is {wanted}, but the daemon that answers at {path} has its transfers and sign-ins in "
+            f"{served}; set FERRYMAN_RUNTIME_DIR too, to a directory for the other daemon's socket",
+        )
+
+
+def _same(one: Path, other: Path) -> bool:
+    try:
+        return one == other or one.samefile(other)
+    except OSError:
+        return False
+
+
 def _checked(path: Path) -> Path:
     size = len(os.fsencode(path))
     if size > paths.MAX_SOCKET_PATH_BYTES:

@@ -84,6 +84,8 @@ class Link:
         if self._closed:
             raise DaemonError("failed_precondition", "the client is closed; call connect() to use it again")
         path = spawn.ensure(self.endpoint, meanwhile=import_wire)
+        if self.endpoint.socket_path is None:
+            address.require_state(path)
         import_wire()
         return path
 

@@ -72,7 +72,7 @@ class Wire:
             known.request_id = str(trailers.get("x-request-id", ""))
             return known
         if code == "deadline_exceeded":
-            return timed_out("the daemon did not answer within request_timeout_s")
+            return timed_out("no answer within the time allowed for a request: the daemon, or the hub, is slow or down")
         if code in ("unavailable", "cancelled"):
             error = unreachable(self.socket, f"the daemon at {self.socket} went away during the call ({told})")
             error.sent = not any(words in told.lower() for words in _NOT_SENT)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.server
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -54,7 +55,7 @@ def test_a_fresh_machine_is_well(home: Home) -> None:
     assert {"problem", "warning"}.isdisjoint(check["verdict"] for check in found.values())
     assert set(found) == {
         *("state directory", "runtime directory", "config directory", "socket", "space", "clock", "service"),
-        *("proxy", "variables", "sdk", "daemon", "hubs", "sign-in", "hub calls"),
+        *("proxy", "variables", "sdk", "daemon", "transfers", "hubs", "sign-in", "hub calls"),
     }
     with Client(auto_start=False) as client:
         info = client.daemon.info()
@@ -118,6 +119,7 @@ def test_a_hub_that_takes_calls_and_never_answers(home: Home, monkeypatch: pytes
         monkeypatch.setenv("FERRYMAN_TOKEN", CANARY)
         found = examine(code=1)
     assert found["sign-in"]["verdict"] == "problem"
+    assert "the hub did not answer" in found["sign-in"]["message"]
     assert "timed out" in found["hub"]["message"]
 
 
@@ -136,6 +138,35 @@ def test_a_daemon_that_hangs(home: Home) -> None:
 
 def _daemon(info: DaemonInfo, **changed: Any) -> Check:
     return remotechecks._daemon(replace(info, **changed), info.version, was_running=True)
+
+
+def test_a_transfer_that_is_tried_again_is_told_with_its_error(home: Home) -> None:
+    """Whatever the cause: here the hub's directory of bytes is a file, so each attempt fails."""
+    with Client() as client:
+        me = client.auth_status().user_id
+        assert examine(code=0)["transfers"]["verdict"] == "ok"
+        (home.data / "a.csv").write_text("1")
+        blobs = home.state_dir / "hub" / "blobs"
+        shutil.rmtree(blobs)
+        blobs.touch()
+        handle = client.transfers.upload(home.data / "a.csv", title="T", owner_type="user", owner_id=me)
+        for info in client.transfers.watch([handle]):
+            if info.error is not None and info.waiting_for:
+                break
+        found = examine(code=1)["transfers"]
+        assert info.error is not None
+        assert (found["verdict"], found["details"]["transfer_id"]) == ("problem", handle.transfer_id)
+        assert (found["details"]["reason"], "ferry ls" in found["next_step"]) == (info.error.reason, True)
+        handle.cancel()
+
+
+def test_a_daemon_of_another_home_is_told(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "daemon's state" not in examine(code=0)
+    elsewhere = home.root / "elsewhere"
+    monkeypatch.delenv("FERRYMAN_STATE_DIR")
+    monkeypatch.setenv("HOME", str(elsewhere))
+    found = examine(code=1)["daemon's state"]
+    assert (str(home.state_dir) in found["message"], str(elsewhere) in found["message"]) == (True, True)
 
 
 def test_a_daemon_of_another_release_or_one_that_leaves(home: Home) -> None:

@@ -96,7 +96,8 @@ def _make_root(root: Path, umask: int) -> None:
     """Make the directory that the caller chose, and those above it, durably."""
     missing = [place for place in (root, *root.parents) if not place.exists()]
     for place in reversed(missing):
-        place.mkdir(0o700, exist_ok=True)
+        with _making(place.parent, place.parent):
+            place.mkdir(0o700, exist_ok=True)
         for touched, made in ((place, True), (place.parent, False)):
             fd = os.open(touched, _DIRECTORY)
             try:
@@ -105,6 +106,18 @@ def _make_root(root: Path, umask: int) -> None:
                 os.fsync(fd)
             finally:
                 os.close(fd)
+
+
+@contextmanager
+def _making(directory: int | Path, place: Path) -> Iterator[None]:
+    """DESTINATION_UNWRITABLE when a directory that is there says that it is not: so does /proc to whoever makes
+    something in it, and trying again does not help. One that was removed meanwhile has no links left."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        if os.stat(directory).st_nlink:  # noqa: PTH116 (a descriptor, or a path)
+            raise _unwritable(str(place), "a directory in which nothing can be made") from error
+        raise
 
 
 def _open_up(directory: int, umask: int) -> None:
@@ -117,7 +130,8 @@ def _enter(fd: int, name: str, place: str, path: str, umask: int) -> int:
     """Open the directory `name`, made when missing. UNSAFE_PATH when it is a link."""
     with writing(place):
         try:
-            os.mkdir(name, 0o700, dir_fd=fd)
+            with _making(fd, Path(place).parent):
+                os.mkdir(name, 0o700, dir_fd=fd)
             made = True
         except FileExistsError:
             made = False
@@ -136,9 +150,9 @@ def _enter(fd: int, name: str, place: str, path: str, umask: int) -> int:
 def _make_part(directory: int, part: Path, size_bytes: int) -> None:
     """Open or create the part file and give it its length; DISK_FULL when what is missing does not fit."""
     with writing(part):
-        fd = os.open(
-            part.name, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, 0o600, dir_fd=directory
-        )
+        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+        with _making(directory, part.parent):
+            fd = os.open(part.name, flags, 0o600, dir_fd=directory)
         try:
             status = os.fstat(fd)
             if not stat.S_ISREG(status.st_mode) or status.st_uid != os.geteuid() or status.st_nlink != 1:

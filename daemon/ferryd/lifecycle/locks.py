@@ -39,8 +39,11 @@ def private_dir(path: Path, variable: str) -> None:
         raise Unsafe(f"{path} is open to others; run: chmod 700 {path}")
 
 
-def take_runtime_lock(socket_path: Path, timeout_s: float) -> int:
-    """Hold daemon.lock beside the socket. `Busy` at once when its holder serves; waits while the holder is leaving."""
+def take_runtime_lock(socket_path: Path, state_dir: Path, timeout_s: float) -> int:
+    """Hold daemon.lock beside the socket and write there whose queue it is, for clients that ask for another.
+
+    `Busy` at once when its holder serves; waits while the holder is leaving.
+    """
     lock = _open(socket_path.parent / paths.LOCK_NAME)
     deadline = time.monotonic() + timeout_s
     while not _try_lock(lock):
@@ -48,6 +51,7 @@ def take_runtime_lock(socket_path: Path, timeout_s: float) -> int:
             os.close(lock)
             raise Busy(socket_path)
         time.sleep(_POLL_S)
+    _write(lock, state_dir)
     return lock
 
 
@@ -67,8 +71,7 @@ def take_state_lock(state_dir: Path, socket_path: Path, timeout_s: float) -> int
             os.close(lock)
             raise Unsafe(f"another daemon uses {state_dir}; stop it, or set FERRYMAN_STATE_DIR")
         time.sleep(_POLL_S)
-    os.ftruncate(lock, 0)
-    os.pwrite(lock, os.fsencode(socket_path), 0)
+    _write(lock, socket_path)
     return lock
 
 
@@ -85,6 +88,11 @@ def answers(socket_path: Path) -> bool:
 
 def _open(path: Path) -> int:
     return os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+
+
+def _write(lock: int, path: Path) -> None:
+    os.ftruncate(lock, 0)
+    os.pwrite(lock, os.fsencode(path), 0)
 
 
 def _try_lock(descriptor: int) -> bool:

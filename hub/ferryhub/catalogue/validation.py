@@ -74,7 +74,8 @@ def alias(value: str) -> str:
     text("alias", value, longest=MAX_ALIAS)
     if not _ALIAS.fullmatch(value):
         raise invalid(
-            "alias", f"'{_short(value)}' may hold a-z, A-Z, 0-9, '.', '_' and '-', and starts with none of the signs"
+            "alias",
+            f"'{_short(value)}' cannot be one; use a-z, A-Z, 0-9, '.', '_' and '-', and begin with a letter or a digit",
         )
     if _LOOKS_LIKE_ID.fullmatch(value):
         raise invalid("alias", f"'{value}' looks like an id; choose another")

@@ -25,6 +25,7 @@ _NEXT_STEPS: Final = {
     "TOKEN_INVALID": "Run: ferry login",
     "TRANSFER_NOT_FOUND": "Check the id, or run: ferry ls",
     "DAEMON_UNREACHABLE": "Run: ferry doctor",
+    "DEADLINE_EXCEEDED": "Try again in a moment, or run: ferry doctor",
 }
 
 

@@ -6,13 +6,16 @@ import os
 import platform
 from collections.abc import Iterator
 from importlib.metadata import version
+from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from ferryman import address
-from ferryman.cli import hubprobe, units
+from ferryman.cli import checks, hubprobe, units
 from ferryman.cli.checks import Check, Verdict
 from ferryman.cli.faults import next_step
 from ferryman.errors import DaemonError
+from ferrywire import paths
 
 if TYPE_CHECKING:
     from ferryman.client import Client
@@ -22,6 +25,8 @@ EMBEDDED: Final = "embedded"
 #: A difference between the clocks from which tokens and signed URLs begin to fail.
 SKEW_WARNING_S: Final = 60.0
 SKEW_PROBLEM_S: Final = 300.0
+#: How many transfers are looked at.
+_LOOKED_AT: Final = 1000
 
 
 def of_daemon_and_hub(client: Client) -> Iterator[Check]:
@@ -36,6 +41,8 @@ def of_daemon_and_hub(client: Client) -> Iterator[Check]:
         yield Check("daemon", Verdict.PROBLEM, error.message, step, _details(error))
         return
     yield _daemon(info, mine, was_running=was_running)
+    yield from _state(info)
+    yield from checks.guarded("transfers", lambda: [_retried(client)])
     known = _known(client)
     yield from _hubs(known)
     signed_in = _signed_in(client)
@@ -78,6 +85,32 @@ def _daemon(info: DaemonInfo, mine: str, *, was_running: bool) -> Check:
     return Check("daemon", Verdict.OK, message, "", details)
 
 
+def _state(info: DaemonInfo) -> Iterator[Check]:
+    """The daemon's state directory is the one looked at; another HOME alone changes only the latter."""
+    here, served = paths.state_dir().absolute(), Path(info.state_dir)
+    if here.resolve() != served.resolve():
+        message = f"the daemon that answers has its transfers and sign-ins in {served}; from here it would be {here}"
+        step = "To have a daemon of your own, set FERRYMAN_STATE_DIR and FERRYMAN_RUNTIME_DIR; else set HOME as it was."
+        yield Check("daemon's state", Verdict.PROBLEM, message, step, {"daemon": str(served), "here": str(here)})
+
+
+def _retried(client: Client) -> Check:
+    """Attempts that fail for a cause that nothing else here finds, such as a store that this machine cannot reach."""
+    unsettled = islice(client.transfers.list(states=["queued", "running", "paused"], page_size=_LOOKED_AT), _LOOKED_AT)
+    found = [one for one in unsettled if one.error is not None and one.waiting_for not in ("", "user", "rate_limit")]
+    if not found:
+        return Check("transfers", Verdict.OK, "none waits after an error")
+    worst = max(found, key=lambda one: one.attempt_count)
+    assert worst.error is not None
+    details: dict[str, Any] = {"count": len(found), "transfer_id": worst.transfer_id, **_details(worst.error)}
+    message = (
+        f"{len(found)} {'waits' if len(found) == 1 else 'wait'} after an error; {worst.transfer_id}, "
+        f"attempts so far {worst.attempt_count}: {units.clean(worst.error.message)}"
+    )
+    step = f"{next_step(worst.error)} All of them: ferry ls. See docs/troubleshooting.md."
+    return Check("transfers", Verdict.PROBLEM, message, step, details | {"attempts": worst.attempt_count})
+
+
 def _known(client: Client) -> list[Context]:
     try:
         return client.contexts.list()
@@ -102,7 +135,7 @@ def _signed_in(client: Client) -> Check:
     try:
         status = client.auth_status()
     except DaemonError as error:
-        return Check("sign-in", Verdict.PROBLEM, error.message, next_step(error), _details(error))
+        return _failed("sign-in", error)
     details = {
         "user_email": status.user_email,
         "user_id": status.user_id,
@@ -120,8 +153,16 @@ def _through_the_daemon(client: Client) -> Check:
     try:
         next(iter(client.projects.list(page_size=1)), None)
     except DaemonError as error:
-        return Check("hub calls", Verdict.PROBLEM, error.message, next_step(error), _details(error))
+        return _failed("hub calls", error)
     return Check("hub calls", Verdict.OK, "the daemon reaches the catalogue")
+
+
+def _failed(name: str, error: DaemonError) -> Check:
+    """The daemon has answered before: what takes too long now is the hub."""
+    if error.reason == "DEADLINE_EXCEEDED":
+        step = "Try again in a moment; transfers wait for the hub, and go on by themselves."
+        return Check(name, Verdict.PROBLEM, "the hub did not answer in time", step, _details(error))
+    return Check(name, Verdict.PROBLEM, error.message, next_step(error), _details(error))
 
 
 def _hub_itself(hub: str, mine: str, through_daemon: Check | None) -> Iterator[Check]:

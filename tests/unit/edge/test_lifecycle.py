@@ -15,19 +15,25 @@ from ferryd.lifecycle.watch import wait_idle, wait_socket_gone
 
 def test_a_second_daemon_is_told_that_the_first_serves(tmp_path: Path) -> None:
     path = tmp_path / "daemon.sock"
-    held = locks.take_runtime_lock(path, timeout_s=0)
+    held = locks.take_runtime_lock(path, tmp_path, timeout_s=0)
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(str(path))
         server.listen()
         with pytest.raises(locks.Busy):
-            locks.take_runtime_lock(path, timeout_s=30)
+            locks.take_runtime_lock(path, tmp_path, timeout_s=30)
     os.close(held)
 
 
 def test_the_lock_is_free_once_its_holder_is_gone(tmp_path: Path) -> None:
     path = tmp_path / "daemon.sock"
-    os.close(locks.take_runtime_lock(path, timeout_s=0))
-    os.close(locks.take_runtime_lock(path, timeout_s=0))
+    os.close(locks.take_runtime_lock(path, tmp_path, timeout_s=0))
+    os.close(locks.take_runtime_lock(path, tmp_path, timeout_s=0))
+
+
+def test_the_lock_beside_the_socket_says_whose_queue_it_is(tmp_path: Path) -> None:
+    for state in ("a long name", "short"):
+        os.close(locks.take_runtime_lock(tmp_path / "daemon.sock", tmp_path / state, timeout_s=0))
+        assert (tmp_path / "daemon.lock").read_bytes() == os.fsencode(tmp_path / state)
 
 
 def test_two_daemons_cannot_share_a_queue(tmp_path: Path) -> None:

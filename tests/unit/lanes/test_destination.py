@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from ferryd.core.model import IfExists
+from ferryd.lanes import destination
 from ferryd.lanes import publish as publishing
 from ferryd.lanes.files import LocalFiles
 from ferrywire.digest import of_bytes
@@ -249,6 +250,22 @@ def test_destinations_are_checked_early(tmp_path: Path, monkeypatch: pytest.Monk
     assert reason_of(FILES.check_destination, "") == "INVALID_ARGUMENT"
     monkeypatch.setattr(os, "access", lambda path, mode: False)
     assert reason_of(FILES.check_destination, str(tmp_path)) == "DESTINATION_UNWRITABLE"
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="this system has no /proc")
+@pytest.mark.parametrize(("dest_dir", "name"), [("/proc", "x"), ("/proc/no-such", "x"), ("/proc/no/such", "a/x")])
+def test_where_nothing_can_be_made_it_is_not_tried_again(dest_dir: str, name: str) -> None:
+    assert reason_of(FILES.prepare, dest_dir, name, 0, TRANSFER) == "DESTINATION_UNWRITABLE"
+
+
+def test_a_directory_removed_meanwhile_is_no_lack_of_rights(tmp_path: Path) -> None:
+    (tmp_path / "d").mkdir()
+    fd = os.open(tmp_path / "d", os.O_RDONLY)
+    try:
+        (tmp_path / "d").rmdir()
+        assert reason_of(destination._make_part, fd, tmp_path / "d" / "x", 0) == "IO_ERROR"
+    finally:
+        os.close(fd)
 
 
 def test_digest_and_discard(tmp_path: Path) -> None:
