@@ -54,12 +54,12 @@ def _on_postgres(engine: Engine, say: Say) -> Iterator[Connection]:
         for table in metadata.sorted_tables:
             say(f"index {table.name}")
             for constraint in _keys(table):
-                conn.execute(AddConstraint(constraint))
+                conn.execute(AddConstraint(constraint, isolate_from_table=False))
             for index in sorted(table.indexes, key=lambda index: str(index.name)):
                 conn.execute(CreateIndex(index))
         for table in metadata.sorted_tables:
             for constraint in table.foreign_key_constraints:
-                conn.execute(AddConstraint(constraint))
+                conn.execute(AddConstraint(constraint, isolate_from_table=False))
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as conn:
         say("vacuum and analyze")
         conn.exec_driver_sql("VACUUM ANALYZE")

@@ -12,7 +12,9 @@ from typing import Any
 import pytest
 from sqlalchemy import URL, create_engine, inspect
 from sqlalchemy.pool import NullPool
+from sqlalchemy.schema import CreateTable
 
+from ferryhub.catalogue.account_tables import metadata
 from ferryhub.catalogue.database import Database, sqlite_url
 from ferryhub.catalogue.schema import bring_up
 from tests.architecture.sources import ROOT
@@ -51,8 +53,10 @@ async def test_filling_leaves_the_schema_as_it_is(
     else:
         postgres: Postgres = request.getfixturevalue("postgres")
         plain_one, filled = postgres.new_database(), postgres.new_database(empty=True)
+    made_by = [str(CreateTable(table)) for table in metadata.sorted_tables]
     fill(filled, World(1000), lambda _: None)
     assert _shape(filled) == _shape(plain_one)
+    assert [str(CreateTable(table)) for table in metadata.sorted_tables] == made_by, "nor does it change what is next"
     engine = create_engine(filled, poolclass=NullPool)
     with engine.connect() as conn:
         assert conn.exec_driver_sql("SELECT count(*) FROM assets").scalar() == 1000

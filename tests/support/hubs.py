@@ -127,11 +127,6 @@ class HubServer:
 
     def command(self, *words: str, stdin: str = "") -> str:
         """Run another `ferryhub` command on this hub's state directory; returns what it prints."""
-        command = [*self.program, *words, "--state-dir", str(self.state_dir)]
-        done = subprocess.run(command, input=stdin, capture_output=True, text=True, check=False, env=self._env)
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
-
         done = self.run(*words, stdin=stdin)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout

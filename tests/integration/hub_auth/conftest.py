@@ -29,7 +29,8 @@ def hub(tmp_path_factory: pytest.TempPathFactory, hub_database: URL | None) -> I
     server.start()
     yield server
     server.stop()
-    assert "Traceback (most recent call last)" not in server.log.read_text()
+    log = server.log.read_text()
+    assert "Traceback (most recent call last)" not in log, f"the hub logged a traceback:\n{log[-6000:]}"
 
 
 @pytest.fixture

@@ -35,7 +35,8 @@ def serving(state_dir: Path, url: str, *words: str) -> Iterator[HubServer]:
         server.add_people(PASSWORD, "ann@x.org")
         yield server.start()
         server.stop()
-        assert "Traceback" not in server.log.read_text()
+        log = server.log.read_text()
+        assert "Traceback" not in log, f"the hub logged a traceback:\n{log[-6000:]}"
     finally:
         server.kill()
 

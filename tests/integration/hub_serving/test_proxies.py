@@ -71,7 +71,14 @@ def test_hubs_come_and_go(serve: Serve, kind: str, tmp_path: Path) -> None:
 
 def test_caddy_finds_no_fault_in_what_compose_gives_it(tmp_path: Path) -> None:
     env = {**os.environ, "HUB_NAME": "hub.example.org", "HOME": str(tmp_path), "XDG_DATA_HOME": str(tmp_path)}
-    words = [program("caddy"), "validate", "--adapter", "caddyfile", "--config", str(ROOT / "docker" / "Caddyfile")]
+    words = [
+        program("caddy"),
+        "validate",
+        "--adapter",
+        "caddyfile",
+        "--config",
+        str(ROOT / "hub" / "docker" / "Caddyfile"),
+    ]
     done = subprocess.run(words, env=env, capture_output=True, text=True, check=False)
     assert (done.returncode, "Valid configuration" in done.stdout + done.stderr) == (0, True), done.stderr
 
