@@ -6,6 +6,7 @@ import logging
 import signal
 from collections.abc import Iterator
 
+import httpx
 import pytest
 from hypothesis import settings
 
@@ -37,6 +38,8 @@ __all__ = [
 settings.register_profile("same", deadline=None, derandomize=True, database=None)
 settings.register_profile("random", deadline=None, max_examples=1000)
 settings.load_profile("same")
+#: For the same reason: where a test says nothing, httpx gives a reply five seconds.
+httpx._config.DEFAULT_TIMEOUT_CONFIG.read = 60.0
 
 
 def pytest_configure(config: pytest.Config) -> None:

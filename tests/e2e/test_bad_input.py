@@ -219,6 +219,7 @@ def test_a_source_that_changes_is_never_uploaded_mixed(client: Client, home: Hom
     client.transfers.set_limits(bandwidth_bps=8 * MIB)
     transfer = client.transfers.upload(path, title="t", owner_type="project", owner_id=project_id, chunk_size_mb=1)
     wait_for(lambda: transfer.info().persisted_bytes > 0, what="the first part")
+    client.transfers.set_limits(bandwidth_bps=MIB)
     with path.open("r+b") as file:
         file.seek(40 * MIB)
         file.write(b"changed")

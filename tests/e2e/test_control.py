@@ -14,12 +14,14 @@ import pytest
 from ferryman import AsyncClient, Client, DaemonError, Transfer
 from tests.support.configurations import Configuration
 from tests.support.files import MIB, make_file, same_bytes, tree
-from tests.support.home import Home
+from tests.support.home import STOP_TIMEOUT_S, Home
 from tests.support.waiting import wait_for
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("configuration")]
 
 SLOW = 16 * MIB
+#: What is left of a file lasts until the test has done what it does meanwhile.
+CRAWL = MIB
 #: The daemon's default limit of parts in flight.
 IN_FLIGHT = 8
 
@@ -44,6 +46,7 @@ def start_slowly(client: Client, path: Path, project_id: str) -> Transfer:
     client.transfers.set_limits(bandwidth_bps=SLOW)
     transfer = start(client, path, project_id)
     wait_for(lambda: transfer.info().persisted_bytes > 2 * MIB, what="some parts")
+    client.transfers.set_limits(bandwidth_bps=CRAWL)
     return transfer
 
 
@@ -89,6 +92,7 @@ def test_a_cancelled_download_leaves_nothing(client: Client, project_id: str, bi
     client.transfers.set_limits(bandwidth_bps=SLOW)
     transfer = client.transfers.download(asset_id, home.root / "dl")
     wait_for(lambda: transfer.info().persisted_bytes > 2 * MIB, what="some parts")
+    client.transfers.set_limits(bandwidth_bps=CRAWL)
     transfer.cancel()
     wait_for(lambda: tree(home.root / "dl") == {}, what="the part file to be removed")
 
@@ -96,11 +100,12 @@ def test_a_cancelled_download_leaves_nothing(client: Client, project_id: str, bi
 def test_a_limit_holds_and_changes_while_running(client: Client, project_id: str, big: Path) -> None:
     client.transfers.set_limits(parts_in_flight=1)  # or several of a store's large parts would be done at once
     transfer = start_slowly(client, big, project_id)
-    first, began = transfer.info().persisted_bytes, time.monotonic()
-    wait_for(lambda: transfer.info().persisted_bytes >= first + SLOW, timeout_s=30, what="a second's worth of bytes")
+    client.transfers.set_limits(bandwidth_bps=SLOW)
+    began, first = time.monotonic(), transfer.info().persisted_bytes
+    wait_for(lambda: transfer.info().persisted_bytes >= first + SLOW, what="a second's worth of bytes")
     assert time.monotonic() - began > 0.5  # the limit's own meaning, not a speed
     assert client.transfers.set_limits(bandwidth_bps=0).bandwidth_bps == 0
-    transfer.wait(timeout_s=30)
+    transfer.wait(timeout_s=60)
 
 
 def test_priority_decides_who_goes_next(client: Client, project_id: str, home: Home, big: Path) -> None:
@@ -133,7 +138,7 @@ def test_sigterm_checkpoints_and_the_next_daemon_goes_on(
     transfer = start_slowly(client, big, project_id)
     [daemon] = home.daemons()
     daemon.send_signal(signal.SIGTERM)
-    _, alive = psutil.wait_procs([daemon], timeout=10)
+    _, alive = psutil.wait_procs([daemon], timeout=STOP_TIMEOUT_S)
     assert not alive
     with Client() as later:
         later.transfers.set_limits(bandwidth_bps=0)

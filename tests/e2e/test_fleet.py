@@ -45,7 +45,7 @@ def test_each_call_may_meet_another_hub(home: Home, hubs: Fleet) -> None:
 def test_the_main_job_while_hubs_are_killed(configuration: Configuration, client: Client, project_id: str) -> None:
     assert configuration.service is not None
     home, hubs = configuration.home, configuration.service.hubs
-    sources = [make_file(home.data / f"run{number}", 4 * PART + number, seed=number) for number in range(6)]
+    sources = [make_file(home.data / f"run{number}", 3 * PART + number, seed=number) for number in range(4)]
     kills = hubs.kills
     client.transfers.set_limits(bandwidth_bps=8 * MIB)
     uploads = [

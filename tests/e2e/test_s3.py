@@ -166,7 +166,7 @@ def test_a_store_that_is_busy_for_half_a_minute_only_delays(
         use(lake)
         with Client() as client:
             project = client.create_project("P").project_id
-            client.transfers.set_limits(bandwidth_bps=8 * MIB)
+            client.transfers.set_limits(bandwidth_bps=8 * MIB, parts_in_flight=2)  # or all of them come down together
             transfer = client.transfers.upload(path, title="t", owner_type="project", owner_id=project, chunk_size_mb=5)
             wait_for(lambda: transfer.info().persisted_bytes >= PART, what="the first part")
             busy_until = time.monotonic() + 30

@@ -22,6 +22,10 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
 PART = 5 * MIB
 Use = Callable[[S3Hub], str]
+#: Parts one after the other, so that some are there long before all are; and then hardly any more.
+SLOW = {"bandwidth_bps": 10 * MIB, "parts_in_flight": 2}
+CRAWL = {"bandwidth_bps": MIB}
+FAST = {"bandwidth_bps": 0, "parts_in_flight": 8}
 
 
 @pytest.fixture
@@ -62,26 +66,28 @@ def test_a_hub_says_when_its_store_is_dead_or_hangs(frail_weed: S3Server) -> Non
 
 
 def test_a_store_is_killed_in_an_upload_and_in_a_download(home: Home, frail_weed: S3Server, use: Use) -> None:
-    size = 24 * PART  # eight parts at a time come down together
+    size = 10 * PART
     path = make_file(home.data / "f", size)
     with s3_hub(frail_weed) as lake:
         project = use(lake)
         with Client() as client:
-            client.transfers.set_limits(bandwidth_bps=8 * MIB)
+            client.transfers.set_limits(**SLOW)
             up = client.transfers.upload(path, title="t", owner_type="project", owner_id=project, chunk_size_mb=5)
             wait_for(lambda: up.info().persisted_bytes >= 2 * PART, timeout_s=60, what="some parts")
+            client.transfers.set_limits(**CRAWL)
             frail_weed.stop()
             wait_for(lambda: up.info().waiting_for, timeout_s=60, what="the upload to wait")
             frail_weed.start()
-            client.transfers.set_limits(bandwidth_bps=0)
+            client.transfers.set_limits(**FAST)
             asset = up.wait(timeout_s=120).asset_id
-            client.transfers.set_limits(bandwidth_bps=8 * MIB)
+            client.transfers.set_limits(**SLOW)
             down = client.transfers.download(asset, home.root / "dl")
             wait_for(lambda: down.info().persisted_bytes >= PART, timeout_s=60, what="some parts")
+            client.transfers.set_limits(**CRAWL)
             frail_weed.stop()
             wait_for(lambda: down.info().waiting_for, timeout_s=60, what="the download to wait")
             frail_weed.start()
-            client.transfers.set_limits(bandwidth_bps=0)
+            client.transfers.set_limits(**FAST)
             got = down.wait(timeout_s=120)
             assert same_bytes(path, Path(got.files[0].local_path))
         assert (list(lake.keys.values()), lake.uploads) == ([size], [])
@@ -93,12 +99,14 @@ def test_somebody_aborts_the_upload_at_the_store(home: Home, weed_server: S3Serv
     with s3_hub(weed_server) as lake:
         project = use(lake)
         with Client() as client:
-            client.transfers.set_limits(bandwidth_bps=8 * MIB)
+            client.transfers.set_limits(**SLOW)
             up = client.transfers.upload(path, title="t", owner_type="project", owner_id=project, chunk_size_mb=5)
             wait_for(lambda: up.info().persisted_bytes >= 2 * PART, timeout_s=60, what="some parts")
+            client.transfers.set_limits(**CRAWL)
+            assert lake.uploads
             for key, upload_id in lake.uploads:
                 weed_server.client().abort_multipart_upload(Bucket=lake.bucket, Key=key, UploadId=upload_id)
-            client.transfers.set_limits(bandwidth_bps=0)
+            client.transfers.set_limits(**FAST)
             result = up.wait(timeout_s=120)
             got = client.download(result.asset_id, home.root / "dl")
             assert same_bytes(path, Path(got.files[0].local_path))

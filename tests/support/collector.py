@@ -74,8 +74,8 @@ class Collector:
         self.raw.append(body)
         for each in ExportTraceServiceRequest.FromString(body).resource_spans:
             names = {one.key: one.value.string_value for one in each.resource.attributes}
-            for scope in each.scope_spans:
-                self.spans += [Collected(names["service.name"], span) for span in scope.spans]
+            # All at once: a parent is never seen without its children that came with it.
+            self.spans += [Collected(names["service.name"], span) for scope in each.scope_spans for span in scope.spans]
 
     def _handler(self) -> type[BaseHTTPRequestHandler]:
         collector = self

@@ -81,7 +81,7 @@ class PostgresServer:
         """Stop it: SIGINT ends every connection first, SIGQUIT is a crash."""
         if self._process is not None:
             self._process.send_signal(how)
-            self._process.wait(20)
+            self._process.wait(60)
             self._process = None
 
     def close(self) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import socket
 import ssl
 import subprocess
 import sys
@@ -19,6 +18,7 @@ from typing import Final
 import httpx
 
 from tests.architecture.sources import ROOT
+from tests.support.ports import free_port
 from tests.support.tls import Certificate
 from tests.support.waiting import wait_for
 
@@ -60,7 +60,7 @@ def reverse_proxy(kind: str, hub_ports: Sequence[int], directory: Path) -> Itera
     certificate = Certificate(directory)
     write: Callable[[int, Sequence[int], Path, Certificate], list[str]] = {"caddy": _caddy, "nginx": _nginx}[kind]
     for attempt in range(_ATTEMPTS):  # on another port where one was taken meanwhile
-        port = _free_port()
+        port = free_port()
         words = write(port, hub_ports, directory, certificate)
         env = {**os.environ, "HOME": str(directory), "XDG_DATA_HOME": str(directory), "XDG_CONFIG_HOME": str(directory)}
         with (directory / "said.log").open("ab") as said:
@@ -127,12 +127,6 @@ def _answers(proxy: ReverseProxy) -> bool:
         return httpx.get(f"{proxy.url}/healthz", verify=proxy.trust).status_code > 0
     except httpx.TransportError:
         return False
-
-
-def _free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return int(taken.getsockname()[1])
 
 
 def program(name: str) -> str:

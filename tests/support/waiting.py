@@ -9,7 +9,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def wait_for(condition: Callable[[], T | None], *, timeout_s: float = 30.0, what: str = "") -> T:
+def wait_for(condition: Callable[[], T | None], *, timeout_s: float = 60.0, what: str = "") -> T:
     """Return the condition's value as soon as it is true; AssertionError after `timeout_s`."""
     deadline = time.monotonic() + timeout_s
     while True:

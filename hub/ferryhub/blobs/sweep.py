@@ -75,7 +75,9 @@ class Sweeper:
                 swept = await while_held(self._database, LEASE, holder, ttl_s=_LEASE_S, work=self.sweep_once)
                 if swept is not None:
                     _log.info("swept %s", swept)
-            except Exception:  # noqa: BLE001 - the edge of a background task: the hub serves on, whatever a sweep meets
+            except* FerryError as failed:  # a database that is away, say: no mistake of ours, and no traceback
+                _log.error("sweep_failed error=%s", "; ".join(map(str, failed.exceptions)))
+            except* Exception:  # noqa: BLE001 - the edge of a background task: the hub serves on, whatever a sweep meets
                 _log.exception("sweep_failed")
 
     async def sweep_once(self) -> Swept:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from collections.abc import Iterator
 
 import pytest
@@ -190,3 +192,28 @@ async def test_a_commit_at_the_last_moment_can_be_repeated_after_a_sweep(rig: Ri
     rig.clock.ahead_s += 3600
     await rig.blobs.sweeper.sweep_once()
     assert await alice.commit(session, [data]) == made
+
+
+async def test_a_sweep_that_fails_is_told_and_the_next_one_goes_on(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What an operator's database or store does is a line; only a mistake of ours shows where it was made."""
+    failures = iter([FerryError("HUB_OVERLOADED", "the database is away"), LookupError("a mistake")])
+    swept = asyncio.Event()
+
+    async def sweep_once() -> Swept:
+        for failure in failures:
+            raise failure
+        swept.set()
+        return Swept(0, 0, 0)
+
+    monkeypatch.setattr(rig.blobs.sweeper, "sweep_once", sweep_once)
+    monkeypatch.setattr(rig.blobs.sweeper, "_interval_s", 0.01)
+    running = asyncio.ensure_future(rig.blobs.sweeper.run())
+    await swept.wait()
+    running.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await running
+    told = [record for record in caplog.records if record.message.startswith("sweep_failed")]
+    assert [record.exc_info is None for record in told] == [True, False]
+    assert "the database is away" in told[0].message

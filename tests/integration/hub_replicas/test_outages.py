@@ -186,7 +186,7 @@ async def test_a_read_cannot_write(database: Database) -> None:
 
 
 async def test_clashes_without_end_are_an_overload(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gateway, "_PATIENCE_S", 0.2)
+    monkeypatch.setattr(gateway, "_PATIENCE_S", 0.5)
     runs = []
 
     def clash(conn: Connection) -> None:
@@ -195,7 +195,7 @@ async def test_clashes_without_end_are_an_overload(database: Database, monkeypat
 
     with fails("HUB_OVERLOADED"):
         await database.write(clash)
-    assert len(runs) > 3
+    assert len(runs) > 1
 
 
 async def test_a_mistake_of_ours_ends_and_shows_nothing_that_is_stored(

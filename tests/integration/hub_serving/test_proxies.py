@@ -47,6 +47,12 @@ def _calls_of(hub: HubServer) -> int:
     return hub.log.read_text().count("request_done what=ProjectService/ListProjects status=200")
 
 
+def _few_are_lost(answers: list[int]) -> None:
+    """At most what went, one after the other, over the one connection that ended: not yet taken by a hub that stops
+    listening, or not yet known to be dead by the proxy. A daemon asks again."""
+    assert len([each for each in answers if each != 200]) <= 1, answers
+
+
 @KINDS
 def test_hubs_come_and_go(serve: Serve, kind: str, tmp_path: Path) -> None:
     hubs = [serve(), serve("--drain-delay", "4"), serve()]
@@ -56,14 +62,13 @@ def test_hubs_come_and_go(serve: Serve, kind: str, tmp_path: Path) -> None:
         stack.callback(caller.close)
         wait_for(lambda: caller.call() == 200 and all(map(_calls_of, hubs)), what="each hub to get a call")
         hubs[0].kill()
-        assert {caller.call() for _ in range(20)} == {200}, "one is dead, and nobody notices"
+        _few_are_lost([caller.call() for _ in range(20)])  # one is dead, and others answer for it
         hubs[0].start()
         os.kill(hubs[1].pid, signal.SIGTERM)
         answers = []
         while b"Shutting down" not in hubs[1].log.read_bytes():
             answers.append(caller.call())
-        # A connection that a hub has not yet taken when it stops listening is lost; a daemon asks again.
-        assert len([each for each in answers if each != 200]) <= 1, answers
+        _few_are_lost(answers)
         seen = _calls_of(hubs[0])
         wait_for(lambda: caller.call() == 200 and _calls_of(hubs[0]) > seen, what="the one that came back to get calls")
         assert {caller.call() for _ in range(20)} == {200}
@@ -108,9 +113,9 @@ def test_bytes_pass_unbuffered(
             made = client.upload(path, title="f", owner_type="project", owner_id=project, chunk_size_mb=16)
             [got] = client.download(made.asset_id, home.root / "dl").files
         assert same_bytes(path, Path(got.local_path))
-        hub_log = hub_server.log.read_text()
-        assert hub_log.count("request_done what=part status=200") == 3
-        assert "request_done what=blob status=206" in hub_log
+        # A hub writes the line once it has answered.
+        wait_for(lambda: "request_done what=blob status=206" in hub_server.log.read_text(), what="the blob in the log")
+        assert hub_server.log.read_text().count("request_done what=part status=200") == 3
         # What nginx says of a body or a reply that it puts on disk first; of signatures neither says anything.
         assert "temporary file" not in proxy.log
         assert "sig=" not in (access.read_text() if (access := proxy.directory / "access.log").exists() else "")
