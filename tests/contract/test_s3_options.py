@@ -85,7 +85,8 @@ def test_buckets_in_the_host_name(make: Callable[..., SecureRig]) -> None:
     files = moves(rig)
     (at,) = rig.store().get_urls([rig.key(files[0])])
     assert at.url.startswith(f"https://{BUCKET}.{DOMAIN}:{rig.server.port}/virtual/hosts/")
-    assert rig.server.keys(BUCKET) == {f"virtual/hosts/{rig.key(file)}": file.size_bytes for file in files}
+    kept = rig.server.keys(BUCKET)  # of other tests, too
+    assert {f"virtual/hosts/{rig.key(file)}": file.size_bytes for file in files}.items() <= kept.items()
 
 
 @pytest.mark.parametrize(("sse", "key"), [("AES256", ""), ("aws:kms", KMS_KEY)])

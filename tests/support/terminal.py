@@ -5,13 +5,24 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import pexpect
 import pyte
 
 from tests.support.cli import COMMAND
 from tests.support.waiting import wait_for
+
+
+class Spawned(pexpect.spawn):  # type: ignore[misc]  # it has no types
+    """`pexpect.spawn`, which closes nothing before it is the program: exec does, for all that Python and grpc open.
+
+    For pexpect makes a fork of this process, and grpc's threads in there end it when they find their files closed
+    (grpc/grpc#43055).
+    """
+
+    def _spawnpty(self, args: list[bytes], **how: Any) -> Any:
+        return super()._spawnpty(args, pass_fds=range(3, 4096), **how)
 
 
 class Terminal:
@@ -22,7 +33,7 @@ class Terminal:
         self._stream = pyte.ByteStream(self._screen)
         #: Every byte that was sent to the terminal.
         self.sent = b""
-        self._child = pexpect.spawn(
+        self._child = Spawned(
             COMMAND[0],
             [*COMMAND[1:], *arguments],
             dimensions=(rows, columns),

@@ -14,6 +14,7 @@ from sqlalchemy import URL
 from tests.integration.hub_auth.conftest import identity
 from tests.support.hubs import HubServer
 from tests.support.signin import Browser
+from tests.support.terminal import Spawned
 from tests.unit.hub.conftest import database_url as database_url
 
 pytestmark = pytest.mark.slow
@@ -87,7 +88,7 @@ def test_password_is_asked_for_on_a_terminal_and_not_shown(users: HubServer) -> 
     users.command("users", "add", "a@x.org")
     words = ["-m", "ferryhub", "users", "passwd", "a@x.org", "--state-dir", str(users.state_dir)]
     for second, says in (("something else", "not the same"), (PASSWORD, "")):
-        terminal = pexpect.spawn(sys.executable, words, timeout=30, encoding="utf-8")
+        terminal = Spawned(sys.executable, words, timeout=30, encoding="utf-8")
         terminal.expect("New password: ")
         terminal.sendline(PASSWORD)
         terminal.expect("Once more: ")

@@ -8,10 +8,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pexpect
 import pytest
 
 from tests.support.cli import ferry
+from tests.support.terminal import Spawned
 
 #: What is typed, and what is offered for it.
 CASES = {
@@ -75,7 +75,7 @@ def test_zsh_completes_at_the_first_tab(env: dict[str, str]) -> None:
     home = Path(env["HOME"])
     (home / "_ferry").write_text(script("zsh"))
     (home / ".zshrc").write_text('fpath=($HOME $fpath)\nPS1="> "\nautoload -Uz compinit\ncompinit -u -D\n')
-    child = pexpect.spawn("zsh", ["-i"], env=env, dimensions=(24, 100), timeout=60)
+    child = Spawned("zsh", ["-i"], env=env, dimensions=(24, 100), timeout=60)
     try:
         child.expect_exact("> ")
         child.send("ferry up\t")
