@@ -11,6 +11,8 @@ import httpx
 import pytest
 
 from ferryman import Client
+from ferryman.handles import Transfer
+from ferryman.progress import UploadResult
 from tests.support.files import MIB, make_file, same_bytes
 from tests.support.home import Home
 from tests.support.proxy import Direction, Proxy
@@ -65,16 +67,22 @@ def test_a_hub_says_when_its_store_is_dead_or_hangs(frail_weed: S3Server) -> Non
         wait_for(lambda: ready(lake) == (200, "ok"), timeout_s=60, what="the hub to be ready again")
 
 
+def half_sent(client: Client, path: Path, project: str) -> Transfer[UploadResult]:
+    """An upload some parts of which have been sent; so slow now that there is time to act."""
+    client.transfers.set_limits(**SLOW)
+    up = client.transfers.upload(path, title="t", owner_type="project", owner_id=project, chunk_size_mb=5)
+    wait_for(lambda: up.info().persisted_bytes >= 2 * PART, timeout_s=60, what="some parts")
+    client.transfers.set_limits(**CRAWL)
+    return up
+
+
 def test_a_store_is_killed_in_an_upload_and_in_a_download(home: Home, frail_weed: S3Server, use: Use) -> None:
     size = 10 * PART
     path = make_file(home.data / "f", size)
     with s3_hub(frail_weed) as lake:
         project = use(lake)
         with Client() as client:
-            client.transfers.set_limits(**SLOW)
-            up = client.transfers.upload(path, title="t", owner_type="project", owner_id=project, chunk_size_mb=5)
-            wait_for(lambda: up.info().persisted_bytes >= 2 * PART, timeout_s=60, what="some parts")
-            client.transfers.set_limits(**CRAWL)
+            up = half_sent(client, path, project)
             frail_weed.stop()
             wait_for(lambda: up.info().waiting_for, timeout_s=60, what="the upload to wait")
             frail_weed.start()
@@ -99,10 +107,7 @@ def test_somebody_aborts_the_upload_at_the_store(home: Home, weed_server: S3Serv
     with s3_hub(weed_server) as lake:
         project = use(lake)
         with Client() as client:
-            client.transfers.set_limits(**SLOW)
-            up = client.transfers.upload(path, title="t", owner_type="project", owner_id=project, chunk_size_mb=5)
-            wait_for(lambda: up.info().persisted_bytes >= 2 * PART, timeout_s=60, what="some parts")
-            client.transfers.set_limits(**CRAWL)
+            up = half_sent(client, path, project)
             assert lake.uploads
             for key, upload_id in lake.uploads:
                 weed_server.client().abort_multipart_upload(Bucket=lake.bucket, Key=key, UploadId=upload_id)

@@ -61,8 +61,8 @@ async def test_no_address_is_kept(catalogue: Catalogue) -> None:
     await catalogue.do(limits.take, [(THREE, "ann@x.org"), (TEN, "192.0.2.7")])
     kept = await catalogue.do(lambda conn: str(conn.execute(attempts.select()).all()))
     assert kept.count("(") >= 2, "something is kept of both"
-    for whole in ("ann@x.org", "192.0.2.7"):
-        assert whole not in kept
+    for piece in ("ann@", "x.org", "192.0", "0.2.7"):  # none that a digest or a clock's digits may hold
+        assert piece not in kept
 
 
 @pytest.mark.parametrize(
