@@ -44,7 +44,8 @@ def one_interrupt() -> Iterator[None]:
     """Within the block the first Ctrl-C raises KeyboardInterrupt, the second is let go by, the third ends the process.
 
     What the first one sets off takes a moment: the terminal is put right and the way back is told. A second one, of
-    somebody impatient, must not cut that short.
+    somebody impatient, must not cut that short, nor what Python still does after the block: after a first one, more
+    are ignored until the process has ended, or it would die of one and its exit code with it.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -67,7 +68,7 @@ def one_interrupt() -> Iterator[None]:
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        signal.signal(signal.SIGINT, signal.SIG_IGN if count else before)
 
 
 def is_left(error: BaseException) -> bool:
