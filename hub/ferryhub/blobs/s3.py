@@ -17,6 +17,7 @@ from botocore.exceptions import ClientError
 
 from ferryhub.blobs.locations import UrlLocation
 from ferryhub.blobs.s3client import S3Options, clients, code_of, explained, traced
+from ferryhub.blobs.s3sign import Presigner
 from ferryhub.blobs.s3urls import S3Urls, encryption, is_single, text_of
 from ferryhub.blobs.store import Gap, PartPut, StagedFile, Stored, blob_key, file_of, is_blob_key, session_of
 from ferrywire.ids import is_id
@@ -38,8 +39,8 @@ class S3BlobStore:
 
     def __init__(self, options: S3Options, url_ttl_s: float) -> None:
         self._options = options
-        self._client, self._signer = clients(options)
-        self._urls = S3Urls(options, self._signer, max(1, int(url_ttl_s)))
+        self._client, self._signer, credentials = clients(options)
+        self._urls = S3Urls(options, Presigner(self._signer, credentials, options.bucket), max(1, int(url_ttl_s)))
         self._prefix = f"{options.prefix}/" if options.prefix else ""
         self._threads = ThreadPoolExecutor(_AT_ONCE, "hub-s3")
 
@@ -138,12 +139,12 @@ class S3BlobStore:
     def put_urls(self, parts: Sequence[PartPut]) -> list[UrlLocation]:
         """See `SupportsUrls`. Size and checksum are signed: no other bytes can be put there, but by a collision."""
         with explained(self._options.bucket):
-            return [self._urls.put(part, self._at(self._key_of_part(part))) for part in parts]
+            return [self._urls.put(part, self._full(self._key_of_part(part))) for part in parts]
 
     def get_urls(self, keys: Sequence[str]) -> list[UrlLocation]:
         """See `SupportsUrls`. The range is not signed."""
         with explained(self._options.bucket):
-            return [self._urls.get(self._at(key)) for key in keys]
+            return [self._urls.get(self._full(key)) for key in keys]
 
     def discard(self, session_id: str) -> None:
         """See `BlobStore`. A part that arrives during the abort may survive it: the sweep comes again."""
@@ -214,9 +215,12 @@ class S3BlobStore:
         return self.key_of(replace(part.file, crc64nvme=part.crc64nvme)) if is_single(part.file) else part.file.key
 
     def _at(self, key: str) -> dict[str, Any]:
+        return {"Bucket": self._options.bucket, "Key": self._full(key)}
+
+    def _full(self, key: str) -> str:
         if not is_blob_key(key):
             raise ValueError(f"not a blob key: {key!r}")
-        return {"Bucket": self._options.bucket, "Key": self._prefix + key}
+        return self._prefix + key
 
     def _name(self, key: str) -> str:
         return key.removeprefix(self._prefix)
@@ -246,7 +250,7 @@ class S3BlobStore:
                 raise
 
     def _parts(self, file: StagedFile) -> Iterator[Any]:
-        return self._pages("list_parts", "Parts", Key=self._at(file.key)["Key"], UploadId=file.upload_id)
+        return self._pages("list_parts", "Parts", Key=self._full(file.key), UploadId=file.upload_id)
 
     def _pages(self, call: str, field: str, **wanted: str) -> Iterator[Any]:
         pages = self._client.get_paginator(call).paginate(Bucket=self._options.bucket, **wanted)

@@ -14,6 +14,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from botocore.httpsession import URLLib3Session
 
 from ferryhub.blobs.s3client import S3Options, clients, explained
+from ferryhub.blobs.s3sign import Presigner
 from ferryhub.blobs.s3urls import encryption
 
 _BODY: Final = b"ferryman"
@@ -57,13 +58,14 @@ class Found:
 
 def check(options: S3Options) -> Found:
     """Write, list, read and remove a small object. `HUB_OVERLOADED` or `IO_ERROR` when something does not work."""
-    client, signer = clients(options)
+    client, signer, credentials = clients(options)
     name = f".ferryhub-check-{uuid.uuid4().hex}"
     at = {"Bucket": options.bucket, "Key": f"{options.prefix}/{name}" if options.prefix else name}
     try:
         with explained(options.bucket):
             try:
-                return _tried(client, signer, options, at)
+                public = None if signer is client else Presigner(signer, credentials, options.bucket)
+                return _tried(client, public, options, at)
             finally:
                 client.delete_object(**at)
     finally:
@@ -71,7 +73,7 @@ def check(options: S3Options) -> Found:
         signer.close()
 
 
-def _tried(client: Any, signer: Any, options: S3Options, at: dict[str, str]) -> Found:
+def _tried(client: Any, public: Presigner | None, options: S3Options, at: dict[str, str]) -> Found:
     begun = {**at, **encryption(options)}
     verified = _refuses(client, 400, **begun, Body=_BODY, ChecksumCRC64NVME=_WRONG_CRC) if options.checksum else None
     known = {"ChecksumCRC64NVME": _CRC} if options.checksum else {}
@@ -79,17 +81,17 @@ def _tried(client: Any, signer: Any, options: S3Options, at: dict[str, str]) -> 
     once = options.checksum and options.write_once
     kept = _refuses(client, 412, **begun, Body=_BODY, **known, IfNoneMatch="*") if once else None
     client.get_object(**at)["Body"].read()
-    public = None if signer is client else _problem(signer, options, at)
+    problem = None if public is None else _problem(public, options, at["Key"])
     client.list_objects_v2(Bucket=options.bucket, Prefix=at["Key"])
     client.delete_object(**at)
     upload = client.create_multipart_upload(**begun)
     client.abort_multipart_upload(**at, UploadId=upload["UploadId"])
-    return Found(verified, kept, public)
+    return Found(verified, kept, problem)
 
 
-def _problem(signer: Any, options: S3Options, at: dict[str, str]) -> str:
+def _problem(public: Presigner, options: S3Options, key: str) -> str:
     """Read the object as users would, at the address that they get. Never says that address: it is signed."""
-    url = signer.generate_presigned_url("get_object", Params=at, ExpiresIn=60)
+    url = public.url("GET", key, ttl_s=60)
     session = URLLib3Session(verify=options.ca_bundle or True, timeout=_PUBLIC_TIMEOUT_S)
     try:
         reply = session.send(AWSRequest("GET", url).prepare())

@@ -94,15 +94,17 @@ class S3Options:
         return cls(**{key: value for key, value in options.items() if key in cls.__dataclass_fields__})
 
 
-def clients(options: S3Options) -> tuple[Any, Any]:
-    """A client that calls the store, and one that signs for clients of ours. Neither connects yet."""
+def clients(options: S3Options) -> tuple[Any, Any, Any]:
+    """A client that calls the store, one that knows where clients of ours reach it, and the credentials of both, None
+    when there are none. Nothing connects yet."""
     with explained(options.bucket):
         session = boto3.Session(profile_name=options.profile or None, region_name=options.region or None)
         region = session.region_name or "us-east-1"
         calls = _client(session, options, options.endpoint, region)
+        credentials = session.get_credentials()
         if options.public_endpoint in ("", options.endpoint):
-            return calls, calls
-        return calls, _client(session, options, options.public_endpoint, region)
+            return calls, calls, credentials
+        return calls, _client(session, options, options.public_endpoint, region), credentials
 
 
 def _client(session: Any, options: S3Options, endpoint: str, region: str) -> Any:

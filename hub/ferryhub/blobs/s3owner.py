@@ -22,7 +22,7 @@ _TAKEN_MEANWHILE: Final = ("PreconditionFailed", "ConditionalRequestConflict", "
 
 def claim(options: S3Options, owner: str) -> None:
     """Mark the names as this catalogue's, unless they are already. Error: `NAME_TAKEN` when they are another's."""
-    client, _ = clients(options)
+    client, _, _ = clients(options)
     prefix = f"{options.prefix}/" if options.prefix else ""
     at = {"Bucket": options.bucket, "Key": prefix + MARK}
     try:

@@ -1,16 +1,18 @@
 """URLs of an S3 store that let a caller put one part, or read one blob, and nothing else. Upload step 8, D7.
 
-Pure but for the time; signing costs a fraction of a millisecond of CPU. Never log a URL made here.
+What of a request is signed is said here, how is `s3sign.py`'s. Pure but for the time. Never log a URL made here.
 """
 
 from __future__ import annotations
 
 import base64
 import time
-from typing import Any, Final
+from collections.abc import Mapping
+from typing import Final
 
 from ferryhub.blobs.locations import UrlLocation
 from ferryhub.blobs.s3client import S3Options
+from ferryhub.blobs.s3sign import Presigner
 from ferryhub.blobs.store import PartPut, StagedFile
 
 _ENCRYPTION_HEADERS: Final = {
@@ -20,35 +22,41 @@ _ENCRYPTION_HEADERS: Final = {
 
 
 class S3Urls:
-    """Signs with a boto3 client. `ttl_s` is how long a URL works."""
+    """`ttl_s` is how long a URL works."""
 
-    def __init__(self, options: S3Options, signer: Any, ttl_s: int) -> None:
+    def __init__(self, options: S3Options, signer: Presigner, ttl_s: int) -> None:
         self._options = options
         self._signer = signer
         self._ttl_s = ttl_s
 
-    def put(self, part: PartPut, at: dict[str, Any]) -> UrlLocation:
-        """Where to PUT a part of the object that is `at` Bucket and Key. Its size and checksum are signed too."""
-        wanted: dict[str, Any] = {**at, "ContentLength": part.size_bytes}
+    def put(self, part: PartPut, key: str) -> UrlLocation:
+        """Where to PUT a part of the object with this key. Its size and checksum are signed too."""
         headers = {}
         if self._options.checksum:
-            wanted["ChecksumCRC64NVME"] = headers["x-amz-checksum-crc64nvme"] = text_of(part.crc64nvme)
+            headers["x-amz-checksum-crc64nvme"] = text_of(part.crc64nvme)
         if not is_single(part.file):
-            wanted |= {"UploadId": part.file.upload_id, "PartNumber": part.number}
-            return self._signed("upload_part", wanted, headers)
+            query = {"uploadId": part.file.upload_id, "partNumber": str(part.number)}
+            return self._signed("PUT", key, headers, part.size_bytes, query)
         if self._options.checksum and self._options.write_once:
-            wanted["IfNoneMatch"] = headers["if-none-match"] = "*"
-        wanted |= (chosen := encryption(self._options))
-        headers |= {_ENCRYPTION_HEADERS[name]: value for name, value in chosen.items()}
-        return self._signed("put_object", wanted, headers)
+            headers["if-none-match"] = "*"
+        headers |= {_ENCRYPTION_HEADERS[name]: value for name, value in encryption(self._options).items()}
+        return self._signed("PUT", key, headers, part.size_bytes)
 
-    def get(self, at: dict[str, Any]) -> UrlLocation:
+    def get(self, key: str) -> UrlLocation:
         """Where to GET an object. The range is not signed."""
-        return self._signed("get_object", at, {})
+        return self._signed("GET", key, {})
 
-    def _signed(self, method: str, wanted: dict[str, Any], headers: dict[str, str]) -> UrlLocation:
-        url = self._signer.generate_presigned_url(method, Params=wanted, ExpiresIn=self._ttl_s)
-        return UrlLocation(url, int(time.time()) + self._ttl_s, headers, report=method != "get_object")
+    def _signed(
+        self,
+        method: str,
+        key: str,
+        headers: dict[str, str],
+        size_bytes: int | None = None,
+        query: Mapping[str, str] | None = None,
+    ) -> UrlLocation:
+        signed = headers if size_bytes is None else {**headers, "content-length": str(size_bytes)}
+        url = self._signer.url(method, key, ttl_s=self._ttl_s, query=query, headers=signed)
+        return UrlLocation(url, int(time.time()) + self._ttl_s, headers, report=method == "PUT")
 
 
 def encryption(options: S3Options) -> dict[str, str]:
