@@ -5,6 +5,7 @@ Memory depends on the number of threads, never on the size of a file or of a par
 
 from __future__ import annotations
 
+import mmap
 import os
 import threading
 import time
@@ -29,7 +30,8 @@ class Buffers(threading.local):
     def view(self) -> memoryview:
         """The calling thread's buffer of `WINDOW_BYTES`."""
         if self._view is None:
-            self._view = memoryview(bytearray(WINDOW_BYTES))
+            # Pages of its own, not a bytearray: direct writes want memory that starts at one.
+            self._view = memoryview(mmap.mmap(-1, WINDOW_BYTES, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS))
         return self._view
 
 
