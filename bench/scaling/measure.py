@@ -26,6 +26,8 @@ class Cost:
     #: On a processor: the hub's thread and the database's process.
     busy_ms: float
     rounds: int
+    #: What PostgreSQL itself says; None where it was not asked.
+    served_ms: float | None = None
 
 
 class Meter:
