@@ -1,7 +1,7 @@
 """Lineage: everything an asset came from or that was made from it, level by level. Cycles and diamonds are fine.
 
-One statement finds the assets, one more the links between them, however deep they lie. Assets that the caller may not
-see are neither shown nor walked through. Drafts count as not visible.
+One statement finds the assets, one what is shown of them and one the links between them, however deep they lie. Assets
+that the caller may not see are neither shown nor walked through. Drafts count as not visible.
 """
 
 from __future__ import annotations
@@ -86,21 +86,21 @@ def _reachable(conn: Connection, actor: Actor, start_id: str, how: Walk) -> dict
     `UNION` keeps what was met before from being walked from again.
     """
     shallow = how.max_depth <= _SHALLOW
-    met = select(*_ASSET, literal(0).label("depth")).where(_a.id == start_id).cte("met", recursive=True)
+    met = select(_a.id, literal(0).label("depth")).where(_a.id == start_id).cte("met", recursive=True)
     links, onward = _onward(conn, how.direction, met)
     beyond = (
-        select(*_ASSET, met.c.depth + (1 if shallow else 0))
+        select(_a.id, met.c.depth + (1 if shallow else 0))
         .select_from(links.join(t.assets, _a.id == onward))
         .where(sees(conn, reach_of(conn, actor), t.assets))
         .where(met.c.depth <= how.max_depth)
     )
     everything = met.union(beyond)
     most = (how.max_assets + 1) * (how.max_depth + 2 if shallow else 1)
-    # Not sorted: so the database stops walking once it has enough.
-    rows: dict[str, Row[Any]] = {}
-    for row in conn.execute(select(everything).limit(most)):
-        rows.setdefault(_ID(row), row)
-    return dict(islice(rows.items(), how.max_assets + 1))
+    # Not sorted: so the database stops walking once it has enough. Ids alone: what it compares again and again is short.
+    met_ids = dict.fromkeys(conn.scalars(select(everything.c.id).limit(most)))
+    nearest = list(islice(met_ids, how.max_assets + 1))
+    rows = {_ID(row): row for row in conn.execute(select(*_ASSET).where(among(conn, _a.id, nearest)))}
+    return {key: rows[key] for key in nearest}
 
 
 def _onward(conn: Connection, direction: Direction, met: FromClause) -> tuple[FromClause, ColumnElement[str]]:

@@ -146,7 +146,7 @@ def lineage(found: Lineage) -> relationship_pb.Lineage:
 
 
 def _fill_summary(made: relationship_pb.AssetSummary, row: Any) -> None:
-    made.asset_id, _, made.title, made.alias, made.latest_content_id, _ = row
+    made.asset_id, _, made.title, made.alias, made.latest_content_id = row
 
 
 def _fill_link(made: relationship_pb.Relationship, row: Any) -> None:
