@@ -96,10 +96,12 @@ def _reachable(conn: Connection, actor: Actor, start_id: str, how: Walk) -> dict
     )
     everything = met.union(beyond)
     most = (how.max_assets + 1) * (how.max_depth + 2 if shallow else 1)
-    # Not sorted: so the database stops walking once it has enough. Ids alone: what it compares again and again is short.
+    # Not sorted: so the database stops walking once it has enough. Ids alone: what it compares so often is short.
     met_ids = dict.fromkeys(conn.scalars(select(everything.c.id).limit(most)))
     nearest = list(islice(met_ids, how.max_assets + 1))
-    rows = {_ID(row): row for row in conn.execute(select(*_ASSET).where(among(conn, _a.id, nearest)))}
+    rows: dict[str, Row[Any]] = {
+        _ID(row): row for row in conn.execute(select(*_ASSET).where(among(conn, _a.id, nearest)))
+    }
     return {key: rows[key] for key in nearest}
 
 

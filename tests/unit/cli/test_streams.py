@@ -26,7 +26,9 @@ def test_an_interrupt_after_the_first_does_not_change_the_exit_code() -> None:
 
 
 def test_without_an_interrupt_the_next_one_counts() -> None:
-    code = _INTERRUPTED.replace("        os.kill(os.getpid(), signal.SIGINT)\n        time.sleep(60)\n", "        pass\n")
+    code = _INTERRUPTED.replace(
+        "        os.kill(os.getpid(), signal.SIGINT)\n        time.sleep(60)\n", "        pass\n"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (-2, "")
     assert "KeyboardInterrupt" in done.stderr
