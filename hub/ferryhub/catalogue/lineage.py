@@ -99,9 +99,8 @@ def _reachable(conn: Connection, actor: Actor, start_id: str, how: Walk) -> dict
     # Not sorted: so the database stops walking once it has enough. Ids alone: what it compares so often is short.
     met_ids = dict.fromkeys(conn.scalars(select(everything.c.id).limit(most)))
     nearest = list(islice(met_ids, how.max_assets + 1))
-    rows: dict[str, Row[Any]] = {}
-    for row in conn.execute(select(*_ASSET).where(among(conn, _a.id, nearest))):
-        rows[_ID(row)] = row
+    shown: Sequence[Any] = conn.execute(select(*_ASSET).where(among(conn, _a.id, nearest))).all()
+    rows: dict[str, Row[Any]] = {_ID(row): row for row in shown}
     return {key: rows[key] for key in nearest}
 
 
