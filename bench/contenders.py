@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,25 +34,36 @@ class Contender(Protocol):
 
 @dataclass
 class Ferry:
-    """Ferryman: a script of its own each time, and the daemon that is there already."""
+    """Ferryman: a script of its own each time, and the daemon that is there already. `warm`: it has moved a file."""
 
     client: Client
     servers: Sequence[int] = ()
+    warm: bool = True
     name: str = OURS
     downs: bool = True
-    _assets: dict[str, str] = field(default_factory=dict)
+    _assets: dict[str, list[str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._pid = self.client.daemon.info().pid
         self._project = self.client.create_project("Bench").project_id
+        if self.warm:
+            self._move_one()
 
     def up(self, load: Load, key: str) -> Measured:
-        measured = self._run("up", str(load.root), self._project)
-        self._assets[key] = measured.stdout.split()[-1]
+        measured = self._run("each" if load.apart else "up", str(load.root), self._project)
+        self._assets[key] = measured.stdout.split()
         return measured
 
     def down(self, load: Load, key: str, dest: Path) -> Measured:
-        return self._run("down", self._assets[key], str(dest))
+        return self._run("down", str(dest), *self._assets[key])
+
+    def _move_one(self) -> None:
+        """A small file up and down: the daemon and the hub are those of a machine that uses them."""
+        with tempfile.TemporaryDirectory(prefix="fyb") as directory:
+            file = Path(directory) / "first"
+            file.write_bytes(b"a,b\n1,2\n")
+            done = self.client.upload(file, title="First", owner_type="project", owner_id=self._project)
+            self.client.download(done.asset_id, Path(directory) / "back")
 
     def _run(self, *words: str) -> Measured:
         return run([*worker("sdk"), *words], beside=[self._pid], servers=self.servers)

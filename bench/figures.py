@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
 import shutil
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -15,9 +17,14 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import psutil
+
 from ferryman import Client, DaemonError
 
-RESULTS = Path(__file__).resolve().parent / "results"
+HERE = Path(__file__).resolve().parent
+#: Where results are kept. The environment names another place for runs that are no measurement.
+RESULTS = Path(os.environ.get("BENCH_RESULTS") or HERE / "results")
+_BEGAN, _LOAD = time.time(), os.getloadavg()[0]
 
 
 @dataclass(frozen=True)
@@ -90,9 +97,38 @@ def report(benchmark: str, figures: Sequence[Figure], details: object = None) ->
     for figure in figures:
         bar = f"  {figure.wanted}: {'ok' if figure.good else 'MISSED'}" if figure.wanted else ""
         print(f"{figure.name:<{width}}  {figure.value:10.3f} {figure.unit:<3}{bar}")
-    RESULTS.mkdir(exist_ok=True)
-    machine = {"cpus": os.cpu_count(), "system": platform.platform(), "python": platform.python_version()}
-    page = {"benchmark": benchmark, "time": time.time(), "machine": machine, "figures": [asdict(f) for f in figures]}
-    page |= {"command": " ".join(sys.argv), "details": details}
+    page = {"benchmark": benchmark, "time": time.time(), "seconds": time.time() - _BEGAN, "load": _LOAD}
+    page |= {"machine": machine(), "commit": _commit(), "command": _command()}
+    page |= {"figures": [asdict(figure) for figure in figures], "details": details}
+    RESULTS.mkdir(parents=True, exist_ok=True)
     (RESULTS / f"{benchmark}.json").write_text(json.dumps(page, indent=1))
     return 0 if all(figure.good for figure in figures) else 1
+
+
+def machine() -> dict[str, object]:
+    """What the figures were measured on."""
+    memory = psutil.virtual_memory().total / (1 << 30)
+    known: dict[str, object] = {"cpus": os.cpu_count(), "processor": _processor(), "memory_gib": round(memory)}
+    return known | {"system": platform.platform(), "python": platform.python_version()}
+
+
+def _processor() -> str:
+    """As Linux calls it; empty elsewhere."""
+    with suppress(OSError):
+        found = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
+        return found[1] if found else ""
+    return ""
+
+
+def _command() -> str:
+    """As one would type it in the checkout; without what only says how much of it there was time for."""
+    words = " ".join(["python", f"bench/{Path(sys.argv[0]).name}", *sys.argv[1:]])
+    return re.sub(r" --resume| --minutes \S+", "", words)
+
+
+def _commit() -> str:
+    """Of this checkout; empty where it is none."""
+    words = ["git", "-C", str(HERE), "describe", "--always", "--dirty", "--exclude=*"]
+    with suppress(OSError):
+        return subprocess.run(words, capture_output=True, text=True, check=False).stdout.strip()
+    return ""

@@ -6,7 +6,7 @@ import os
 import random
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import xxhash
@@ -17,13 +17,14 @@ _PIECE = 16 * MIB
 
 @dataclass(frozen=True)
 class Load:
-    """A file, or a directory of files. `root` is what is given to a program."""
+    """A file, or a directory of files. `root` is given to a program. `apart`: each file is an asset of its own."""
 
     name: str
     title: str
     root: Path
     files: tuple[Path, ...]
     size_bytes: int
+    apart: bool = False
 
     @property
     def many(self) -> bool:
@@ -39,10 +40,13 @@ def medium(root: Path, scale: float) -> Load:
 
 
 def small(root: Path, scale: float) -> Load:
-    """5,000 files of 4 KiB in one directory."""
-    count = max(1, int(5000 * scale))
-    sizes = [4096] * count
-    return _tree("small", f"{count:,} × 4 KiB", root, sizes, per_directory=count)
+    """5,000 files of 4 KiB in one directory, which is one asset."""
+    return _small("small", root, scale)
+
+
+def assets(root: Path, scale: float) -> Load:
+    """The same, and for us each is an asset of its own."""
+    return replace(_small("assets", root, scale, ", each an asset"), apart=True)
 
 
 def tree(root: Path, scale: float) -> Load:
@@ -53,7 +57,13 @@ def tree(root: Path, scale: float) -> Load:
     return _tree("tree", f"tree of {count:,} files, {sum(sizes) / MIB:,.0f} MiB", root, sizes, per_directory=100)
 
 
-LOADS: dict[str, Callable[[Path, float], Load]] = {"big": big, "medium": medium, "small": small, "tree": tree}
+LOADS: dict[str, Callable[[Path, float], Load]] = {
+    "big": big,
+    "medium": medium,
+    "small": small,
+    "assets": assets,
+    "tree": tree,
+}
 
 
 def in_cache(load: Load) -> None:
@@ -101,10 +111,17 @@ def _file(name: str, root: Path, size: int) -> Load:
     return Load(name, title, path, (path,), size)
 
 
+def _small(name: str, root: Path, scale: float, words: str = "") -> Load:
+    count = max(1, int(5000 * scale))
+    return _tree(name, f"{count:,} × 4 KiB{words}", root, [4096] * count, per_directory=0)
+
+
 def _tree(name: str, title: str, root: Path, sizes: list[int], per_directory: int) -> Load:
+    """Files of these sizes, so many to a directory; all in one when that is 0."""
     top, files = root / name, []
     for number, size in enumerate(sizes):
-        path = top / f"d{number // per_directory:04}" / f"f{number:06}.dat"
+        place = top / f"d{number // per_directory:04}" if per_directory else top
+        path = place / f"f{number:06}.dat"
         path.parent.mkdir(parents=True, exist_ok=True)
         _fill(path, size)
         files.append(path)

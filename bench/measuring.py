@@ -11,12 +11,15 @@ import subprocess
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 
 _SAMPLE_EVERY_S = 0.05
+#: Who uses less processor time than that, in that time, rests; one that never does is not waited for.
+_REST_CPU_S, _REST_S, _REST_AT_MOST_S = 0.01, 0.2, 10.0
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,7 @@ def run(
         peak.stop()
     if process.returncode:
         raise SystemExit(f"{command[0]} ended with {process.returncode}:\n{stdout[-4000:]}")
+    _rested(beside)
     cpu_s = usage.ru_utime + usage.ru_stime + _cpu_s(beside) - cpu_before
     return Measured(wall_s, cpu_s, _cpu_s(servers) - server_before, peak.most_bytes, stdout)
 
@@ -87,13 +91,25 @@ def anonymous_bytes(pid: int) -> int:
 
 
 def cpu_s(pid: int) -> float:
-    """Processor time of a process and of the children it has waited for."""
+    """Processor time of a process, of the children it has waited for, and of those that live."""
     times = psutil.Process(pid).cpu_times()
-    return times.user + times.system + times.children_user + times.children_system
+    living = 0.0
+    for child in _children(pid):
+        with suppress(psutil.NoSuchProcess):  # it has ended, and counts as waited for
+            living += cpu_s(child)
+    return living + times.user + times.system + times.children_user + times.children_system
 
 
 def _cpu_s(pids: Sequence[int]) -> float:
     return sum(cpu_s(pid) for pid in pids)
+
+
+def _rested(pids: Sequence[int]) -> None:
+    """Wait until these do nothing any more: what is put off until the caller has gone is work for it, too."""
+    ends, before = time.monotonic() + _REST_AT_MOST_S, -1.0
+    while pids and (now := _cpu_s(pids)) - before > _REST_CPU_S and time.monotonic() < ends:
+        before = now
+        time.sleep(_REST_S)
 
 
 class _Peak(threading.Thread):
@@ -117,7 +133,9 @@ class _Peak(threading.Thread):
 
 
 def _children(pid: int) -> list[int]:
+    """Of all its threads: whoever starts a process is its parent."""
     try:
-        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+        lists = [path.read_text() for path in Path(f"/proc/{pid}/task").glob("*/children")]
     except OSError:
         return []
+    return [int(child) for text in lists for child in text.split()]

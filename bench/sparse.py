@@ -1,26 +1,39 @@
 """Whether a file's size changes what a GiB of it costs: sparse files into the embedded hub and back.
 
-`python bench/sparse.py [GIB ...]`; default 1, 8 and 64. 1,024 is a TiB: every byte of it is hashed, twice up and twice
-down, so give it half an hour. The disk holds only the marks.
+`python bench/sparse.py [GIB ...] [--rounds 5]`; default 1 and 8. 1,024 is a TiB: every byte of it is read and hashed,
+so give it one round and half an hour. The disk holds only the marks.
 """
 
 from __future__ import annotations
 
+import argparse
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 
-from figures import Figure, fresh_home, report
+from figures import Figure, fresh_home, median, report
 from measuring import cpu_s
-from memory import GIB, Peak, sparse
+from memory import ANONYMOUS_BAR_MB, GIB, Peak, sparse
 
 from ferryman import Client
 
-SIZES = (1, 8, 64)
+SIZES = (1, 8)
 
 
-def moved(gib: int) -> Iterator[Figure]:
+@dataclass(frozen=True)
+class Cost:
+    """The daemon's peak, and of one GiB the seconds."""
+
+    anonymous_bytes: int
+    up_wall: float
+    up_cpu: float
+    down_wall: float
+    down_cpu: float
+
+
+def moved(gib: int) -> Cost:
     with fresh_home() as root, Client() as client:
         project = client.create_project("Sparse").project_id
         file = sparse(root / "big", gib * GIB)
@@ -33,12 +46,31 @@ def moved(gib: int) -> Iterator[Figure]:
         client.download(done.asset_id, root / "down", transfer_timeout_s=None)
         marks.append((time.perf_counter(), cpu_s(pid)))
         peak.stop()
-    for way, (before, after) in zip(("up", "down"), pairwise(marks), strict=True):
-        yield Figure(f"{gib:,} GiB {way}: wall for each GiB", (after[0] - before[0]) / gib, "s")
-        yield Figure(f"{gib:,} GiB {way}: CPU for each GiB", (after[1] - before[1]) / gib, "s")
-    yield Figure(f"{gib:,} GiB: daemon's peak, anonymous", peak.anonymous_bytes / 1e6, "MB", bar=120.0)
+    spent = [(after[n] - before[n]) / gib for before, after in pairwise(marks) for n in (0, 1)]
+    return Cost(peak.anonymous_bytes, *spent)
+
+
+def figures(gib: int, found: Sequence[Cost]) -> Iterator[Figure]:
+    """Medians, and the highest peak."""
+    runs = len(found)
+    yield Figure(f"{gib:,} GiB up: wall for each GiB", median([one.up_wall for one in found]), "s", runs=runs)
+    yield Figure(f"{gib:,} GiB up: CPU for each GiB", median([one.up_cpu for one in found]), "s", runs=runs)
+    yield Figure(f"{gib:,} GiB down: wall for each GiB", median([one.down_wall for one in found]), "s", runs=runs)
+    yield Figure(f"{gib:,} GiB down: CPU for each GiB", median([one.down_cpu for one in found]), "s", runs=runs)
+    most = max(one.anonymous_bytes for one in found)
+    yield Figure(f"{gib:,} GiB: daemon's peak, anonymous", most / 1e6, "MB", bar=ANONYMOUS_BAR_MB, runs=runs)
+
+
+def main(words: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("gib", nargs="*", type=int, default=SIZES)
+    parser.add_argument("--rounds", type=int, default=5)
+    asked = parser.parse_args(words)
+    missed = 0
+    for gib in asked.gib:
+        missed |= report(f"sparse-{gib}", list(figures(gib, [moved(gib) for _ in range(asked.rounds)])))
+    return missed
 
 
 if __name__ == "__main__":
-    chosen = [int(word) for word in sys.argv[1:]] or list(SIZES)
-    sys.exit(report("sparse", [figure for gib in chosen for figure in moved(gib)]))
+    sys.exit(main(sys.argv[1:]))

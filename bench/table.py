@@ -1,53 +1,97 @@
-"""The last results as the tables of docs/performance.md: `python bench/table.py`."""
+"""Results as the tables of docs/performance.md and docs/measured.md: `python bench/table.py [DIRECTORY]` prints them.
+
+`--write` puts those of full size into docs/performance.json, which the documents and `bench/plots` are made of.
+"""
 
 from __future__ import annotations
 
-import json
+import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from figures import RESULTS
+from steps import STEPS, publish, result
+
+Page = dict[str, Any]
+_BARS = "| figure | bar | measured | | rounds |\n|---|---|---|---|---|"
+_ROWS = (
+    "| | who | rounds | wall s | MB/s | files/s | client CPU-s | CPU-s/GiB | server CPU-s | anonymous MB "
+    "| ours ÷ it, wall | CPU |\n|---|---|---|---|---|---|---|---|---|---|---|---|"
+)
+_FIGURES = "| figure | measured | rounds |\n|---|---|---|"
 
 
-def pages() -> Iterator[dict[str, Any]]:
-    for path in sorted(RESULTS.glob("*.json"), key=lambda path: path.stat().st_mtime):
-        yield json.loads(Path(path).read_text())
+def bars(pages: Sequence[Page]) -> str:
+    """The figures that have one, and on what they were measured."""
+    if not pages:
+        return "Nothing is published yet: `bench/all`, then `python bench/table.py --write`."
+    rows = [_bar(figure) for page in pages for figure in page["figures"] if figure["bar"] is not None]
+    return "\n".join([_machine(pages), "", _BARS, *rows])
 
 
-def bars(page: dict[str, Any]) -> Iterator[str]:
-    """The figures that have one."""
-    for figure in page["figures"]:
-        if figure["bar"] is None:
-            continue
-        good = figure["value"] >= figure["bar"] if figure["least"] else figure["value"] <= figure["bar"]
-        sign = "≥" if figure["least"] else "≤"
-        words = f"{sign} {figure['bar']:.3g} {figure['unit']} | {figure['value']:.3g} {figure['unit']}"
-        yield f"| {figure['name']} | {words} | {'met' if good else '**not met**'} | {figure['runs']} |"
+def whole(pages: Sequence[Page]) -> str:
+    """Everything."""
+    return "\n\n".join(_section(page) for page in pages) or "Nothing is published yet."
 
 
-def rows(page: dict[str, Any]) -> Iterator[str]:
-    """Everybody who moved a load."""
-    yield f"\n{page['benchmark']}, {time.strftime('%Y-%m-%d', time.gmtime(page['time']))}\n"
-    yield "| | who | wall s | MB/s | files/s | client CPU-s/GiB | server CPU s | anonymous MB |"
-    yield "|---|---|---|---|---|---|---|---|"
-    for row in page["details"]:
+def _machine(pages: Sequence[Page]) -> str:
+    known, days = pages[-1]["machine"], sorted({_time(page)[:10] for page in pages})
+    return (
+        f"{' to '.join(dict.fromkeys((days[0], days[-1])))}: {known['cpus']} processors ({known['processor']}), "
+        f"{known['memory_gib']} GiB, {known['system']}, Python {known['python']}. The load of the machine before a "
+        f"benchmark began was {max(page['load'] for page in pages):.1f} at most."
+    )
+
+
+def _bar(figure: dict[str, Any]) -> str:
+    good = figure["value"] >= figure["bar"] if figure["least"] else figure["value"] <= figure["bar"]
+    words = f"{'≥' if figure['least'] else '≤'} {figure['bar']:.3g} {figure['unit']} | {_value(figure)}"
+    return f"| {figure['name']} | {words} | {'met' if good else '**not met**'} | {figure['runs']} |"
+
+
+def _section(page: Page) -> str:
+    details = page["details"] if isinstance(page["details"], dict) else {}
+    head = f"## {details.get('title', page['benchmark'])}{', cold' if page['benchmark'].endswith('-cold') else ''}"
+    where = f"`{page['command']}`, {_time(page)}, commit {page['commit']}, load before {page['load']:.1f}"
+    return "\n".join([head, "", where, "", *(_rows(details["rows"]) if details else _figures(page["figures"]))])
+
+
+def _rows(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
+    yield _ROWS
+    for row in rows:
+        ratios = [f"{row[name]:.2f}" if name in row else "" for name in ("wall_ratio", "cpu_ratio")]
         yield (
-            f"| {row['direction']} | {row['who']} | {row['wall_s']:.2f} | {row['mb_per_s']:,.0f} | "
-            f"{row['files_per_s']:,.0f} | {row['cpu_s_per_gib']:,.2f} | {row['server_cpu_s']:.1f} | "
-            f"{row['anonymous_mb']:,.0f} |"
+            f"| {row['direction']} | {row['who']} | {row['rounds']} | {row['wall_s']:.2f} | {row['mb_per_s']:,.0f} "
+            f"| {row['files_per_s']:,.0f} | {row['cpu_s']:.2f} | {row['cpu_s_per_gib']:,.2f} "
+            f"| {row['server_cpu_s']:.1f} | {row['anonymous_mb']:,.0f} | {ratios[0]} | {ratios[1]} |"
         )
 
 
-def main() -> None:
-    print("| figure | bar | measured | | runs |\n|---|---|---|---|---|")
-    for page in pages():
-        print("\n".join(bars(page)), end="\n" if list(bars(page)) else "")
-    for page in pages():
-        if page["details"]:
-            print("\n".join(rows(page)))
+def _figures(figures: Sequence[dict[str, Any]]) -> Iterator[str]:
+    yield _FIGURES
+    yield from (f"| {figure['name']} | {_value(figure)} | {figure['runs']} |" for figure in figures)
+
+
+def _value(figure: dict[str, Any]) -> str:
+    return f"{figure['value']:{',.0f' if figure['value'] >= 1000 else '.3g'}} {figure['unit']}".rstrip()
+
+
+def _time(page: Page) -> str:
+    return time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(page["time"]))
+
+
+def main(words: Sequence[str]) -> int:
+    folders = [Path(word) for word in words if not word.startswith("-")] or [RESULTS]
+    if "--write" in words:
+        publish(folders[0])
+        print("now `bench/plots`, and `python docs/generate.py` puts the tables into the documents")
+        return 0
+    pages = [page for page in (result(step, folders[0]) for step in STEPS) if page]
+    print(f"{bars(pages)}\n\n{whole(pages)}")
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main(sys.argv[1:]))

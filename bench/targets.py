@@ -21,6 +21,8 @@ from sink import compiler, sink
 from ferryman import Client
 
 _LEAST_SINK_BYTES = 96 * MIB  #: several parts
+#: What is written to a new store before anybody comes: it makes its volumes, and its memory is its own.
+_WARM_PARTS, _WARM_BYTES = 4, 16 * MIB
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,8 @@ def s3(root: Path, load: Load) -> Iterator[Target]:
     """SeaweedFS, and a hub that keeps its bytes there. One bucket for all, warm."""
     with seaweedfs(volume_mb=8192, growth=3) as store, ExitStack() as stack:
         bucket = store.bucket()
-        store.client().put_object(Bucket=bucket, Key="warm", Body=b"warm")
+        for number in range(_WARM_PARTS):
+            store.client().put_object(Bucket=bucket, Key=f"warm-{number}", Body=bytes(_WARM_BYTES))
         words = ["--bucket", bucket, "--endpoint", store.endpoint, "--prefix", "kept"]
         hub = stack.enter_context(hub_process(root, words))
         others = peers.s3(store.endpoint, bucket, STORE_KEYS, _pids(store))
@@ -88,7 +91,7 @@ def c_sink(root: Path, load: Load) -> Iterator[Target]:
                 str(load.size_bytes),
             ],
         )
-        yield Target([stack.enter_context(_ferry(hub, [hub.pid])), raw], [])
+        yield Target([stack.enter_context(_ferry(hub, [hub.pid], warm=False)), raw], [])
 
 
 TARGETS: dict[str, Callable[[Path, Load], AbstractContextManager[Target]]] = {
@@ -109,9 +112,9 @@ def why_not(target: str, load: Load) -> str:
 
 
 @contextmanager
-def _ferry(hub: HubServer, servers: Sequence[int]) -> Iterator[Ferry]:
+def _ferry(hub: HubServer, servers: Sequence[int], *, warm: bool = True) -> Iterator[Ferry]:
     with home_of(hub), Client() as client:
-        yield Ferry(client, servers)
+        yield Ferry(client, servers, warm)
 
 
 def _pids(store: S3Server) -> list[int]:

@@ -1,23 +1,29 @@
 """Uploads and downloads beside everybody else, in turn, in the same run: seconds, processor time, memory.
 
-`python bench/transfers.py [--target s3 hub embedded sink] [--load big medium small tree] [--rounds 5] [--size 1.0]
-[--cold] [--who ferryman …]`. `--size` shrinks the loads. Ratios are of the same round, and their median is what counts.
+`python bench/transfers.py [--target s3 hub embedded sink] [--load big medium small assets tree] [--rounds 5]
+[--size 1.0] [--cold] [--who ferryman …] [--resume] [--minutes M]`. `--size` shrinks the loads. Ratios are of the same
+round, and their median is what counts. A peer that is behind the best one by more than a tie in everything after two
+rounds rests. `--resume` keeps the rounds that the last result has, if it was asked for the same.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import shutil
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from contenders import OURS, Contender
-from figures import Figure, median, report
-from loads import GIB, LOADS, Load, in_cache, out_of_cache, remove, same
-from measuring import Measured, settle
+from figures import RESULTS, Figure, median, report
+from loads import LOADS, Load, in_cache, out_of_cache, remove, same
+from measuring import settle
+from rounds import COSTS, Runs
 from targets import TARGETS, Target, why_not
 
 #: (target, load, direction, what, against whom, bar): the bars of ours over theirs; against "" is the best peer.
@@ -34,73 +40,85 @@ BARS = (
 )
 
 
-@dataclass
-class Runs:
-    """All that was measured for one target and load: by direction and contender, round by round."""
+def measure(target: str, load: Load, asked: argparse.Namespace, ends: float) -> int:
+    """Round after round, each kept when it is over, until there are as many as asked for or there is no time for one.
 
-    target: str
-    load: Load
-    found: dict[tuple[str, str], list[Measured]] = field(default_factory=dict)
-
-    def add(self, direction: str, name: str, measured: Measured) -> None:
-        self.found.setdefault((direction, name), []).append(measured)
-
-    def directions(self) -> list[str]:
-        return list(dict.fromkeys(direction for direction, _ in self.found))
-
-    def names(self, direction: str) -> list[str]:
-        return [name for way, name in self.found if way == direction]
-
-    def values(self, direction: str, name: str, what: str) -> list[float]:
-        return [getattr(one, f"{what}_s") for one in self.found[direction, name]]
-
-    def best(self, direction: str, what: str) -> str:
-        """The peer to beat; empty when there is none."""
-        others = [name for name in self.names(direction) if name != OURS]
-        return min(others, key=lambda name: median(self.values(direction, name, what)), default="")
-
-    def ratio(self, direction: str, what: str, peer: str) -> float:
-        pairs = zip(self.values(direction, OURS, what), self.values(direction, peer, what), strict=True)
-        return median([ours / theirs for ours, theirs in pairs])
+    Returns 1 when a bar is missed.
+    """
+    title, settings = _title(target, load, asked), _settings(load, asked)
+    runs = Runs(load.size_bytes, len(load.files))
+    if asked.resume:
+        runs.restore(_kept(title, settings))
+    took_s, missed = 0.0, 0
+    while runs.count < asked.rounds and time.monotonic() + took_s < ends:
+        began = time.monotonic()
+        _round(runs, target, load, asked)
+        took_s = time.monotonic() - began
+        details = {"rows": list(runs.rows()), "runs": runs.kept(), "settings": settings}
+        details |= {"complete": runs.count >= asked.rounds, "title": f"{target}: {load.title}"}
+        print(f"{title}: round {runs.count} of {asked.rounds}, {took_s:.0f} s", flush=True)
+        missed = report(title, list(figures(runs, target, load)), details)
+    show(runs, f"{target}: {load.title}", many=load.many)
+    return missed
 
 
-def measure(target: str, load: Load, *, rounds: int, cold: bool, who: Sequence[str]) -> Runs:
-    runs = Runs(target, load)
-    for number in range(rounds):
-        root = Path(tempfile.mkdtemp(prefix="fyb", dir=load.root.parent))
-        try:
-            with TARGETS[target](root, load) as place:
-                chosen = [one for one in place.contenders if not who or one.name in who]
-                _round(runs, replace(place, contenders=chosen), root, number, cold=cold)
-        finally:
-            shutil.rmtree(root)
-    return runs
+def _title(target: str, load: Load, asked: argparse.Namespace) -> str:
+    return f"transfers-{target}-{load.name}{'-cold' if asked.cold else ''}"
 
 
-def _round(runs: Runs, place: Target, root: Path, number: int, *, cold: bool) -> None:
-    """Everybody in turn, each time another one first."""
-    turn = number % len(place.contenders)
-    for one in [*place.contenders[turn:], *place.contenders[:turn]]:
-        load, key = runs.load, _key(one, runs.load)
-        if cold:
-            out_of_cache(load.root)
-        else:
-            in_cache(load)
-        settle(2 * load.size_bytes)
-        runs.add("up", one.name, one.up(load, key))
-        if not one.downs:
-            continue
-        if cold:
-            for store in place.stores:
-                out_of_cache(store)
-        dest = root / "down"
-        settle(2 * load.size_bytes)
-        dest.mkdir()
-        runs.add("down", one.name, one.down(load, key, dest))
-        if number == 0 and not same(load, dest):
-            raise SystemExit(f"{one.name} brought back something else")
-        remove(dest)
-        print(f"  round {number + 1}: {one.name}", file=sys.stderr, flush=True)
+def _settings(load: Load, asked: argparse.Namespace) -> dict[str, object]:
+    """What must be the same for rounds to be of one kind."""
+    return {"load": load.title, "bytes": load.size_bytes, "cold": asked.cold, "who": sorted(asked.who)}
+
+
+def _kept(title: str, settings: dict[str, object]) -> list[dict[str, Any]]:
+    """The rounds of the last result, if they are of this kind."""
+    path = RESULTS / f"{title}.json"
+    details = json.loads(path.read_text())["details"] if path.exists() else {}
+    found: list[dict[str, Any]] = details["runs"] if details.get("settings") == settings else []
+    return found
+
+
+def _round(runs: Runs, target: str, load: Load, asked: argparse.Namespace) -> None:
+    """Everybody in turn at a fresh target, each time another one first."""
+    number, root = runs.count, Path(tempfile.mkdtemp(prefix="fyb", dir=load.root.parent))
+    fresh = Runs(runs.size_bytes, runs.files)
+    wanted = {bar[4] for bar in BARS if bar[:2] == (target, load.name)}
+    try:
+        with TARGETS[target](root, load) as place:
+            chosen = [one for one in place.contenders if not asked.who or one.name in asked.who]
+            chosen = [one for one in chosen if one.name in wanted or not runs.rests(one.name)]
+            turn = number % len(chosen)
+            for one in [*chosen[turn:], *chosen[:turn]]:
+                _moved(fresh, number, one, load, replace(place, contenders=chosen), root / "down", cold=asked.cold)
+    finally:
+        shutil.rmtree(root, ignore_errors=True)
+    runs.restore(fresh.kept())
+
+
+def _moved(runs: Runs, number: int, one: Contender, load: Load, place: Target, dest: Path, *, cold: bool) -> None:
+    """One contender, up and down. What the first round brings back is compared."""
+    key = _key(one, load)
+    if cold:
+        out_of_cache(load.root)
+    else:
+        in_cache(load)
+    settle(2 * load.size_bytes)
+    up = one.up(load, key)
+    runs.add(number, "up", one.name, up)
+    print(f"  {one.name}: up {up.wall_s:.2f} s, {up.cpu_s:.2f} CPU-s", file=sys.stderr, flush=True)
+    if not one.downs:
+        return
+    for store in place.stores if cold else ():
+        out_of_cache(store)
+    settle(2 * load.size_bytes)
+    dest.mkdir()
+    down = one.down(load, key, dest)
+    runs.add(number, "down", one.name, down)
+    print(f"  {one.name}: down {down.wall_s:.2f} s, {down.cpu_s:.2f} CPU-s", file=sys.stderr, flush=True)
+    if number == 0 and not same(load, dest):
+        raise SystemExit(f"{one.name} brought back something else")
+    remove(dest)
 
 
 def _key(one: Contender, load: Load) -> str:
@@ -108,56 +126,52 @@ def _key(one: Contender, load: Load) -> str:
     return f"{name}/{load.name}/" if load.many else f"{name}/{load.root.name}"
 
 
-def rows(runs: Runs) -> Iterator[dict[str, object]]:
-    """Medians, one row for each direction and contender."""
-    gib, count = runs.load.size_bytes / GIB, len(runs.load.files)
-    for (direction, name), found in runs.found.items():
-        wall_s = median([one.wall_s for one in found])
-        yield {
-            "direction": direction,
-            "who": name,
-            "wall_s": wall_s,
-            "mb_per_s": runs.load.size_bytes / 1e6 / wall_s,
-            "files_per_s": count / wall_s,
-            "cpu_s": median([one.cpu_s for one in found]),
-            "cpu_s_per_gib": median([one.cpu_s for one in found]) / gib,
-            "server_cpu_s": median([one.server_cpu_s for one in found]),
-            "anonymous_mb": max(one.anonymous_bytes for one in found) / 1e6,
-        }
+def show(runs: Runs, title: str, *, many: bool) -> None:
+    shown = {"rounds": "rounds", "wall_s": "wall s"} | ({"files_per_s": "files/s"} if many else {"mb_per_s": "MB/s"})
+    shown |= {"cpu_s": "CPU s", "cpu_s_per_gib": "CPU/GiB", "server_cpu_s": "server", "anonymous_mb": "MB"}
+    shown |= {"wall_ratio": "ours/it", "cpu_ratio": "CPU"}
+    print(f"{title}\n{'':26}" + "".join(f"{word:>9}" for word in shown.values()))
+    for row in runs.rows():
+        values = "".join(f"{row[name]:9.2f}" for name in shown if name in row)
+        print(f"{row['direction']:6}{row['who']:20}{values}")
 
 
-def show(runs: Runs) -> None:
-    many = runs.load.many
-    head = (
-        f"{'':8}{'':20}{'wall s':>9}{'files/s' if many else 'MB/s':>9}{'CPU s':>8}{'CPU/GiB':>9}{'server':>8}{'MB':>7}"
-    )
-    print(f"{runs.target}: {runs.load.title}\n{head}")
-    for row in rows(runs):
-        rate = row["files_per_s" if many else "mb_per_s"]
-        print(
-            f"{row['direction']:8}{row['who']:20}{row['wall_s']:9.3f}{rate:9.0f}{row['cpu_s']:8.2f}"
-            f"{row['cpu_s_per_gib']:9.2f}{row['server_cpu_s']:8.2f}{row['anonymous_mb']:7.0f}"
-        )
-
-
-def figures(runs: Runs) -> Iterator[Figure]:
+def figures(runs: Runs, target: str, load: Load) -> Iterator[Figure]:
     """Ours over the best peer's, with the bar where there is one; and over those that a bar names."""
     for direction in runs.directions():
         if OURS not in runs.names(direction):
             continue
-        for what in ("wall", "cpu"):
-            named = [bar for bar in BARS if bar[:4] == (runs.target, runs.load.name, direction, what)]
+        for what in COSTS:
+            named = [bar for bar in BARS if bar[:4] == (target, load.name, direction, what)]
             against: dict[str, float | None] = {bar[4]: bar[5] for bar in named} or {"": None}
             for whom, bar in against.items():
                 peer = whom or runs.best(direction, what)
                 if peer in runs.names(direction):
-                    name = f"{runs.target} {runs.load.title} {direction}, {what} over {peer}"
-                    count = len(runs.found[direction, peer])
-                    yield Figure(name, runs.ratio(direction, what, peer), "×", bar=bar, runs=count)
+                    found = runs.paired(direction, what, peer)
+                    name = f"{target} {load.title} {direction}, {what} over {peer}"
+                    yield Figure(name, median(found), "×", bar=bar, runs=len(found))
 
 
 def main(words: Sequence[str]) -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
+    asked = _asked(words)
+    root, missed = Path(tempfile.mkdtemp(prefix="fyb", dir=asked.dir)), 0
+    ends = time.monotonic() + 60 * asked.minutes
+    try:
+        for name in asked.load:
+            load = LOADS[name](root, asked.size)
+            for target in asked.target:
+                if reason := why_not(target, load):
+                    print(f"{target}: {load.title}: skipped, {reason}")
+                else:
+                    missed += measure(target, load, asked, ends)
+            remove(load.root)
+    finally:
+        shutil.rmtree(root)
+    return min(1, missed)
+
+
+def _asked(words: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--target", nargs="+", choices=TARGETS, default=list(TARGETS))
     parser.add_argument("--load", nargs="+", choices=LOADS, default=list(LOADS))
     parser.add_argument("--rounds", type=int, default=5)
@@ -165,23 +179,9 @@ def main(words: Sequence[str]) -> int:
     parser.add_argument("--cold", action="store_true", help="files are not in the page cache")
     parser.add_argument("--who", nargs="+", default=(), metavar="NAME", help="only these; default everybody")
     parser.add_argument("--dir", type=Path, help="where everything is made; default the system's temporary directory")
-    asked = parser.parse_args(words)
-    root, missed = Path(tempfile.mkdtemp(prefix="fyb", dir=asked.dir)), 0
-    try:
-        for name in asked.load:
-            load = LOADS[name](root, asked.size)
-            for target in asked.target:
-                if reason := why_not(target, load):
-                    print(f"{target}: {load.title}: skipped, {reason}")
-                    continue
-                runs = measure(target, load, rounds=asked.rounds, cold=asked.cold, who=asked.who)
-                show(runs)
-                title = f"transfers-{target}-{name}{'-cold' if asked.cold else ''}"
-                missed += report(title, list(figures(runs)), list(rows(runs)))
-            remove(load.root)
-    finally:
-        shutil.rmtree(root)
-    return 1 if missed else 0
+    parser.add_argument("--resume", action="store_true", help="add to the rounds of the last result")
+    parser.add_argument("--minutes", type=float, default=float("inf"), help="begin no round that would last longer")
+    return parser.parse_args(words)
 
 
 if __name__ == "__main__":

@@ -93,7 +93,9 @@ def main(transfers: int, rounds: int) -> int:
                 costs[count].append(watched(client, root, transfers, count))
     figures = []
     for count, found in costs.items():
-        figures.append(Figure(f"{count} watchers: a transfer", median([one.wall_ms for one in found]), "ms"))
+        figures.append(
+            Figure(f"{count} watchers: a transfer", median([one.wall_ms for one in found]), "ms", runs=rounds)
+        )
         cpu = median([one.daemon_cpu_ms for one in found])
         figures.append(Figure(f"{count} watchers: the daemon's CPU for it", cpu, "ms", runs=rounds))
         figures.append(Figure(f"{count} watchers: events", median([one.events for one in found]), "", runs=rounds))
@@ -102,4 +104,4 @@ def main(transfers: int, rounds: int) -> int:
 
 if __name__ == "__main__":
     chosen = [int(word) for word in sys.argv[1:]]
-    sys.exit(main(*[*chosen, *(200, 3)[len(chosen) :]]))
+    sys.exit(main(*[*chosen, *(200, 5)[len(chosen) :]]))
