@@ -82,17 +82,18 @@ def main(words: Sequence[str]) -> int:
     if asked.list:
         print("\n".join(listed(steps, results, asked.quick)))
         return 0
-    ends, worst = time.monotonic() + 60 * asked.minutes, 0
+    ends, worst, late = time.monotonic() + 60 * asked.minutes, 0, []
     for step in steps:
         left, takes = (ends - time.monotonic()) / 60, expected_minutes(step, results, asked.quick)
         if not asked.again and fresh(step, results, asked.quick):
             print(f"── {step.name}: measured already", flush=True)
-        elif left < (1 if step.moves else takes):
-            print(f"── {step.name}: no time for it, it takes {takes:.1f} min", flush=True)
+        elif left < (min(1, takes) if step.moves else takes):
+            late.append(step.name)
         else:
             print(f"── {step.name}: about {takes:.1f} min", flush=True)
             worst = max(worst, run(step, results, asked, left))
     subprocess.run([sys.executable, HERE / "table.py", str(results)], check=False)
+    print(f"\nno time was left for: {', '.join(late)}" if late else "")
     return worst
 
 

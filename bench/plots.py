@@ -114,7 +114,7 @@ def main(words: Sequence[str]) -> int:
     place = quick if "--quick" in words else PLOTS
     for name, figure in drawn(pyplot, pages or published()):
         figure.tight_layout()
-        figure.savefig(place / f"{name}.png", dpi=90)
+        figure.savefig(place / f"{name}.png", dpi=80)
         pyplot.close(figure)
         print(place / f"{name}.png")
     return 0

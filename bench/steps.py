@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 #: The results that docs/performance.md shows: one JSON object a line.
-PUBLISHED = Path(__file__).resolve().parents[1] / "docs" / "performance.json"
+PUBLISHED = Path(__file__).resolve().parents[1] / "docs" / "performance.jsonl"
 TINY = ("--size", "0.02", "--rounds", "2")
 
 

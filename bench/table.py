@@ -1,6 +1,6 @@
 """Results as the tables of docs/performance.md and docs/measured.md: `python bench/table.py [DIRECTORY]` prints them.
 
-`--write` puts those of full size into docs/performance.json, which the documents and `bench/plots` are made of.
+What the documents show is made of docs/performance.jsonl, where `bench/publish.py` puts results.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from figures import RESULTS
-from steps import STEPS, publish, result
+from steps import STEPS, result
 
 Page = dict[str, Any]
 _BARS = "| figure | bar | measured | | rounds |\n|---|---|---|---|---|"
@@ -26,14 +26,14 @@ _FIGURES = "| figure | measured | rounds |\n|---|---|---|"
 def bars(pages: Sequence[Page]) -> str:
     """The figures that have one, and on what they were measured."""
     if not pages:
-        return "Nothing is published yet: `bench/all`, then `python bench/table.py --write`."
+        return "Nothing is published yet: `bench/all`, then `python bench/publish.py`."
     rows = [_bar(figure) for page in pages for figure in page["figures"] if figure["bar"] is not None]
     return "\n".join([_machine(pages), "", _BARS, *rows])
 
 
-def whole(pages: Sequence[Page]) -> str:
-    """Everything."""
-    return "\n\n".join(_section(page) for page in pages) or "Nothing is published yet."
+def whole(pages: Sequence[Page], plots: Sequence[str] = ()) -> str:
+    """Everything, with plots of those names."""
+    return "\n\n".join(_section(page, plots) for page in pages) or "Nothing is published yet."
 
 
 def _machine(pages: Sequence[Page]) -> str:
@@ -51,11 +51,14 @@ def _bar(figure: dict[str, Any]) -> str:
     return f"| {figure['name']} | {words} | {'met' if good else '**not met**'} | {figure['runs']} |"
 
 
-def _section(page: Page) -> str:
+def _section(page: Page, plots: Sequence[str]) -> str:
     details = page["details"] if isinstance(page["details"], dict) else {}
     head = f"## {details.get('title', page['benchmark'])}{', cold' if page['benchmark'].endswith('-cold') else ''}"
     where = f"`{page['command']}`, {_time(page)}, commit {page['commit']}, load before {page['load']:.1f}"
-    return "\n".join([head, "", where, "", *(_rows(details["rows"]) if details else _figures(page["figures"]))])
+    name = page["benchmark"]
+    rows = [*_rows(details["rows"]), *_ratios(page["figures"])] if details else list(_figures(page["figures"]))
+    drawn = ["", f"![{name}](plots/{name}.png)"] if name in plots else []
+    return "\n".join([head, "", where, "", *rows, *drawn])
 
 
 def _rows(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
@@ -67,6 +70,11 @@ def _rows(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
             f"| {row['files_per_s']:,.0f} | {row['cpu_s']:.2f} | {row['cpu_s_per_gib']:,.2f} "
             f"| {row['server_cpu_s']:.1f} | {row['anonymous_mb']:,.0f} | {ratios[0]} | {ratios[1]} |"
         )
+
+
+def _ratios(figures: Sequence[dict[str, Any]]) -> Iterator[str]:
+    yield ""
+    yield from (f"* {figure['name']}: {_value(figure)}" for figure in figures)
 
 
 def _figures(figures: Sequence[dict[str, Any]]) -> Iterator[str]:
@@ -83,12 +91,8 @@ def _time(page: Page) -> str:
 
 
 def main(words: Sequence[str]) -> int:
-    folders = [Path(word) for word in words if not word.startswith("-")] or [RESULTS]
-    if "--write" in words:
-        publish(folders[0])
-        print("now `bench/plots`, and `python docs/generate.py` puts the tables into the documents")
-        return 0
-    pages = [page for page in (result(step, folders[0]) for step in STEPS) if page]
+    folder = Path(words[0]) if words else RESULTS
+    pages = [page for page in (result(step, folder) for step in STEPS) if page]
     print(f"{bars(pages)}\n\n{whole(pages)}")
     return 0
 

@@ -12,6 +12,12 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+sys.path.append(str(Path(__file__).resolve().parents[1] / "bench"))
+
+import table
+from plots import GROWTHS
+from steps import published
+
 from ferryd import config
 from ferryd.core import states
 from ferryman.cli.exits import BY_CODE, BY_REASON
@@ -91,12 +97,35 @@ def _setting(key: str, wanted: str) -> str:
     return f"| `{key}` | `{shown}` | {wanted} | {MEANINGS[key]} |"
 
 
+def performance() -> str:
+    """The figures that have a bar."""
+    return table.bars(published())
+
+
+def plots() -> str:
+    """Cost against size, as far as it is drawn."""
+    names = [growth.name for growth in GROWTHS if growth.name in _drawn()]
+    return "\n\n".join(f"![{name}](plots/{name}.png)" for name in names) or "None is drawn yet."
+
+
+def measured() -> str:
+    """Everything that was measured."""
+    return table.whole(published(), _drawn())
+
+
+def _drawn() -> list[str]:
+    return [path.stem for path in (DOCS / "plots").glob("*.png")]
+
+
 PARTS: dict[str, Callable[[], str]] = {
     "states": mermaid,
     "digest-vectors": vectors,
     "content-vector": content_vector,
     "reasons": reasons,
     "settings": settings,
+    "performance": performance,
+    "plots": plots,
+    "measured": measured,
 }
 
 
