@@ -5,7 +5,6 @@ Processes that work for it beside it, as the daemon does for the SDK, count with
 
 from __future__ import annotations
 
-import mmap
 import os
 import subprocess
 import threading
@@ -64,21 +63,6 @@ def run(
     _rested(beside)
     cpu_s = usage.ru_utime + usage.ru_stime + _cpu_s(beside) - cpu_before
     return Measured(wall_s, cpu_s, _cpu_s(servers) - server_before, peak.most_bytes, stdout)
-
-
-def settle(size_bytes: int) -> None:
-    """Have what others wrote on the disk, and that much memory touched and free, a third of what is available at most.
-
-    A virtual machine gets memory from its host page by page when it is first used, which here costs 1.5 CPU-s for a
-    GiB: whoever comes first would pay for all who come after.
-    """
-    os.sync()
-    size = min(size_bytes, psutil.virtual_memory().available // 3) // mmap.PAGESIZE * mmap.PAGESIZE
-    if not size:
-        return
-    with mmap.mmap(-1, size) as memory:
-        for offset in range(0, size, mmap.PAGESIZE):
-            memory[offset] = 1
 
 
 def anonymous_bytes(pid: int) -> int:

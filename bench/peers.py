@@ -68,11 +68,15 @@ def has_tus_server() -> bool:
 def _s5cmd(program: str, endpoint: str, bucket: str, env: Mapping[str, str], servers: Sequence[int]) -> Program:
     words = [program, "--log", "error", "--endpoint-url", endpoint, "cp"]
 
+    def at_once(load: Load) -> list[str]:
+        """Of one file; of many it has 256 at once by itself."""
+        return [] if load.many else ["--concurrency", "4", "--part-size", "64"]
+
     def send(load: Load, key: str) -> list[str]:
-        return [*words, f"{load.root}/" if load.many else str(load.root), f"s3://{bucket}/{key}"]
+        return [*words, *at_once(load), f"{load.root}/" if load.many else str(load.root), f"s3://{bucket}/{key}"]
 
     def fetch(load: Load, key: str, dest: Path) -> list[str]:
-        return [*words, f"s3://{bucket}/{key}{'*' if load.many else ''}", f"{dest}/"]
+        return [*words, *at_once(load), f"s3://{bucket}/{key}{'*' if load.many else ''}", f"{dest}/"]
 
     return Program("s5cmd", send, fetch, env, servers)
 
@@ -94,7 +98,7 @@ def _copy(load: Load) -> list[str]:
     """16 at once is what is quickest here with many small files. Parts and what is signed matter to S3 only."""
     options = ["--config", "/dev/null", "--log-level", "ERROR"]
     options += ["--s3-chunk-size", "16M", "--s3-upload-concurrency", "8"]
-    options += ["--s3-disable-checksum", "--s3-use-unsigned-payload", "true"]
+    options += ["--s3-disable-checksum", "--s3-use-unsigned-payload", "true", "--s3-no-head", "--no-check-dest"]
     return ["copy", *options, "--transfers", "16", "--checkers", "16"] if load.many else ["copyto", *options]
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import shutil
 import sys
 import tempfile
@@ -22,7 +23,6 @@ from typing import Any
 from contenders import OURS, Contender
 from figures import RESULTS, Figure, median, report
 from loads import LOADS, Load, in_cache, out_of_cache, remove, same
-from measuring import settle
 from rounds import COSTS, Runs
 from targets import TARGETS, Target, why_not
 
@@ -103,7 +103,7 @@ def _moved(runs: Runs, number: int, one: Contender, load: Load, place: Target, d
         out_of_cache(load.root)
     else:
         in_cache(load)
-    settle(2 * load.size_bytes)
+    os.sync()  # what others wrote is their affair
     up = one.up(load, key)
     runs.add(number, "up", one.name, up)
     print(f"  {one.name}: up {up.wall_s:.2f} s, {up.cpu_s:.2f} CPU-s", file=sys.stderr, flush=True)
@@ -111,7 +111,7 @@ def _moved(runs: Runs, number: int, one: Contender, load: Load, place: Target, d
         return
     for store in place.stores if cold else ():
         out_of_cache(store)
-    settle(2 * load.size_bytes)
+    os.sync()  # what others wrote is their affair
     dest.mkdir()
     down = one.down(load, key, dest)
     runs.add(number, "down", one.name, down)
