@@ -44,7 +44,7 @@ MEANINGS = {
     "hub": "where the hub is; `FERRYMAN_HUB` wins",
     "idle_timeout_s": "the daemon ends after this long without work or calls; under systemd it never does",
     "running_transfers": "transfers that run at once; the others wait in the queue",
-    "parts_in_flight": "parts that move at once, over all transfers",
+    "parts_in_flight": "parts that move at once, over all transfers; of one transfer half as many of 16 MiB and more",
     "bandwidth_bps": "bytes per second, uploads and downloads together",
     "session_ttl_s": "how long the embedded hub keeps what has arrived of an upload that nobody continues",
     "token_store": "where sign-ins are kept: a private file in the state directory, or the keyring of the desktop",

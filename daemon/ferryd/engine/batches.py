@@ -7,7 +7,7 @@ many files.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Final
 
 from ferryd.core.model import TransferFile
@@ -21,6 +21,8 @@ Key = tuple[int, int]
 #: A larger part is a batch of its own: what is in flight is what an interruption may cost.
 _BATCH_BYTES: Final = 1 << 20
 _BATCH_PARTS: Final = 256
+#: From here on more parts at a time gain nothing, but cost the receiver.
+_LARGE_BYTES: Final = 16 << 20
 #: Batches a transfer is cut into at least, when it can be, so that all slots have work.
 _SPREAD: Final = 16
 #: A trace of a huge transfer shows its first batches, and then its end.
@@ -44,13 +46,19 @@ def batches(keys: Sequence[Key], files: Sequence[TransferFile]) -> Iterator[list
 
 
 async def work_off(
-    run: Run, slots: Slots, work: Iterable[list[Key]], do: Callable[[list[Key]], Awaitable[None]]
+    run: Run,
+    slots: Slots,
+    keys: Sequence[Key],
+    files: Sequence[TransferFile],
+    do: Callable[[list[Key]], Awaitable[None]],
 ) -> None:
-    """Do each batch under a slot. The first failure stops the others: their lanes end at the next window."""
+    """Do these parts, each batch under a slot. The first failure stops the others: their lanes end at the next
+    window."""
     try:
         async with asyncio.TaskGroup() as tasks:
-            for number, batch in enumerate(work):
-                await slots.acquire(run.id)
+            for number, batch in enumerate(batches(keys, files)):
+                index, part_number = batch[0]  # a large part is alone
+                await slots.acquire(run.id, large=span_of(files[index], part_number).length >= _LARGE_BYTES)
                 traced = number < _TRACED_BATCHES
                 task = tasks.create_task(_do(run, do, batch, traced=traced), name=f"parts of {run.id}")
                 # Not in the task's own `finally`: a task that is cancelled before it starts never gets there.

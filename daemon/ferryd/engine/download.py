@@ -19,7 +19,7 @@ from typing import Any
 from ferryd.core.crashpoint import crashpoint
 from ferryd.core.model import DownloadSpec, Part, Phase, TransferFile
 from ferryd.core.ports import Manifest, RemoteFile
-from ferryd.engine.batches import Key, batches, work_off
+from ferryd.engine.batches import Key, work_off
 from ferryd.engine.destination import Destination
 from ferryd.engine.fetching import Fetching
 from ferryd.engine.run import Run, Tools, span_of
@@ -136,7 +136,7 @@ class Download:
                 parts.append(Part(*key, blocks))
             await self._confirm(parts, fresh)
 
-        await work_off(self._run, self._tools.slots, batches(missing, self._files), do)
+        await work_off(self._run, self._tools.slots, missing, self._files, do)
 
     async def _found_again(self, key: Key) -> bytes | None:
         """The block digests of a part that an earlier run left, when its bytes are still those."""

@@ -9,6 +9,7 @@ import asyncio
 import threading
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final
 
 from ferryd.core.ports import Interrupted
@@ -101,13 +102,26 @@ class TransferMeter:
                 raise Interrupted
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Waiter:
+    """Who waits for a slot."""
+
+    key: str
+    large: bool
+    granted: asyncio.Future[None]
+
+
 class Slots:
-    """Parts in flight over all transfers: a free slot goes to the waiting transfer that holds the fewest."""
+    """Parts in flight over all transfers: a free slot goes to the waiting transfer that holds the fewest.
+
+    Large parts of one transfer get half of them: more connections move nothing sooner but cost the receiver memory and
+    processor time, and another transfer would wait until a large part has gone.
+    """
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._held: Counter[str] = Counter()
-        self._waiting: list[tuple[str, asyncio.Future[None]]] = []
+        self._waiting: list[_Waiter] = []
 
     @property
     def held(self) -> int:
@@ -123,10 +137,10 @@ class Slots:
         self._limit = limit
         self._grant()
 
-    async def acquire(self, key: str) -> None:
+    async def acquire(self, key: str, *, large: bool = False) -> None:
         """Take a slot for a transfer, waiting for one if need be."""
         granted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append((key, granted))
+        self._waiting.append(_Waiter(key, large, granted))
         self._grant()
         try:
             await granted
@@ -134,7 +148,7 @@ class Slots:
             if granted.done() and not granted.cancelled():
                 self.release(key)
             else:
-                self._waiting = [entry for entry in self._waiting if entry[1] is not granted]
+                self._waiting = [waiter for waiter in self._waiting if waiter.granted is not granted]
             raise
 
     def release(self, key: str) -> None:
@@ -145,10 +159,12 @@ class Slots:
         self._grant()
 
     def _grant(self) -> None:
-        while self._waiting and self.held < self._limit:
-            entry = min(self._waiting, key=lambda waiter: self._held[waiter[0]])
-            self._waiting.remove(entry)
-            key, granted = entry
-            if not granted.done():
-                self._held[key] += 1
-                granted.set_result(None)
+        while self.held < self._limit and (able := [waiter for waiter in self._waiting if self._may(waiter)]):
+            chosen = min(able, key=lambda waiter: self._held[waiter.key])
+            self._waiting.remove(chosen)
+            if not chosen.granted.done():
+                self._held[chosen.key] += 1
+                chosen.granted.set_result(None)
+
+    def _may(self, waiter: _Waiter) -> bool:
+        return not waiter.large or self._held[waiter.key] < (self._limit + 1) // 2

@@ -15,7 +15,7 @@ from typing import Any, Final
 from ferryd.core.crashpoint import crashpoint
 from ferryd.core.model import CRC64NVME, Part, Phase, SourceFile, TransferFile, UploadSpec
 from ferryd.core.ports import Content, Session, UploadFile
-from ferryd.engine.batches import Key, batches, work_off
+from ferryd.engine.batches import Key, work_off
 from ferryd.engine.delivery import Delivery
 from ferryd.engine.run import Run, Tools, span_of
 from ferrywire import digest, tracing
@@ -152,7 +152,7 @@ class Upload:
             async for confirmed in delivery.deliver(parts, self._sources, self._files):
                 await self._confirm(confirmed)
 
-        await work_off(self._run, self._tools.slots, batches(missing, self._files), do)
+        await work_off(self._run, self._tools.slots, missing, self._files, do)
 
     async def _hash(self, batch: list[Key]) -> list[Part]:
         fresh: list[Part] = []

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import importlib
 import ssl
+import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlencode
@@ -71,7 +72,7 @@ class HttpTransport:
         try:
             async with asyncio.timeout(timeout_s):
                 if self._client is None:
-                    await asyncio.to_thread(importlib.import_module, "httpx")  # some 100 ms, not on the loop
+                    await asyncio.to_thread(_load)  # some 100 ms, not on the loop
                 return await self._exchange(method_path, headers, body)
         except TimeoutError:
             raise deadline_exceeded(method_path, timeout_s) from None
@@ -94,6 +95,13 @@ class HttpTransport:
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as error:
             said = f"{self.address.text} cannot be reached: {_cause(error)}"
             raise FerryError("HUB_UNREACHABLE", said, hub=self.address.text) from error
+
+
+def _load() -> None:
+    # httpcore asks for sniffio several times a request; where it is not installed, each time looks through the whole
+    # path, 0.1 ms. Without it httpcore takes asyncio, which is what runs here.
+    sys.modules.setdefault("sniffio", None)  # type: ignore[arg-type]
+    importlib.import_module("httpx")
 
 
 def _cause(error: Exception) -> str:

@@ -193,6 +193,29 @@ async def test_a_free_slot_goes_to_who_has_fewest() -> None:
     assert slots.held_by("d") == 1
 
 
+async def test_large_parts_of_one_transfer_get_half_of_the_slots() -> None:
+    slots, order = Slots(4), []
+
+    async def take(key: str, *, large: bool) -> None:
+        await slots.acquire(key, large=large)
+        order.append(key)
+
+    async with asyncio.TaskGroup() as tasks:
+        for key, large in (("a", True), ("a", True), ("a", True), ("b", True), ("c", False)):
+            tasks.create_task(take(key, large=large))
+        while len(order) < 4:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+        assert order == ["a", "a", "b", "c"]
+        slots.release("b")
+        slots.release("a")
+    assert order == ["a", "a", "b", "c", "a"]
+    slots.set_limit(1)
+    for key in ("a", "a", "c"):
+        slots.release(key)
+    await slots.acquire("a", large=True)  # one is always possible
+    assert slots.held_by("a") == 1
+
+
 def test_everything_is_shown_only_with_success() -> None:
     tally = Tally(new(size_bytes=30, chunk_count=3))
     shown = []
