@@ -16,9 +16,11 @@ from ferryd.core.model import CRC64NVME, Context, Hashed, Limits, Part, SourceFi
 from ferryd.core.ports import (
     Content,
     FileLocation,
+    Incoming,
     Location,
     Manifest,
     Meter,
+    Outgoing,
     RemoteFile,
     Session,
     UploadFile,
@@ -249,6 +251,7 @@ class MemoryLanes:
         self.gate: asyncio.Event | None = None  #: when set, parts wait here until it is set or they are interrupted
         self.at_gate = asyncio.Event()
         self.in_flight = self.most_in_flight = 0
+        self.visits: Counter[str] = Counter()  #: of a thread, where there are any
 
     async def hash(self, source: SourceFile, span: Span, meter: Meter, *, crc64nvme: bool = False) -> Hashed:
         meter.check()
@@ -256,6 +259,23 @@ class MemoryLanes:
             self.hashed.append((source.path, span.offset))
             data = _read(source.local_path, span)
             return Hashed(block_digests(data), crc_of(data) if crc64nvme else b"")
+
+    async def hash_all(
+        self, parts: Sequence[tuple[SourceFile, Span]], meter: Meter, *, crc64nvme: bool = False
+    ) -> list[Hashed]:
+        self.visits["hash"] += 1
+        return [await self.hash(source, span, meter, crc64nvme=crc64nvme) for source, span in parts]
+
+    async def send_all(self, parts: Sequence[Outgoing], meter: Meter, done: Callable[[], None]) -> None:
+        self.visits["send"] += 1
+        for part in parts:
+            await self.send(part.source, part.span, part.to, part.block_digests, meter)
+            done()
+
+    async def receive_all(self, parts: Sequence[Incoming], meter: Meter, done: Callable[[bytes], None]) -> None:
+        self.visits["receive"] += 1
+        for part in parts:
+            done(await self.receive(part.origin, part.span, part.dest, meter))
 
     async def send(self, source: SourceFile, span: Span, to: Location, blocks: bytes, meter: Meter) -> None:
         async with self._flight(meter):

@@ -5,7 +5,7 @@ Every method raises `FerryError` with a reason of the table, and nothing else th
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -157,19 +157,44 @@ class Meter(Protocol):
         """Raise `Interrupted` when the transfer must stop."""
 
 
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """A hashed part on its way to the hub."""
+
+    source: SourceFile
+    span: Span
+    to: Location
+    block_digests: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """A part on its way from the hub, into the same span of `dest`."""
+
+    origin: Location
+    span: Span
+    dest: Path
+
+
 class Lanes(Protocol):
-    """Moves and hashes the bytes of parts, in bounded threads, with memory that does not depend on sizes."""
+    """Moves and hashes the bytes of parts, in bounded threads, with memory that does not depend on sizes.
 
-    async def hash(self, source: SourceFile, span: Span, meter: Meter, *, crc64nvme: bool = False) -> Hashed:
-        """Block digests of a span of a local file, with its CRC in the same pass when asked for. Counts nothing.
-        SOURCE_CHANGED when the file is not `source` now, UNIMPLEMENTED when nothing here computes the CRC."""
+    Each call takes one thread for all its parts, one after the other: a visit to a thread costs as much as a small part
+    does. The first failure ends it; `done` is told of every part before that, from the thread.
+    """
 
-    async def send(self, source: SourceFile, span: Span, to: Location, block_digests: bytes, meter: Meter) -> None:
-        """Send a span; returns when the receiver has it durably. SOURCE_CHANGED when the file is not `source` now or
-        what was read differs from `block_digests`."""
+    async def hash_all(
+        self, parts: Sequence[tuple[SourceFile, Span]], meter: Meter, *, crc64nvme: bool = False
+    ) -> list[Hashed]:
+        """Block digests of spans of local files, with their CRCs in the same pass when asked for. Counts nothing.
+        SOURCE_CHANGED when a file is not its source now, UNIMPLEMENTED when nothing here computes the CRC."""
 
-    async def receive(self, origin: Location, span: Span, dest: Path, meter: Meter) -> bytes:
-        """Fetch a span into the same span of `dest`, fdatasync, and return the block digests of what was written."""
+    async def send_all(self, parts: Sequence[Outgoing], meter: Meter, done: Callable[[], None]) -> None:
+        """Send parts; `done` is told of each when the receiver has it durably. SOURCE_CHANGED when a file is not its
+        source now or what was read differs from its block digests."""
+
+    async def receive_all(self, parts: Sequence[Incoming], meter: Meter, done: Callable[[bytes], None]) -> None:
+        """Fetch parts; `done` gets the block digests of each, in order, when it is in its file durably."""
 
     async def hash_received(self, dest: Path, span: Span, meter: Meter) -> bytes:
         """Block digests of what `dest` holds there now; empty when it cannot be read. Counts nothing."""

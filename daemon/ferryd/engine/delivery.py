@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Final
 
 from ferryd.core.model import Part, Phase, SourceFile, TransferFile
-from ferryd.core.ports import Interrupted, Location, UrlLocation
+from ferryd.core.ports import Interrupted, Location, Outgoing, UrlLocation
 from ferryd.engine.batches import Key
 from ferryd.engine.retry import backoff_s
 from ferryd.engine.run import Run, Tools, span_of
@@ -26,6 +26,10 @@ TRIES: Final = 4
 #: An expired URL is nobody's failure: it is only asked for again. But not for ever, should the store's clock be wrong.
 SIGNATURES: Final = 40
 _PAUSE_CAP_S: Final = 4.0
+
+
+#: A part and how it is sent.
+_OnItsWay = tuple[Part, Outgoing]
 
 
 class Patience:
@@ -90,38 +94,56 @@ class Delivery:
         """What is durably at the hub now, and the last error that concerned the others."""
         locations = await self._run.hub.sign_parts(self._run.transfer.session_id, parts)
         self._run.answered.set()
-        done: list[Part] = []
-        unseen: list[Part] = []  #: the hub has not seen them arrive
+        self._run.show(Phase.SENDING, files[parts[0].file_index])
+        pending = [
+            (one, Outgoing(sources[one.file_index], span_of(files[one.file_index], one.number), to, one.block_digests))
+            for one, to in zip(parts, locations, strict=True)
+        ]
+        arrived: list[_OnItsWay] = []
         last: FerryError | None = None
-        for part, location in zip(parts, locations, strict=True):
+        while pending:
+            before = len(arrived)
             try:
-                await self._send(part, location, sources[part.file_index], files[part.file_index])
-            except FerryError as error:
-                self._run.part_failed(error)
-                if error.reason not in AGAIN:
-                    await self._report(unseen)
-                    raise
-                last = error
-                if error.reason not in _OF_ONE_PART:
-                    break  # the others would meet the same
+                error = await self._send(pending, arrived)
             except Interrupted:
-                await self._report(unseen)  # they are there: a report now saves sending them again
+                await self._report(_unseen(arrived))  # they are there: a report now saves sending them again
                 raise
-            else:
-                (done if isinstance(location, UrlLocation) and not location.report else unseen).append(part)
+            if error is None:
+                break
+            self._run.part_failed(error)
+            if error.reason not in AGAIN:
+                await self._report(_unseen(arrived))
+                raise error
+            last = error
+            if error.reason not in _OF_ONE_PART:
+                break  # the others would meet the same
+            pending = pending[len(arrived) - before + 1 :]
+        unseen = _unseen(arrived)
         damaged = await self._report(unseen)
-        done += [] if damaged else unseen
+        done = [part for part, sending in arrived if damaged is None or _is_seen(sending.to)]
         return done, damaged or last
 
-    async def _send(self, part: Part, location: Location, source: SourceFile, file: TransferFile) -> None:
-        span = span_of(file, part.number)
-        key = (part.file_index, part.number)
-        if key in self._begun:
-            self._run.resent(span.length)
-        self._begun.add(key)
-        self._run.show(Phase.SENDING, file)
-        await self._tools.lanes.send(source, span, location, part.block_digests, self._run.meter)
-        self._run.part_moved()
+    async def _send(self, pending: Sequence[_OnItsWay], arrived: list[_OnItsWay]) -> FerryError | None:
+        """Send until one fails; what arrives is added, also when this is stopped."""
+        before, coming = len(arrived), iter(pending)
+        parts = [sending for _, sending in pending]
+        try:
+            await self._tools.lanes.send_all(parts, self._run.meter, lambda: arrived.append(next(coming)))
+        except FerryError as error:
+            return error
+        finally:
+            self._count(pending, len(arrived) - before)
+        return None
+
+    def _count(self, pending: Sequence[_OnItsWay], arrived: int) -> None:
+        """So many arrived, and the one after them was begun."""
+        for part, sending in pending[: arrived + 1]:
+            key = (part.file_index, part.number)
+            if key in self._begun:
+                self._run.resent(sending.span.length)
+            self._begun.add(key)
+        for _ in range(arrived):
+            self._run.part_moved()
 
     async def _report(self, unseen: list[Part]) -> FerryError | None:
         """Tell the hub of parts that it did not see arrive; CHUNK_CORRUPT is for the caller to send them again."""
@@ -135,3 +157,12 @@ class Delivery:
             self._run.part_failed(error)
             return error
         return None
+
+
+def _is_seen(to: Location) -> bool:
+    """Whether the hub itself saw a part arrive there."""
+    return isinstance(to, UrlLocation) and not to.report
+
+
+def _unseen(arrived: Sequence[_OnItsWay]) -> list[Part]:
+    return [part for part, sending in arrived if not _is_seen(sending.to)]

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from ferryd.core.model import Phase, Span, TransferFile
-from ferryd.core.ports import RemoteFile
+from ferryd.core.ports import Incoming, RemoteFile
 from ferryd.engine.delivery import AGAIN, TRIES, Patience
 from ferryd.engine.run import Run, Tools, span_of
 from ferrywire import digest
@@ -53,7 +53,10 @@ class Fetching:
 
     async def _receive(self, origin: RemoteFile, number: int, span: Span, dest: Path) -> bytes:
         assert origin.location is not None
-        blocks = await self._tools.lanes.receive(origin.location, span, dest, self._run.meter)
+        found: list[bytes] = []
+        part = Incoming(origin.location, span, dest)
+        await self._tools.lanes.receive_all([part], self._run.meter, found.append)
+        blocks = found[0]
         expected = origin.part_digests[(number - 1) * digest.DIGEST_BYTES : number * digest.DIGEST_BYTES]
         if digest.of_blocks(blocks) != expected:
             raise FerryError("CHUNK_CORRUPT", f"part {number} of {origin.path} arrived damaged", partNumber=number)

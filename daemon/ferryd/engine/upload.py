@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from ferryd.core.crashpoint import crashpoint
-from ferryd.core.model import CRC64NVME, Part, Phase, SourceFile, TransferFile, UploadSpec
+from ferryd.core.model import CRC64NVME, Hashed, Part, Phase, SourceFile, TransferFile, UploadSpec
 from ferryd.core.ports import Content, Session, UploadFile
 from ferryd.engine.batches import Key, work_off
 from ferryd.engine.delivery import Delivery
@@ -155,27 +155,23 @@ class Upload:
         await work_off(self._run, self._tools.slots, missing, self._files, do)
 
     async def _hash(self, batch: list[Key]) -> list[Part]:
-        fresh: list[Part] = []
         wants_crc = self._run.transfer.part_checksum == CRC64NVME
-        for key in batch:
-            if key not in self._blocks or (wants_crc and key not in self._crcs):
-                fresh.append(await self._hash_part(key, wants_crc))
-        if fresh:
+        unknown = [key for key in batch if key not in self._blocks or (wants_crc and key not in self._crcs)]
+        if unknown:
+            self._run.show(Phase.HASHING, self._files[unknown[0][0]])
+            spans = [(self._sources[index], span_of(self._files[index], number)) for index, number in unknown]
+            found = await self._tools.lanes.hash_all(spans, self._run.meter, crc64nvme=wants_crc)
+            fresh = [self._hashed(*pair, wants_crc) for pair in zip(unknown, found, strict=True)]
             await self._run.record(parts=fresh, persisted=False)
         return [Part(*key, self._blocks[key], self._crcs.get(key, b"") if wants_crc else b"") for key in batch]
 
-    async def _hash_part(self, key: Key, wants_crc: bool) -> Part:
-        index, number = key
-        file, source = self._files[index], self._sources[index]
-        self._run.show(Phase.HASHING, file)
-        span = span_of(file, number)
-        found = await self._tools.lanes.hash(source, span, self._run.meter, crc64nvme=wants_crc)
+    def _hashed(self, key: Key, found: Hashed, wants_crc: bool) -> Part:
         if self._blocks.setdefault(key, found.block_digests) != found.block_digests:
-            message = f"{file.path} changed while it was uploaded: part {number} is not what it was"
-            raise FerryError("SOURCE_CHANGED", message, path=source.local_path)
+            message = f"{self._files[key[0]].path} changed while it was uploaded: part {key[1]} is not what it was"
+            raise FerryError("SOURCE_CHANGED", message, path=self._sources[key[0]].local_path)
         if wants_crc:
             self._crcs[key] = found.crc64nvme
-        return Part(index, number, found.block_digests, found.crc64nvme)
+        return Part(*key, found.block_digests, found.crc64nvme)
 
     async def _confirm(self, parts: Sequence[Part]) -> None:
         """The receiver has these durably: only now a row says so, and only after the row the watchers hear of it."""
@@ -193,15 +189,19 @@ class Upload:
 
     def _advance(self, keys: Iterable[Key]) -> list[TransferFile]:
         """File rows after these parts were persisted; a file that is whole gets its digest."""
-        touched = {}
+        added: Counter[int] = Counter()
         for index, number in keys:
+            added[index] += span_of(self._files[index], number).length
+        for index, size_bytes in added.items():
             file = self._files[index]
-            size_bytes = file.persisted_bytes + span_of(file, number).length
-            self._files[index] = touched[index] = replace(file, persisted_bytes=size_bytes)
-        for index, file in touched.items():
-            if self._stored_parts[index] == part_count(file.size_bytes, file.part_bytes):
-                self._files[index] = touched[index] = replace(file, done=True, digest=self._digest(file))
-        return list(touched.values())
+            whole = self._stored_parts[index] == part_count(file.size_bytes, file.part_bytes)
+            self._files[index] = replace(
+                file,
+                persisted_bytes=file.persisted_bytes + size_bytes,
+                done=file.done or whole,
+                digest=self._digest(file) if whole else file.digest,
+            )
+        return [self._files[index] for index in added]
 
     async def _commit(self) -> Content | None:
         """The content, or None when the hub misses parts."""

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import Final, TypeVar
 
 from ferryd.core.following import HEADER, current
@@ -19,10 +21,12 @@ from ferryd.lanes.body import EarlyReply, send_body
 from ferryd.lanes.direct import ALIGN_BYTES, DirectWrites
 from ferryd.lanes.durable import sync_data
 from ferryd.lanes.halt import Halt
+from ferryd.lanes.hashing import EndOfFile
 from ferryd.lanes.origin import Origin, split_url
 from ferryd.lanes.oserrors import writing
 from ferryd.lanes.replies import Method, Reply, error_of, require_range, require_stored, unreachable
-from ferryd.lanes.windows import Window
+from ferryd.lanes.response import Response
+from ferryd.lanes.windows import Window, read_at
 from ferryd.lanes.wire import Connections, Link
 from ferrywire import traceparent
 from ferrywire.digest import BlockHasher
@@ -31,6 +35,10 @@ T = TypeVar("T")
 
 #: How much of an error's body is read; ours are far shorter.
 _ERROR_BYTES: Final = 64 << 10
+#: A body up to this size goes out together with its head.
+_SMALL_BYTES: Final = 64 << 10
+#: What would end a header's line, or its name.
+_UNSENDABLE: Final = re.compile(r"[\r\n\0]|^[^:]*\s")
 #: The meter hears of slow bytes at least this often.
 _REPORT_S: Final = 0.2
 
@@ -54,11 +62,11 @@ class HttpLane:
         origin, target = split_url(to.url)
 
         def put(link: Link) -> None:
-            _begin(link, "PUT", target, {**to.headers, "Content-Length": str(span.length)})
-            whole = _body_sent(link, fd, span, buffer, halt)
+            head = _head_of(link, "PUT", target, {**to.headers, "Content-Length": str(span.length)})
+            whole = _sent(link, head, fd, span, buffer, halt)
             with _reply(link) as response:
-                reply = _head(response, "PUT", origin, _said(response))
-                link.reusable = whole and response.isclosed() and not response.will_close
+                reply = Reply("PUT", str(origin), response.status, response.headers, _said(response))
+                link.reusable = whole and response.ended and not response.will_close
             if not whole and reply.status < 400:
                 raise unreachable(str(origin), "it hung up in the middle of a part")
             require_stored(reply, to.headers)
@@ -74,11 +82,11 @@ class HttpLane:
 
         def get(link: Link) -> bytes:
             headers = {**origin_location.headers, "Range": f"bytes={span.offset}-{last}", "Accept-Encoding": "identity"}
-            _begin(link, "GET", target, headers)
+            _say(link, _head_of(link, "GET", target, headers))
             with _reply(link) as response:
-                reply = _head(response, "GET", origin, b"")
+                reply = Reply("GET", str(origin), response.status, response.headers)
                 if reply.status not in (200, 206):
-                    raise error_of(_head(response, "GET", origin, _said(response)))
+                    raise error_of(replace(reply, body=_said(response)))
                 require_range(reply, span)
                 digests = _store(_Incoming(response, origin, halt), span, dest, path, buffer)
                 link.reusable = not response.will_close
@@ -103,25 +111,50 @@ class HttpLane:
         raise AssertionError("the second attempt returns or raises")
 
 
-def _begin(link: Link, method: Method, target: str, headers: Mapping[str, str]) -> None:
+def _head_of(link: Link, method: Method, target: str, headers: Mapping[str, str]) -> bytes:
+    fields = {name: value for name, value in headers.items() if name.lower() != "authorization"}
+    if request_id := current():
+        fields[HEADER] = request_id
+        # What object stores write into their logs.
+        fields["User-Agent"] = f"ferryd request-id/{request_id}"
+    if parent := traceparent.traceparent():
+        fields[traceparent.HEADER] = parent
+    lines = [f"{name}: {value}" for name, value in fields.items()]
+    if any(_UNSENDABLE.search(line) for line in lines):
+        raise _Broken(ValueError("a header that cannot be sent"))
     try:
-        link.connection.putrequest(method, target, skip_accept_encoding=True)
-        for name, value in headers.items():
-            if name.lower() != "authorization":
-                link.connection.putheader(name, value)
-        if request_id := current():
-            link.connection.putheader(HEADER, request_id)
-            # What object stores write into their logs.
-            link.connection.putheader("User-Agent", f"ferryd request-id/{request_id}")
-        if parent := traceparent.traceparent():
-            link.connection.putheader(traceparent.HEADER, parent)
-        link.connection.endheaders()
-    except (OSError, http.client.HTTPException, ValueError) as error:  # ValueError: a header that cannot be sent
+        text = "\r\n".join([*lines, "", ""]).encode("latin-1")
+    except UnicodeEncodeError as error:
+        raise _Broken(error) from error
+    return b"%b %b HTTP/1.1\r\nHost: %b\r\n%b" % (method.encode(), target.encode(), link.host, text)
+
+
+def _say(link: Link, data: bytes) -> None:
+    try:
+        link.sock.sendall(data)
+    except OSError as error:
         raise _Broken(error) from error
 
 
+def _sent(link: Link, head: bytes, fd: int, span: Span, buffer: memoryview, halt: Halt) -> bool:
+    """Whether head and body went; False when the server spoke or hung up before it had the whole body."""
+    if span.length > _SMALL_BYTES:
+        _say(link, head)
+        return _body_sent(link, fd, span, buffer, halt)
+    body = buffer[: span.length]
+    if read_at(fd, body, span.offset) < span.length:
+        raise EndOfFile
+    try:
+        link.sock.sendall(head + body)  # together: one call, and one wake-up of the receiver
+    except TimeoutError as error:
+        raise _Broken(error) from error
+    except OSError:
+        return False
+    halt.moved(span.length)
+    return True
+
+
 def _body_sent(link: Link, fd: int, span: Span, buffer: memoryview, halt: Halt) -> bool:
-    """Whether the whole body went; False when the server spoke or hung up before."""
     try:
         send_body(link, fd, span, buffer, halt)
     except EarlyReply:
@@ -132,21 +165,16 @@ def _body_sent(link: Link, fd: int, span: Span, buffer: memoryview, halt: Halt) 
 
 
 @contextlib.contextmanager
-def _reply(link: Link) -> Iterator[http.client.HTTPResponse]:
+def _reply(link: Link) -> Iterator[Response]:
     try:
-        response = link.connection.getresponse()
+        response = Response(link.sock)
     except (OSError, http.client.HTTPException) as error:
         raise _Broken(error) from error
-    with response:
+    with contextlib.closing(response):
         yield response
 
 
-def _head(response: http.client.HTTPResponse, method: Method, origin: Origin, body: bytes) -> Reply:
-    headers = {name.lower(): value.strip() for name, value in response.getheaders()}
-    return Reply(method, str(origin), response.status, headers, body)
-
-
-def _said(response: http.client.HTTPResponse) -> bytes:
+def _said(response: Response) -> bytes:
     """The beginning of an error's body; what cannot be read is left out."""
     try:
         return response.read(_ERROR_BYTES)
@@ -155,10 +183,10 @@ def _said(response: http.client.HTTPResponse) -> bytes:
 
 
 class _Incoming:
-    """The body of a ranged GET, read without going through `HTTPResponse.readinto`, which waits for a full buffer."""
+    """The body of a ranged GET, as it comes."""
 
-    def __init__(self, response: http.client.HTTPResponse, origin: Origin, halt: Halt) -> None:
-        self._file = response.fp
+    def __init__(self, response: Response, origin: Origin, halt: Halt) -> None:
+        self._file = response.file
         self._origin = origin
         self.halt = halt
 

@@ -6,10 +6,14 @@ a hub that listens on a Unix socket.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from typing import Final
 from urllib.parse import unquote, urlsplit
 
 from ferrywire.reasons import FerryError
+
+_UNSENDABLE: Final = re.compile(r"[^!-~]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +42,7 @@ def split_url(url: str) -> tuple[Origin, str]:
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     if parts.username is not None or not parts.netloc:
         raise _refused("it has no host, or has credentials in it")
-    if not target.isascii() or any(ord(letter) <= 32 or ord(letter) == 127 for letter in target):
+    if _UNSENDABLE.search(target):
         raise _refused("it has characters that must be percent-encoded")
     if parts.scheme == "http+unix":
         return Origin(parts.scheme, unquote(parts.netloc), 0), target

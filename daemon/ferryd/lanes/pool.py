@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import ssl
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import copy_context
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from ferryd.core.model import Hashed, SourceFile, Span
-from ferryd.core.ports import FileLocation, Interrupted, Location, Meter
+from ferryd.core.ports import FileLocation, Incoming, Interrupted, Location, Meter, Outgoing
 from ferryd.lanes import crc64
 from ferryd.lanes.file import receive_local, send_local
 from ferryd.lanes.halt import Halt
@@ -59,15 +59,48 @@ class ByteLanes:
     async def hash(self, source: SourceFile, span: Span, meter: Meter, *, crc64nvme: bool = False) -> Hashed:
         """Block digests, and the CRC, of a span of a source; counts nothing. SOURCE_CHANGED, SOURCE_MISSING,
         SOURCE_UNREADABLE, UNIMPLEMENTED."""
-        return await self._run(lambda halt: self._hash(source, span, halt, crc64.load() if crc64nvme else None), meter)
+        (found,) = await self.hash_all([(source, span)], meter, crc64nvme=crc64nvme)
+        return found
+
+    async def hash_all(
+        self, parts: Sequence[tuple[SourceFile, Span]], meter: Meter, *, crc64nvme: bool = False
+    ) -> list[Hashed]:
+        """See the port."""
+
+        def work(halt: Halt) -> list[Hashed]:
+            crc = crc64.load() if crc64nvme else None
+            return [self._hash(source, span, halt, crc) for source, span in parts]
+
+        return await self._run(work, meter)
 
     async def send(self, source: SourceFile, span: Span, to: Location, block_digests: bytes, meter: Meter) -> None:
         """Send a span; returns when the receiver has it durably. SOURCE_CHANGED when it is not what was hashed."""
-        await self._run(lambda halt: self._send(source, span, to, block_digests, halt), meter)
+        await self.send_all([Outgoing(source, span, to, block_digests)], meter, lambda: None)
+
+    async def send_all(self, parts: Sequence[Outgoing], meter: Meter, done: Callable[[], None]) -> None:
+        """See the port."""
+
+        def work(halt: Halt) -> None:
+            for part in parts:
+                self._send(part.source, part.span, part.to, part.block_digests, halt)
+                done()
+
+        await self._run(work, meter)
 
     async def receive(self, origin: Location, span: Span, dest: Path, meter: Meter) -> bytes:
         """Fetch a span into the same span of `dest`, durably; returns the block digests of what was written."""
-        return await self._run(lambda halt: self._receive(origin, span, dest, halt), meter)
+        found: list[bytes] = []
+        await self.receive_all([Incoming(origin, span, dest)], meter, found.append)
+        return found[0]
+
+    async def receive_all(self, parts: Sequence[Incoming], meter: Meter, done: Callable[[bytes], None]) -> None:
+        """See the port."""
+
+        def work(halt: Halt) -> None:
+            for part in parts:
+                done(self._receive(part.origin, part.span, part.dest, halt))
+
+        await self._run(work, meter)
 
     async def hash_received(self, dest: Path, span: Span, meter: Meter) -> bytes:
         """Block digests of what `dest` holds there now; empty when it cannot be read. Counts nothing."""

@@ -48,6 +48,7 @@ class Link:
         self.connection = connection
         self.reused = reused
         self.reusable = False  #: set once a reply was read to its end
+        self.host = _host_of(connection)  #: as a request names it
 
     @property
     def sock(self) -> socket.socket:
@@ -129,6 +130,15 @@ class Connections:
             return http.client.HTTPConnection(origin.host, origin.port, timeout=timeout_s)
         self._tls = self._tls or ssl.create_default_context()
         return http.client.HTTPSConnection(origin.host, origin.port, timeout=timeout_s, context=self._tls)
+
+
+def _host_of(connection: http.client.HTTPConnection) -> bytes:
+    try:
+        host = connection.host.encode("ascii")
+    except UnicodeEncodeError:
+        host = connection.host.encode("idna")
+    host = b"[%b]" % host if b":" in host else host
+    return host if connection.port == connection.default_port else b"%b:%d" % (host, connection.port)
 
 
 def _tune(sock: socket.socket, stall_timeout_s: float) -> None:

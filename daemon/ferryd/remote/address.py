@@ -22,6 +22,8 @@ class HubAddress:
 
     def resolve(self, url: str) -> str:
         """The absolute URL of a location. Absolute ones pass when they are http or https."""
+        if url.startswith(("http://", "https://")):  # thousands of these come for small files
+            return url
         scheme = urlsplit(url).scheme
         if scheme in ("http", "https"):
             return url

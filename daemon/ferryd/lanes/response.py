@@ -1,0 +1,109 @@
+"""Reads a reply of HTTP/1.1: its head, and the body of an error. Upload step 8, download D8.
+
+`http.client` gives every head to the e-mail package, which takes longer than all else that a small part costs a lane.
+What a reply means is `replies.py`'s to say.
+"""
+
+from __future__ import annotations
+
+import http.client
+import socket
+from typing import Final
+
+_LINE_BYTES: Final = 64 << 10
+_FIELDS: Final = 100
+#: Replies that never have a body.
+_BODILESS: Final = (204, 304)
+
+
+class Response:
+    """A reply whose head has arrived; what follows is in `file`. Raises `OSError` and `HTTPException`, as everything
+    here does, when there is none."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.file = sock.makefile("rb")
+        try:
+            self._read_head()
+        except BaseException:
+            self.close()
+            raise
+
+    def _read_head(self) -> None:
+        self.status = 0
+        while self.status // 100 in (0, 1):  # 100 Continue and the like come before the reply itself
+            version, self.status = _first(self._line())
+            #: Names in lower case.
+            self.headers = self._fields()
+        self._chunked = self.headers.get("transfer-encoding", "").lower() == "chunked"
+        self._left = 0 if self.status in _BODILESS else _length(self.headers.get("content-length", ""))
+        if self._chunked:
+            self._left = None
+        closes = version != b"HTTP/1.1" or "close" in self.headers.get("connection", "").lower()
+        #: The server sends nothing after this on this connection.
+        self.will_close = closes or (self._left is None and not self._chunked)
+
+    @property
+    def ended(self) -> bool:
+        """Whether the body was read to its end."""
+        return self._left == 0
+
+    def read(self, limit: int) -> bytes:
+        """The body, at most about so many bytes of it."""
+        if self._chunked:
+            return self._read_chunks(limit)
+        data = self.file.read(limit if self._left is None else min(limit, self._left))
+        if self._left is not None:
+            self._left -= len(data)
+        return data
+
+    def close(self) -> None:
+        """Let go of the socket, which stays open."""
+        self.file.close()
+
+    def _read_chunks(self, limit: int) -> bytes:
+        data = b""
+        while len(data) < limit:
+            try:
+                size = int(self._line().partition(b";")[0], 16)
+            except ValueError:
+                raise http.client.HTTPException("no chunk") from None
+            if size <= 0:
+                self._fields()  # trailers
+                self._left = 0
+                break
+            data += self.file.read(min(size, limit))
+            if size > limit:
+                break
+            self._line()
+        return data
+
+    def _fields(self) -> dict[str, str]:
+        fields: dict[str, str] = {}
+        for _ in range(_FIELDS):
+            line = self._line().strip()
+            if not line:
+                return fields
+            name, _, value = line.decode("latin-1").partition(":")
+            fields[name.strip().lower()] = value.strip()
+        raise http.client.HTTPException(f"more than {_FIELDS} fields")
+
+    def _line(self) -> bytes:
+        line = self.file.readline(_LINE_BYTES)
+        if not line:
+            raise http.client.RemoteDisconnected("the server closed it without a reply")
+        if not line.endswith(b"\n"):
+            raise http.client.LineTooLong("reply")
+        return line
+
+
+def _first(line: bytes) -> tuple[bytes, int]:
+    version, _, rest = line.partition(b" ")
+    code = rest[:3]
+    if not version.startswith(b"HTTP/1.") or len(code) != 3 or not code.isdigit() or code < b"100":
+        raise http.client.BadStatusLine(line[:100].decode("latin-1"))
+    return version, int(code)
+
+
+def _length(text: str) -> int | None:
+    """What a Content-Length says; None for one that says nothing."""
+    return int(text) if text.isascii() and text.isdigit() else None
