@@ -122,3 +122,13 @@ async def test_statistics_count_what_moved(tmp_path: Path) -> None:
         assert statistics.transfers[State.SUCCEEDED] == 1 and statistics.transfers[State.RUNNING] == 0
         assert not await b.engine.active()
         assert [event for event, *_ in await b.store.events(done.id)] == ["create", "claim", "complete"]
+
+
+async def test_small_parts_share_calls_and_visits_to_threads(tmp_path: Path) -> None:
+    for number in range(160):
+        make_file(tmp_path / "many" / f"{number}", 100)
+    async with bench(tmp_path) as b:
+        done = await b.settled((await b.engine.create_upload(upload_spec(tmp_path / "many"))).id)
+        assert done.state is State.SUCCEEDED and len(b.lanes.sent) == 160
+        assert b.lanes.visits == {"hash": 16, "send": 16}
+        assert b.hub.faults.calls["sign_parts"] == 16

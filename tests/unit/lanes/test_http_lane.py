@@ -13,9 +13,10 @@ import pytest
 
 from ferryd.core.following import follow
 from ferryd.core.model import Span
-from ferryd.core.ports import UrlLocation
+from ferryd.core.ports import Outgoing, UrlLocation
 from ferryd.lanes.pool import ByteLanes
-from tests.support.byte_server import ByteServer, Request, answer, close_after
+from ferrywire.reasons import FerryError
+from tests.support.byte_server import ByteServer, Request, answer, close_after, ok
 from tests.support.meters import CountingMeter
 from tests.unit.lanes.samples import MIB, blocks, make_source, random_bytes, source_of
 
@@ -182,3 +183,19 @@ async def test_memory_does_not_follow_the_size_of_a_part(tmp_path: Path) -> None
     assert meter.count == size
     assert 0 < meter.peak < before + 8 * MIB
     lanes.close()
+
+
+async def test_a_small_part_goes_out_with_its_head(lanes: ByteLanes, tmp_path: Path) -> None:
+    with ByteServer() as server:
+        await lanes.send(make_source(tmp_path, b"body"), Span(0, 4), at(server), blocks(b"body"), CountingMeter())
+        assert server.seen[0].rest == b"body"
+
+
+async def test_parts_after_a_failed_one_are_not_sent(lanes: ByteLanes, tmp_path: Path) -> None:
+    source, done = make_source(tmp_path, b"body"), []
+    with ByteServer(script=[ok, answer(503)]) as server:
+        parts = [Outgoing(source, Span(0, 4), at(server, f"/{number}"), blocks(b"body")) for number in range(3)]
+        with pytest.raises(FerryError) as caught:
+            await lanes.send_all(parts, CountingMeter(), lambda: done.append(1))
+        assert (caught.value.reason, len(done), list(server.stored)) == ("HUB_OVERLOADED", 1, ["/0"])
+        assert server.connections == 1

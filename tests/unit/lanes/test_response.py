@@ -1,0 +1,89 @@
+"""Replies as servers write them, and as no server should."""
+
+from __future__ import annotations
+
+import http.client
+import socket
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+
+import pytest
+
+from ferryd.lanes.response import Response
+
+
+@contextmanager
+def said(data: bytes) -> Iterator[socket.socket]:
+    """A socket whose other end said this and hung up."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        theirs.sendall(data)
+        theirs.shutdown(socket.SHUT_WR)
+        yield ours
+
+
+@pytest.mark.parametrize(
+    ("data", "status", "body", "kept"),
+    [
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", 200, b"", True),
+        (b"HTTP/1.1 200\r\ncontent-length:3\r\n\r\nabc", 200, b"abc", True),
+        (b"HTTP/1.1 204 No Content\nConnection: keep-alive\n\n", 204, b"", True),
+        (b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx", 200, b"x", True),
+        (
+            b"HTTP/1.1 400 X\r\nTransfer-Encoding: Chunked\r\n\r\n2;a=b\r\nab\r\n1\r\nc\r\n0\r\nT: 1\r\n\r\n",
+            400,
+            b"abc",
+            True,
+        ),
+        (b"HTTP/1.1 500 X\r\nContent-Length: 1\r\nConnection: Close\r\n\r\nx", 500, b"x", False),
+        (b"HTTP/1.1 500 X\r\n\r\nuntil the end", 500, b"until the end", False),
+        (b"HTTP/1.0 200 OK\r\nContent-Length: 1\r\n\r\nx", 200, b"x", False),
+    ],
+)
+def test_what_servers_say(data: bytes, status: int, body: bytes, kept: bool) -> None:
+    with said(data) as sock, closing(Response(sock)) as response:
+        assert (response.status, response.read(1000)) == (status, body)
+        assert (response.ended and not response.will_close) is kept
+
+
+def test_names_of_fields_are_in_lower_case_and_values_without_space_around() -> None:
+    with said(b"HTTP/1.1 206 X\r\nContent-Range:  bytes 0-1/2 \r\nContent-Length: 2\r\n\r\nab") as sock:
+        with closing(Response(sock)) as response:
+            assert response.headers == {"content-range": "bytes 0-1/2", "content-length": "2"}
+
+
+def test_of_a_long_body_only_the_beginning_is_read() -> None:
+    for head in (b"Content-Length: 9", b"Transfer-Encoding: chunked"):
+        with (
+            said(b"HTTP/1.1 400 X\r\n" + head + b"\r\n\r\n9\r\nabcdefg\r\n") as sock,
+            closing(Response(sock)) as response,
+        ):
+            assert len(response.read(4)) == 4
+            assert not response.ended
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"HTTP/1.1 200 OK\r\nContent-Le",
+        b"SSH-2.0-OpenSSH\r\n\r\n",
+        b"HTTP/1.1 099 X\r\n\r\n",
+        b"HTTP/1.1 2x0 X\r\n\r\n",
+        b"HTTP/2 200 OK\r\n\r\n",
+        b"HTTP/1.1 200 " + b"x" * 70_000 + b"\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\n" + b"a: b\r\n" * 101 + b"\r\n",
+    ],
+)
+def test_what_is_no_reply(data: bytes) -> None:
+    with said(data) as sock, pytest.raises((OSError, http.client.HTTPException)):
+        Response(sock)
+
+
+def test_chunks_that_are_none() -> None:
+    with (
+        said(b"HTTP/1.1 400 X\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n") as sock,
+        closing(Response(sock)) as response,
+    ):
+        with pytest.raises(http.client.HTTPException):
+            response.read(10)
