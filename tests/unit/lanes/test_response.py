@@ -11,6 +11,8 @@ import pytest
 
 from ferryd.lanes.response import Response
 
+_CHUNKED = b"HTTP/1.1 400 X\r\nTransfer-Encoding: Chunked\r\n\r\n"
+
 
 @contextmanager
 def said(data: bytes) -> Iterator[socket.socket]:
@@ -47,19 +49,16 @@ def test_what_servers_say(data: bytes, status: int, body: bytes, kept: bool) -> 
 
 
 def test_names_of_fields_are_in_lower_case_and_values_without_space_around() -> None:
-    with said(b"HTTP/1.1 206 X\r\nContent-Range:  bytes 0-1/2 \r\nContent-Length: 2\r\n\r\nab") as sock:
-        with closing(Response(sock)) as response:
-            assert response.headers == {"content-range": "bytes 0-1/2", "content-length": "2"}
+    data = b"HTTP/1.1 206 X\r\nContent-Range:  bytes 0-1/2 \r\nContent-Length: 2\r\n\r\nab"
+    with said(data) as sock, closing(Response(sock)) as response:
+        assert response.headers == {"content-range": "bytes 0-1/2", "content-length": "2"}
 
 
-def test_of_a_long_body_only_the_beginning_is_read() -> None:
-    for head in (b"Content-Length: 9", b"Transfer-Encoding: chunked"):
-        with (
-            said(b"HTTP/1.1 400 X\r\n" + head + b"\r\n\r\n9\r\nabcdefg\r\n") as sock,
-            closing(Response(sock)) as response,
-        ):
-            assert len(response.read(4)) == 4
-            assert not response.ended
+@pytest.mark.parametrize("head", [b"HTTP/1.1 400 X\r\nContent-Length: 9\r\n\r\n", _CHUNKED])
+def test_of_a_long_body_only_the_beginning_is_read(head: bytes) -> None:
+    with said(head + b"9\r\nabcdefghi\r\n") as sock, closing(Response(sock)) as response:
+        assert len(response.read(4)) == 4
+        assert not response.ended
 
 
 @pytest.mark.parametrize(
@@ -81,9 +80,7 @@ def test_what_is_no_reply(data: bytes) -> None:
 
 
 def test_chunks_that_are_none() -> None:
-    with (
-        said(b"HTTP/1.1 400 X\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n") as sock,
-        closing(Response(sock)) as response,
-    ):
-        with pytest.raises(http.client.HTTPException):
+    with said(_CHUNKED + b"zz\r\n") as sock:
+        response = Response(sock)
+        with closing(response), pytest.raises(http.client.HTTPException):
             response.read(10)
