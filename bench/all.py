@@ -23,6 +23,7 @@ from steps import STEPS, Step, result
 HERE = Path(__file__).resolve().parent
 FRESH_S = 24 * 3600.0
 MISSED, FAILED = 1, 2
+ROUNDS = 5  #: of transfers, each of which can be a piece
 
 
 def fresh(step: Step, results: Path, quick: bool) -> bool:
@@ -44,9 +45,10 @@ def expected_minutes(step: Step, results: Path, quick: bool) -> float:
     return float(last["seconds"]) / 60
 
 
-def chosen(only: Sequence[str]) -> list[Step]:
+def chosen(only: Sequence[str], *, quick: bool = False) -> list[Step]:
     """Those of these names, which may be patterns; else all but those that want to be named."""
-    return [step for step in STEPS if any(fnmatch(step.name, name) for name in only) or not (only or step.asked_for)]
+    found = [step for step in STEPS if step.shrunk or not quick]
+    return [step for step in found if any(fnmatch(step.name, name) for name in only) or not (only or step.asked_for)]
 
 
 def run(step: Step, results: Path, asked: argparse.Namespace, left_minutes: float) -> int:
@@ -78,7 +80,7 @@ def listed(steps: Sequence[Step], results: Path, quick: bool) -> Iterator[str]:
 
 def main(words: Sequence[str]) -> int:
     asked = _asked(words)
-    results, steps = RESULTS / "quick" if asked.quick else RESULTS, chosen(asked.only)
+    results, steps = RESULTS / "quick" if asked.quick else RESULTS, chosen(asked.only, quick=asked.quick)
     if asked.list:
         print("\n".join(listed(steps, results, asked.quick)))
         return 0
@@ -87,7 +89,7 @@ def main(words: Sequence[str]) -> int:
         left, takes = (ends - time.monotonic()) / 60, expected_minutes(step, results, asked.quick)
         if not asked.again and fresh(step, results, asked.quick):
             print(f"── {step.name}: measured already", flush=True)
-        elif left < (min(1, takes) if step.moves else takes):
+        elif left < (takes / ROUNDS if step.moves else takes):
             late.append(step.name)
         else:
             print(f"── {step.name}: about {takes:.1f} min", flush=True)

@@ -68,6 +68,9 @@ def draw_growth(pyplot: Any, growth: Growth, lines: Lines) -> Any:
     axes.set_xscale("symlog" if sizes[0] == 0 else "log")
     axes.set_xticks(sizes, [f"{size:,}" for size in sizes])
     axes.set_yscale("log")
+    least, most = axes.get_ylim()
+    if most < 10 * least:  # or what is nearly flat would look steep
+        axes.set_ylim(least / 2, 5 * least)
     axes.set_xlabel(growth.size)
     axes.set_ylabel(growth.unit)
     axes.legend(fontsize=8)

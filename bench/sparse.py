@@ -1,7 +1,7 @@
 """Whether a file's size changes what a GiB of it costs: sparse files into the embedded hub and back.
 
 `python bench/sparse.py [GIB ...] [--rounds 5]`; default 1 and 8. 1,024 is a TiB: every byte of it is read and hashed,
-so give it one round and half an hour. The disk holds only the marks.
+so give it one round and an hour. The disk holds only the marks.
 """
 
 from __future__ import annotations

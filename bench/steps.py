@@ -14,7 +14,8 @@ TINY = ("--size", "0.02", "--rounds", "2")
 
 @dataclass(frozen=True)
 class Step:
-    """A benchmark that writes `name`.json. `minutes` are of two processors; `shrunk` are words of a quick run."""
+    """A benchmark that writes `name`.json. `minutes` are of two processors; `shrunk` are words of a quick run, in which
+    it is left out when there are none."""
 
     name: str
     minutes: float
@@ -41,12 +42,13 @@ def _moved(target: str, load: str, minutes: float, *, cold: bool = False) -> Ste
 
 def _sparse(gib: int, minutes: float, rounds: int, *, asked_for: bool = False) -> Step:
     words = (str(gib), "--rounds", str(rounds))
-    return Step(f"sparse-{gib}", minutes, ("sparse", *words), (str(gib), "--rounds", "1"), asked_for)
+    shrunk = (str(gib), "--rounds", "1") if gib == 1 else ()
+    return Step(f"sparse-{gib}", minutes, ("sparse", *words), shrunk, asked_for)
 
 
 STEPS = (
-    _moved("s3", "big", 14),
-    _moved("embedded", "big", 5),
+    _moved("s3", "big", 12),
+    _moved("embedded", "big", 4),
     _moved("sink", "big", 2.5),
     _moved("s3", "small", 5),
     Step("forwarding", 3, ("forwarding",), ("50", "1,2", "0.2")),
@@ -54,28 +56,29 @@ STEPS = (
     Step("growth", 2.5, ("growth",), ("100", "1000")),
     Step("memory", 2, ("memory",), ("0.1", "1")),
     _moved("hub", "big", 4),
-    _moved("hub", "small", 5),
+    _moved("hub", "small", 6),
     _moved("s3", "medium", 3),
     _moved("embedded", "small", 2),
     Step("watchers", 2, ("watchers",), ("5", "1")),
     Step("crowd", 1, ("crowd",), ("1",)),
     _sparse(1, 0.5, 5),
-    _sparse(8, 1.5, 5),
-    _sparse(64, 1.5, 1),
-    _moved("s3", "assets", 8),
-    _moved("embedded", "assets", 5),
-    _moved("s3", "big", 14, cold=True),
-    _moved("embedded", "big", 5, cold=True),
+    _sparse(8, 2.5, 5),
+    _sparse(64, 4, 1),
+    _moved("embedded", "big", 4, cold=True),
+    _moved("s3", "big", 12, cold=True),
     _moved("hub", "big", 4, cold=True),
-    _moved("s3", "small", 5, cold=True),
+    _moved("embedded", "tree", 10),
+    _moved("s3", "tree", 25),
+    _moved("embedded", "assets", 20),
+    _moved("s3", "assets", 25),
     _moved("embedded", "medium", 1),
     _moved("sink", "medium", 1),
     _moved("hub", "medium", 1),
-    _moved("s3", "tree", 20),
-    _moved("embedded", "tree", 8),
-    _moved("hub", "tree", 15),
-    _moved("hub", "assets", 8),
-    _sparse(1024, 30, 1, asked_for=True),
+    _moved("s3", "small", 5, cold=True),
+    _moved("embedded", "small", 2, cold=True),
+    _moved("hub", "tree", 25),
+    _moved("hub", "assets", 25),
+    _sparse(1024, 70, 1, asked_for=True),
     Step("scale", 120, ("scale",), ("--sizes", "1e3", "--rounds", "0.05", "--databases", "sqlite"), asked_for=True),
 )
 

@@ -107,6 +107,7 @@ def test_only_full_sizes_are_published(bench: Any, tmp_path: Path, monkeypatch: 
 def test_pieces_are_chosen_by_name(bench: Any) -> None:
     assert [step.name for step in bench.every.chosen(["sparse-1*"])] == ["sparse-1", "sparse-1024"]
     assert "sparse-1024" not in [step.name for step in bench.every.chosen([])]
+    assert [step.name for step in bench.every.chosen(["sparse-*"], quick=True)] == ["sparse-1"]
 
 
 def test_every_program_is_there_and_named(bench: Any) -> None:
