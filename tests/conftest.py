@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from tests.support import configurations
 from tests.support.configurations import configuration, fleet_service, hub_service
@@ -34,12 +34,15 @@ __all__ = [
 
 
 #: What a check says must be about the change and not about chance, so it tries the same examples each time; new ones:
-#: `pytest tests/property --hypothesis-profile=random`. No deadline: a busy machine is no defect.
-settings.register_profile("same", deadline=None, derandomize=True, database=None)
-settings.register_profile("random", deadline=None, max_examples=1000)
+#: `pytest tests/property --hypothesis-profile=random`. No deadline, nothing too slow: a busy machine
+#: is no defect.
+_PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("same", _PATIENT, derandomize=True, database=None)
+settings.register_profile("random", _PATIENT, max_examples=1000)
 settings.load_profile("same")
-#: For the same reason: where a test says nothing, httpx gives a reply five seconds.
-httpx._config.DEFAULT_TIMEOUT_CONFIG.read = 60.0
+#: For the same reason: where a test says nothing, httpx gives each step of a call five seconds.
+for _step in ("connect", "read", "write", "pool"):
+    setattr(httpx._config.DEFAULT_TIMEOUT_CONFIG, _step, 60.0)
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -19,8 +19,8 @@ COLOUR = re.compile(rb"\x1b\[[0-9;]*[1-9][0-9;]*m")
 
 @pytest.fixture
 def big(home: Home) -> Path:
-    """A file that takes some seconds to upload, under the limit that is set here."""
-    assert ferry("limit", "8M", "--parts", "1").code == 0
+    """A file that takes a minute to upload, under the limit that is set here."""
+    assert ferry("limit", "1M", "--parts", "1").code == 0
     return make_file(home.data / "big.h5", 64 * MIB)
 
 

@@ -20,7 +20,8 @@ from tests.support.waiting import wait_for
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("configuration")]
 
 SLOW = 16 * MIB
-#: What is left of a file lasts until the test has done what it does meanwhile.
+#: Part after part, at first; then what is left of a file lasts until the test has done what it does meanwhile.
+BEGIN = {"bandwidth_bps": 4 * MIB, "parts_in_flight": 1}
 CRAWL = MIB
 #: The daemon's default limit of parts in flight.
 IN_FLIGHT = 8
@@ -42,11 +43,11 @@ def start(client: Client, path: Path, project_id: str, **fields: object) -> Tran
     )
 
 
-def start_slowly(client: Client, path: Path, project_id: str) -> Transfer:
-    client.transfers.set_limits(bandwidth_bps=SLOW)
+def start_slowly(client: Client, path: Path, project_id: str, *, parts_in_flight: int = IN_FLIGHT) -> Transfer:
+    client.transfers.set_limits(**BEGIN)
     transfer = start(client, path, project_id)
     wait_for(lambda: transfer.info().persisted_bytes > 2 * MIB, what="some parts")
-    client.transfers.set_limits(bandwidth_bps=CRAWL)
+    client.transfers.set_limits(bandwidth_bps=CRAWL, parts_in_flight=parts_in_flight)
     return transfer
 
 
@@ -89,7 +90,7 @@ def test_cancel_leaves_nothing(client: Client, project_id: str, big: Path, confi
 
 def test_a_cancelled_download_leaves_nothing(client: Client, project_id: str, big: Path, home: Home) -> None:
     asset_id = start(client, big, project_id).wait().asset_id
-    client.transfers.set_limits(bandwidth_bps=SLOW)
+    client.transfers.set_limits(**BEGIN)
     transfer = client.transfers.download(asset_id, home.root / "dl")
     wait_for(lambda: transfer.info().persisted_bytes > 2 * MIB, what="some parts")
     client.transfers.set_limits(bandwidth_bps=CRAWL)
@@ -98,8 +99,8 @@ def test_a_cancelled_download_leaves_nothing(client: Client, project_id: str, bi
 
 
 def test_a_limit_holds_and_changes_while_running(client: Client, project_id: str, big: Path) -> None:
-    client.transfers.set_limits(parts_in_flight=1)  # or several of a store's large parts would be done at once
-    transfer = start_slowly(client, big, project_id)
+    # One part at a time, or several of a store's large parts would be done at once.
+    transfer = start_slowly(client, big, project_id, parts_in_flight=1)
     client.transfers.set_limits(bandwidth_bps=SLOW)
     began, first = time.monotonic(), transfer.info().persisted_bytes
     wait_for(lambda: transfer.info().persisted_bytes >= first + SLOW, what="a second's worth of bytes")

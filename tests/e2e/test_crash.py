@@ -38,8 +38,9 @@ def remote(home: Home, hub_server: HubServer, monkeypatch: pytest.MonkeyPatch) -
     return proxy
 
 
-def kill_at(home: Home, transfer: TransferHandle, fraction: float) -> None:
+def kill_at(client: Client, home: Home, transfer: TransferHandle, fraction: float) -> None:
     wait_for(lambda: transfer.info().persisted_bytes >= fraction * SIZE, timeout_s=60, what=f"{fraction:.0%}")
+    client.transfers.set_limits(bandwidth_bps=PART)  # the next daemon, too, is not done before it has been looked at
     assert home.kill_daemons()
 
 
@@ -50,15 +51,15 @@ def test_an_upload_survives_kill_9(home: Home, remote: Proxy, monkeypatch: pytes
         monkeypatch.setenv("FERRYMAN_HUB", proxy.url)
         with Client() as client:
             project_id = client.create_project("P").project_id
-            client.transfers.set_limits(bandwidth_bps=400 * MIB)
+            client.transfers.set_limits(bandwidth_bps=150 * MIB)
             before = proxy.moved["up"]
             transfer = client.transfers.upload(
                 path, title="big", owner_type="project", owner_id=project_id, chunk_size_mb=PART // MIB
             )
-            kill_at(home, transfer, 0.4)
+            kill_at(client, home, transfer, 0.4)
         with Client() as client:
-            client.transfers.set_limits(bandwidth_bps=0)
             assert list(client.assets.list(project=project_id)) == []  # nothing half-done is visible
+            client.transfers.set_limits(bandwidth_bps=0)
             result = client.transfers.get(transfer.id).wait(timeout_s=120)
             sent = proxy.moved["up"] - before
             assert sent <= SIZE + IN_FLIGHT * PART + OVERHEAD, f"{(sent - SIZE) / MIB:.1f} MiB were sent twice"
@@ -77,10 +78,10 @@ def test_a_download_survives_kill_9(home: Home, remote: Proxy, monkeypatch: pyte
             result = client.upload(
                 path, title="big", owner_type="project", owner_id=project_id, chunk_size_mb=PART // MIB
             )
-            client.transfers.set_limits(bandwidth_bps=400 * MIB)
+            client.transfers.set_limits(bandwidth_bps=150 * MIB)
             before = proxy.moved["down"]
             transfer = client.transfers.download(result.asset_id, dest)
-            kill_at(home, transfer, 0.4)
+            kill_at(client, home, transfer, 0.4)
         assert all(name.endswith(".ferry-part") for name in tree(dest))  # nothing half-done has the final name
         with Client() as client:
             client.transfers.set_limits(bandwidth_bps=0)
@@ -94,11 +95,11 @@ def test_a_download_survives_kill_9(home: Home, remote: Proxy, monkeypatch: pyte
 @pytest.mark.serial
 def test_an_embedded_upload_survives_kill_9(client: Client, home: Home, project_id: str) -> None:
     path = make_file(home.data / "big", SIZE)
-    client.transfers.set_limits(bandwidth_bps=400 * MIB)
+    client.transfers.set_limits(bandwidth_bps=150 * MIB)
     transfer = client.transfers.upload(
         path, title="big", owner_type="project", owner_id=project_id, chunk_size_mb=PART // MIB
     )
-    kill_at(home, transfer, 0.4)
+    kill_at(client, home, transfer, 0.4)
     with Client() as later:
         later.transfers.set_limits(bandwidth_bps=0)
         handle = later.transfers.get(transfer.id)
@@ -106,6 +107,11 @@ def test_an_embedded_upload_survives_kill_9(client: Client, home: Home, project_
         assert handle.info().resent_bytes <= IN_FLIGHT * PART
         got = later.download(result.asset_id, home.root / "dl")
     assert same_bytes(path, Path(got.files[0].local_path))
+
+
+def assert_one_crashed(home: Home) -> None:
+    log = home.log_text()
+    assert log.count("ferryd.app stopped") < log.count("ferryd.app serving"), "no daemon crashed"
 
 
 @pytest.mark.usefixtures("configuration")
@@ -123,8 +129,7 @@ def test_an_upload_survives_a_crash_at(point: str, home: Home, monkeypatch: pyte
     with Client() as client, contextlib.suppress(ConnectionError):
         client.upload(path, title="t", owner_type="project", owner_id=project_id, chunk_size_mb=1)
     home.stop_daemons()
-    log = home.log_text()
-    assert log.count("ferryd.app stopped") < log.count("ferryd.app serving"), "no daemon crashed"
+    assert_one_crashed(home)
     monkeypatch.delenv("FERRYMAN_CRASHPOINT")
     with Client() as client:
         [transfer] = client.transfers.list()
@@ -144,9 +149,11 @@ def test_a_download_survives_a_crash_at(point: str, home: Home, monkeypatch: pyt
         asset_id = client.upload(path, title="t", owner_type="project", owner_id=project_id, chunk_size_mb=1).asset_id
     home.stop_daemons()
     monkeypatch.setenv("FERRYMAN_CRASHPOINT", point)
-    with Client() as client, pytest.raises(ConnectionError):
+    # Where it dies before anybody watches, the client watches at the next daemon, which may come to the end.
+    with Client() as client, contextlib.suppress(ConnectionError):
         client.download(asset_id, dest)
-    wait_for(lambda: not home.daemons(), what="the daemon to crash")
+    home.stop_daemons()
+    assert_one_crashed(home)
     visible = {name: size for name, size in tree(dest).items() if not name.endswith(".ferry-part")}
     assert visible in ({}, {"file": SMALL})
     monkeypatch.delenv("FERRYMAN_CRASHPOINT")

@@ -27,26 +27,27 @@ from ferryman.cli.checks import Check, Verdict
 from ferryman.types import DaemonInfo
 from tests.support.home import Home
 from tests.support.hubs import HubServer
+from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.slow
 
 CANARY = "fat_canarycanarycanarycanarycanarycanarycana"
 
 
-def doctor(*words: str, code: int) -> str:
+def doctor(*words: str, code: int | None) -> str:
     command = [sys.executable, "-m", "ferryman.cli", "doctor", *words]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
-    assert done.returncode == code, done.stdout + done.stderr
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=200)
+    assert code in (None, done.returncode), done.stdout + done.stderr
     assert "Traceback" not in done.stderr
     assert CANARY not in done.stderr
     return done.stdout
 
 
-def examine(*, code: int) -> dict[str, Any]:
+def examine(*, code: int | None) -> dict[str, Any]:
     """The checks of `ferry doctor --json` by name; the output is one JSON object."""
     said = json.loads(doctor("--json", code=code))
     assert said["event"] == "doctor"
-    assert said["data"]["healthy"] is (code == 0)
+    assert code is None or said["data"]["healthy"] is (code == 0)
     return {check["name"]: check for check in said["data"]["checks"]}
 
 
@@ -112,7 +113,6 @@ def test_a_hub_that_does_not_answer(home: Home, monkeypatch: pytest.MonkeyPatch)
     assert "Connection refused" in found["hub"]["message"]
 
 
-@pytest.mark.timeout(120)
 def test_a_hub_that_takes_calls_and_never_answers(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         monkeypatch.setenv("FERRYMAN_HUB", f"http://127.0.0.1:{silent.getsockname()[1]}")
@@ -123,7 +123,6 @@ def test_a_hub_that_takes_calls_and_never_answers(home: Home, monkeypatch: pytes
     assert "timed out" in found["hub"]["message"]
 
 
-@pytest.mark.timeout(120)
 def test_a_daemon_that_hangs(home: Home) -> None:
     with Client() as client:
         pid = client.daemon.info().pid
@@ -153,11 +152,17 @@ def test_a_transfer_that_is_tried_again_is_told_with_its_error(home: Home) -> No
         for info in client.transfers.watch([handle]):
             if info.error is not None and info.waiting_for:
                 break
-        found = examine(code=1)["transfers"]
+        # While it is tried, and waits for nothing, there is nothing to tell.
+        found = wait_for(_told_of_transfers, what="the transfer to be told")
         assert info.error is not None
         assert (found["verdict"], found["details"]["transfer_id"]) == ("problem", handle.transfer_id)
         assert (found["details"]["reason"], "ferry ls" in found["next_step"]) == (info.error.reason, True)
         handle.cancel()
+
+
+def _told_of_transfers() -> dict[str, Any]:
+    found = examine(code=None)["transfers"]
+    return found if found["verdict"] != "ok" else {}
 
 
 def test_a_daemon_of_another_home_is_told(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:

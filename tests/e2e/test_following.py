@@ -7,6 +7,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,8 @@ def hub() -> Iterator[HubServer]:
 
 
 def _ids(hub: HubServer, what: str) -> list[str]:
-    lines = [json.loads(line) for line in hub.log.read_text().splitlines() if line.startswith("{")]
+    whole = hub.log.read_text().rpartition("\n")[0]
+    lines = [json.loads(line) for line in whole.splitlines() if line.startswith("{")]
     return [line["request_id"] for line in lines if line.get("what") == what]
 
 
@@ -51,7 +53,7 @@ def test_ids_follow(home: Home, hub: HubServer, monkeypatch: pytest.MonkeyPatch,
         assert re.fullmatch(r"call-\d+", created)
         # Steps 7, 8 and 10 of the upload, and its bytes.
         for what in ("ContentService/CreateUpload", "part", "ContentService/CommitUpload"):
-            assert set(_ids(hub, what)) == {done.transfer_id}, what
+            assert set(wait_for(partial(_ids, hub, what), what=f"{what} in the hub's log")) == {done.transfer_id}
     assert f"request_id={done.transfer_id}" in home.log.read_text()
 
 

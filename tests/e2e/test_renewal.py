@@ -72,10 +72,18 @@ def fresh(client: Client, home: Home) -> dict[str, Any]:
     return found
 
 
+def check_one_refresh(hub: HubServer, spent: dict[str, Any], before: int) -> None:
+    """The token that had come to its end was exchanged once; and the next ones, where it took so long to answer all."""
+    lives = 1 + int((time.time() - spent["expires_at"]) // EARLIEST_S)
+    assert renewals_of(hub, spent["refresh_token"]) == 1
+    assert 1 <= refreshes(hub) - before <= lives
+
+
 def test_two_hundred_callers_at_expiry_cause_one_refresh(client: Client, brief: HubServer, home: Home) -> None:
     login(client, brief)
     project = client.create_project("P").project_id
-    before, expiry = refreshes(brief), ends_at(home)
+    spent, before = fresh(client, home), refreshes(brief)
+    expiry = float(spent["expires_at"])
 
     def ask() -> str:
         with Client() as own:
@@ -96,7 +104,7 @@ def test_two_hundred_callers_at_expiry_cause_one_refresh(client: Client, brief: 
         answers = together.result() + [one.result() for one in alone]
 
     assert answers == [project] * (THREADS + TASKS)
-    assert refreshes(brief) - before == 1
+    check_one_refresh(brief, spent, before)
     assert "refresh_token_reused" not in brief.log.read_text()
 
 
@@ -132,10 +140,8 @@ def test_two_hundred_processes_at_expiry_cause_one_refresh(client: Client, brief
             spent = fresh(client, home)
             before = refreshes(brief)
             answers = processes.ask_at(spent["expires_at"])
-            lives = 1 + int((time.time() - spent["expires_at"]) // EARLIEST_S)
             assert answers == [project] * PROCESSES
-            assert renewals_of(brief, spent["refresh_token"]) == 1
-            assert 1 <= refreshes(brief) - before <= lives
+            check_one_refresh(brief, spent, before)
     assert "refresh_token_reused" not in brief.log.read_text()
 
 

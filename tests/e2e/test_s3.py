@@ -166,7 +166,7 @@ def test_a_store_that_is_busy_for_half_a_minute_only_delays(
         use(lake)
         with Client() as client:
             project = client.create_project("P").project_id
-            client.transfers.set_limits(bandwidth_bps=8 * MIB, parts_in_flight=2)  # or all of them come down together
+            client.transfers.set_limits(bandwidth_bps=4 * MIB, parts_in_flight=1)  # or all of them come down together
             transfer = client.transfers.upload(path, title="t", owner_type="project", owner_id=project, chunk_size_mb=5)
             wait_for(lambda: transfer.info().persisted_bytes >= PART, what="the first part")
             busy_until = time.monotonic() + 30
@@ -222,7 +222,7 @@ def test_a_sweep_leaves_no_orphan_of_a_daemon_that_never_came_back(
     with Client() as client:
         project = client.create_project("P").project_id
         kept = client.upload(make_file(home.data / "k", 2 * PART), title="k", owner_type="project", owner_id=project)
-        client.transfers.set_limits(bandwidth_bps=20 * MIB)
+        client.transfers.set_limits(bandwidth_bps=10 * MIB, parts_in_flight=1)
         transfer = client.transfers.upload(source, title="t", owner_type="project", owner_id=project, chunk_size_mb=5)
         wait_for(lambda: transfer.info().persisted_bytes >= 4 * PART, timeout_s=60, what="some parts")
         assert home.kill_daemons()

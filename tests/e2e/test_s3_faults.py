@@ -25,7 +25,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 PART = 5 * MIB
 Use = Callable[[S3Hub], str]
 #: Parts one after the other, so that some are there long before all are; and then hardly any more.
-SLOW = {"bandwidth_bps": 10 * MIB, "parts_in_flight": 2}
+SLOW = {"bandwidth_bps": 4 * MIB, "parts_in_flight": 1}
 CRAWL = {"bandwidth_bps": MIB}
 FAST = {"bandwidth_bps": 0, "parts_in_flight": 8}
 

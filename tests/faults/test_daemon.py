@@ -166,7 +166,7 @@ def test_a_lost_reply_changes_nothing(bench: Bench) -> None:
 
 def test_a_hub_that_is_killed_and_comes_back(bench: Bench) -> None:
     with Client() as client:
-        client.transfers.set_limits(bandwidth_bps=10 * MIB)
+        client.transfers.set_limits(bandwidth_bps=MIB, parts_in_flight=2)
         upload, (download, dest) = bench.upload(client), bench.download(client)
         has_moved(upload, 2 * MIB)
         has_moved(download, MIB)
@@ -177,7 +177,7 @@ def test_a_hub_that_is_killed_and_comes_back(bench: Bench) -> None:
         )
         assert waiting is not None
         assert waiting.state == "queued" and waiting.next_attempt_at is not None and waiting.error is not None
-        client.transfers.set_limits(bandwidth_bps=0)
+        client.transfers.set_limits(bandwidth_bps=0, parts_in_flight=8)
         bench.hub.start()
         bench.check_upload(client, upload)
         bench.check_download(download, dest)
@@ -205,7 +205,7 @@ def test_a_call_whose_reply_is_lost_is_asked_again_and_done_once(bench: Bench) -
 @pytest.mark.parametrize("harm", ["flip", "truncate"])
 def test_a_part_file_that_somebody_touched(bench: Bench, harm: str) -> None:
     with Client() as client:
-        client.transfers.set_limits(bandwidth_bps=10 * MIB)
+        client.transfers.set_limits(bandwidth_bps=2 * MIB, parts_in_flight=1)
         transfer, dest = bench.download(client)
         has_moved(transfer, 4 * MIB)
         bench.home.kill_daemons()
@@ -236,7 +236,7 @@ def test_a_full_disk_under_the_queue(bench: Bench) -> None:
 def check_full_state_dir(bench: Bench) -> None:
     filler = bench.home.state_dir / "filler"
     with Client() as client:
-        client.transfers.set_limits(bandwidth_bps=4 * MIB)
+        client.transfers.set_limits(bandwidth_bps=MIB, parts_in_flight=1)
         running = bench.upload(client)
         has_moved(running, MIB)
         fill(filler)

@@ -20,7 +20,7 @@ from tests.support.terminal import Spawned
 from tests.support.tls import Certificate
 from tests.support.waiting import wait_for
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 
 def _blocks(page: str, language: str) -> list[str]:
@@ -53,7 +53,7 @@ def test_the_way_to_a_hub_of_your_own(home: Home) -> None:
         address = f"https://127.0.0.1:{said[1]}"
         login, whoami = sign_in.replace("https://hub.example.org:8720", address).splitlines()
         refused = subprocess.run(
-            ["sh", "-euc", login], env=home.env, capture_output=True, text=True, check=False, timeout=60
+            ["sh", "-euc", login], env=home.env, capture_output=True, text=True, check=False, timeout=100
         )
         assert "SSL_CERT_FILE" in refused.stderr, "the next step is named"
         _sh(trust.replace("/path/to/authority.pem", str(certificate.authority)), home)
@@ -63,7 +63,7 @@ def test_the_way_to_a_hub_of_your_own(home: Home) -> None:
             approve(address, code[1], "ada@example.org", password, verify=certificate.trust)
         found = _sh(whoami, home)
         hub.terminate()
-        assert hub.wait(30) == 0
+        assert hub.wait(60) == 0
     assert "ada@example.org" in found
     assert address in found
 

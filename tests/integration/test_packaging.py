@@ -33,7 +33,7 @@ print(pathlib.Path("back/a.txt").read_text())
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel of this checkout."""
     into = tmp_path_factory.mktemp("wheel")
-    _pip("wheel", "--no-deps", "--wheel-dir", into, ROOT)
+    _pip("wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", into, ROOT)  # hatchling is here, not fetched
     return next(into.glob("ferryman-*.whl"))
 
 
@@ -41,7 +41,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def site(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where the wheel was installed, without what it depends on."""
     target = tmp_path_factory.mktemp("installed") / "site"
-    _pip("install", "--no-deps", "--target", target, wheel)
+    _pip("install", "--no-deps", "--no-index", "--target", target, wheel)
     return target
 
 

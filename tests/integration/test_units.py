@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from ferryman import Client, unit
+from ferryman import Client, address, unit
 from ferryman.cli import systemd
 from tests.architecture.sources import ROOT
 from tests.support.files import MIB, make_file
@@ -176,7 +176,7 @@ def test_the_daemon_needs_nothing_that_the_unit_denies(home: Home) -> None:
         command = ["strace", "-f", "-qq", "-o", trace, sys.executable, "-c", DENY_WRITE_EXECUTE, "-m", "ferryd", "run"]
         process = subprocess.Popen(command, env=home.env, stdout=log, stderr=log, cwd="/")
     try:
-        wait_for(lambda: home.socket.exists() or process.poll() is not None, what="the daemon")
+        wait_for(lambda: address.answers(home.socket) or process.poll() is not None, what="the daemon")
         if b"PR_SET_MDWE" in home.log.read_bytes():
             pytest.skip("this kernel has no PR_SET_MDWE")
         with Client(auto_start=False) as client:

@@ -28,7 +28,7 @@ class Request:
         while len(body) < int(self.headers.get("content-length", "0")):
             piece = self.sock.recv(1 << 20)
             if not piece:
-                break
+                raise ConnectionResetError("it left before it had sent what it announced")
             body += piece
         return bytes(body)
 
@@ -69,12 +69,18 @@ class ByteServer:
 
     def __exit__(self, *_: object) -> None:
         self.quitting.set()
-        for sock in [self._listener, *self._open]:
+        accepting = self._threads[0]
+        self._end([self._listener], [accepting])
+        self._listener.close()
+        self._end(self._open, self._threads[1:])  # all there are: nobody accepts any more
+
+    def _end(self, sockets: list[socket.socket], threads: list[threading.Thread]) -> None:
+        """End what waits for these sockets. Whoever uses one closes it: its number must not be another's meanwhile."""
+        for sock in sockets:
             with contextlib.suppress(OSError):
                 sock.shutdown(socket.SHUT_RDWR)
-            sock.close()
-        for thread in self._threads:
-            thread.join(10)
+        for thread in threads:
+            thread.join(60)
             assert not thread.is_alive()
 
     @property

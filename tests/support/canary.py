@@ -74,7 +74,7 @@ class Canaries:
     def holders(self, *roots: Path) -> list[Path]:
         """The files below these directories, or at these paths, that hold a secret."""
         files = [file for root in roots for file in ([root] if root.is_file() else sorted(root.rglob("*")))]
-        return [file for file in files if file.is_file() and self.within([file.read_bytes()])]
+        return [file for file in files if self.within([_bytes_of(file)])]
 
     def within(self, said: Iterable[str | bytes]) -> list[bytes]:
         """The secrets found in what was said. The part after the prefix counts: that is the secret."""
@@ -109,3 +109,11 @@ class Canaries:
                         foreign.add(process)  # looked at once: reading them all again takes half a core
                 except psutil.Error:
                     continue  # ended meanwhile, or somebody else's
+
+
+def _bytes_of(path: Path) -> bytes:
+    """What a file holds; nothing when it is none, or is gone meanwhile."""
+    try:
+        return path.read_bytes() if path.is_file() else b""
+    except FileNotFoundError:
+        return b""

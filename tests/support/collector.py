@@ -49,8 +49,9 @@ class Collector:
 
     @property
     def env(self) -> dict[str, str]:
-        """What makes a program send here, soon."""
-        return {"OTEL_EXPORTER_OTLP_ENDPOINT": self.url, "OTEL_BSP_SCHEDULE_DELAY": "50"}
+        """What makes a program send here, soon, and only once, however slow this machine is."""
+        patient = {"OTEL_EXPORTER_OTLP_TIMEOUT": "60", "OTEL_BSP_EXPORT_TIMEOUT": "60000"}
+        return {"OTEL_EXPORTER_OTLP_ENDPOINT": self.url, "OTEL_BSP_SCHEDULE_DELAY": "50", **patient}
 
     def hold(self) -> None:
         """Answer nobody from now on."""

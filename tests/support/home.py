@@ -92,7 +92,7 @@ class Home:
         """End them as a power cut would; returns their ids once they are gone."""
         victims = self.daemons()
         for process in victims:
-            process.send_signal(signal.SIGKILL)
+            _signal(process, signal.SIGKILL)
         psutil.wait_procs(victims, timeout=STOP_TIMEOUT_S)
         return [process.pid for process in victims]
 

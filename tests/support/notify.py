@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Self
@@ -27,12 +28,21 @@ class NotifySocket:
     def __exit__(self, *_: object) -> None:
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
-        self._thread.join(10)
+        self._thread.join(60)
         self._socket.close()
 
     def count(self, word: str) -> int:
         """How many datagrams said this, such as `WATCHDOG=1`."""
         return sum(word in text.splitlines() for text in self.said)
+
+    def falls_silent(self, for_s: float) -> bool:
+        """Whether there comes a time of `for_s` in which nothing is said; what is on its way now may come before it."""
+        for _ in range(50):
+            before = len(self.said)
+            time.sleep(for_s)
+            if len(self.said) == before:
+                return True
+        return False
 
     @property
     def status(self) -> str:

@@ -11,6 +11,7 @@ import random
 import re
 import socket
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 #: Below the ports that Linux and macOS give by themselves (from 32768, from 49152), above those of services.
@@ -40,6 +41,14 @@ def free_port() -> int:
                 continue
             return port
     raise AssertionError("no port is free")
+
+
+@contextmanager
+def dead_port() -> Iterator[int]:
+    """A port where nobody listens and nobody can begin to, not even the kernel for whoever connects to it."""
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        yield held.getsockname()[1]
 
 
 def free_ports(count: int) -> list[int]:

@@ -15,6 +15,8 @@ from typing import Literal, Self, TypeVar
 T = TypeVar("T")
 Direction = Literal["up", "down"]
 _READ_BYTES = 1 << 16
+#: More than any head, and than any message of a hub in the tests that want a byte changed.
+_LARGE_BYTES = 1 << 14
 
 
 class Proxy:
@@ -53,7 +55,8 @@ class Proxy:
         self._cut_at[direction] = self.moved[direction] + count
 
     def flip_after(self, direction: Direction, count: int) -> None:
-        """Change one byte, once: the one after `count` more bytes that way."""
+        """Change one byte, once: the last one of the first large piece that ends after `count` more bytes that way. A
+        large piece ends within a body, so that no word of a head is changed."""
         self._flip_at[direction] = self.moved[direction] + count
 
     def __enter__(self) -> Self:
@@ -65,11 +68,11 @@ class Proxy:
     def __exit__(self, *_: object) -> None:
         self._call(self._close())
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(10)
+        self._thread.join(60)
         self._loop.close()
 
     def _call(self, work: Coroutine[None, None, T]) -> T:
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(10)
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(60)
 
     async def _close(self) -> None:
         self._server.close()
@@ -130,12 +133,10 @@ class Proxy:
 
     def _damage(self, way: Direction, piece: bytes) -> bytes:
         at = self._flip_at[way]
-        if at is None or not self.moved[way] <= at < self.moved[way] + len(piece):
+        if at is None or len(piece) < _LARGE_BYTES or self.moved[way] + len(piece) <= at:
             return piece
         self._flip_at[way] = None
-        changed = bytearray(piece)
-        changed[at - self.moved[way]] ^= 0x40
-        return bytes(changed)
+        return piece[:-1] + bytes([piece[-1] ^ 0x40])
 
     def _count(self, way: Direction, count: int) -> None:
         self.moved[way] += count

@@ -35,7 +35,7 @@ class TlsHub:
 @pytest.fixture
 def tls_hub(tmp_path: Path, database_url: URL) -> Iterator[TlsHub]:
     certificate = Certificate(tmp_path)
-    options = (*certificate.options, "--device-interval", "0", "--access-ttl", "7")
+    options = (*certificate.options, "--device-interval", "0", "--access-ttl", "777")
     database = None if "sqlite" in str(database_url) else database_url
     server = HubServer(tmp_path / "hub", *options, database=database)
     server.add_user("ann@x.org", CANARY)
@@ -60,7 +60,7 @@ def test_whole_flow_over_tls_leaves_no_secret(tls_hub: TlsHub) -> None:
             cookies.append(browser.cookie)
             browser.send(action="approve")
         first = device.poll().json()
-        assert first["expires_in"] == 7
+        assert first["expires_in"] == 777
         second = device.refresh(first["refresh_token"]).json()
         assert identity(client, second["access_token"]).status_code == 200
         device.refresh("frt_" + CANARY)

@@ -134,13 +134,13 @@ def test_serves_on_a_private_unix_socket_and_stops_on_sigterm(short_dir: Path) -
             assert (second.returncode, "another process listens" in second.stderr) == (1, True)
         finally:
             process.kill()
-            process.wait(20)
+            process.wait(60)
         assert path.exists()
     with log.open("wb") as out:
         process = subprocess.Popen(command, stdout=out, stderr=out)
     wait_for(lambda: "listening" in log.read_text(), what=log.name)
     process.send_signal(signal.SIGTERM)
-    assert process.wait(20) == 0
+    assert process.wait(60) == 0
     assert not path.exists()
     assert "Traceback" not in log.read_text()
     # The last connection went through a checkpoint: nothing is left in the log.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -122,7 +123,9 @@ async def test_two_at_once_one_ends(rig: Rig, alice: Person, database_url: URL) 
     words, env = command(rig, database_url, "--rate", "1M")
     first = await asyncio.create_subprocess_exec(*words, env=env, stderr=subprocess.PIPE)
     await _first_part_checked(rig)
+    first.send_signal(signal.SIGSTOP)  # it is not done before the other has begun
     result, _, code = await verify(rig, database_url)
+    first.send_signal(signal.SIGCONT)
     assert (result["damaged"], code) == (0, 0)
     _, said = await first.communicate()
     assert first.returncode == 1

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import threading
 import traceback
 from collections.abc import AsyncIterator
+from types import SimpleNamespace
 from typing import Any
 
 import psycopg
@@ -157,14 +159,14 @@ async def test_a_lock_that_is_held_too_long_is_an_overload(database: Database, p
     def hold(conn: Connection) -> None:
         conn.execute(text("LOCK TABLE settings"))
         held.set()
-        assert release.wait(20)
+        assert release.wait(60)
 
     def wait_briefly(conn: Connection) -> None:
         conn.execute(text("SET LOCAL lock_timeout = '50ms'"))
         _put(conn, "a")
 
     holding = asyncio.ensure_future(database.write(hold))
-    await asyncio.to_thread(held.wait, 10)
+    assert await asyncio.to_thread(held.wait, 60)
     with fails("HUB_OVERLOADED"):
         await database.write(wait_briefly)
     release.set()
@@ -186,7 +188,8 @@ async def test_a_read_cannot_write(database: Database) -> None:
 
 
 async def test_clashes_without_end_are_an_overload(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gateway, "_PATIENCE_S", 0.5)
+    clock = itertools.count(0.0, gateway._PATIENCE_S / 3)  # each look at it takes a third of the patience
+    monkeypatch.setattr(gateway, "time", SimpleNamespace(monotonic=lambda: next(clock), sleep=lambda _: None))
     runs = []
 
     def clash(conn: Connection) -> None:
@@ -195,7 +198,7 @@ async def test_clashes_without_end_are_an_overload(database: Database, monkeypat
 
     with fails("HUB_OVERLOADED"):
         await database.write(clash)
-    assert len(runs) > 1
+    assert len(runs) == 3
 
 
 async def test_a_mistake_of_ours_ends_and_shows_nothing_that_is_stored(

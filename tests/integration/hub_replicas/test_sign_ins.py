@@ -64,14 +64,14 @@ async def test_who_comes_from_elsewhere_is_in_nobodys_way(replicas: Replicas) ->
         runs[0] += 1
         limits.take(conn, [(OTHER, "x"), (TEN, "x")])
         counted.set()
-        assert go_on.wait(20)
+        assert go_on.wait(60)
 
     def second(conn: Any) -> None:
         runs[1] += 1
         limits.take(conn, [(OTHER, "y"), (TEN, "y")])
 
     waiting = asyncio.ensure_future(replicas.databases[0].write(first))
-    await asyncio.to_thread(counted.wait, 20)
+    assert await asyncio.to_thread(counted.wait, 60)
     if str(replicas.databases[1].url).startswith("sqlite"):  # where one writes at a time
         go_on.set()
     await replicas.databases[1].write(second)

@@ -41,11 +41,11 @@ async def test_a_read_sees_one_snapshot(catalogue: Catalogue) -> None:
     def slow(conn: Connection) -> tuple[set[str], set[str]]:
         before = _keys(conn)
         begun.set()
-        assert written.wait(10)
+        assert written.wait(60)
         return before, _keys(conn)
 
     reading = asyncio.ensure_future(catalogue.database.read(slow))
-    await asyncio.to_thread(begun.wait, 10)
+    assert await asyncio.to_thread(begun.wait, 60)
     await catalogue.database.write(_put, "a")
     written.set()
     assert await reading == (set(), set())
@@ -56,7 +56,7 @@ async def test_cancelled_caller_does_not_break_the_next(catalogue: Catalogue) ->
     release = threading.Event()
 
     def slow(conn: Connection) -> None:
-        assert release.wait(10)
+        assert release.wait(60)
         _put(conn, "a")
 
     writing = asyncio.ensure_future(catalogue.database.write(slow))
@@ -98,10 +98,10 @@ async def test_another_process_holding_the_lock_is_an_overload(tmp_path: Path, m
 
     def hold(conn: Connection) -> None:
         held.set()
-        assert release.wait(10)
+        assert release.wait(60)
 
     holding = asyncio.ensure_future(one.write(hold))
-    await asyncio.to_thread(held.wait, 10)
+    assert await asyncio.to_thread(held.wait, 60)
     with fails("HUB_OVERLOADED"):
         await two.write(_put, "a")
     release.set()

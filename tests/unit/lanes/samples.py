@@ -24,6 +24,7 @@ def source_of(path: Path) -> SourceFile:
 def make_source(directory: Path, data: bytes, name: str = "data.bin") -> SourceFile:
     path = directory / name
     path.write_bytes(data)
+    os.utime(path, (1_700_000_000, 1_700_000_000))  # whatever is written later is later, however coarse the clock
     return source_of(path)
 
 

@@ -16,6 +16,7 @@ from ferryd.remote.inprocess import AsgiTransport
 from ferryd.remote.transport import MAX_REPLY_BYTES
 from ferrywire.reasons import FerryError
 from tests.support.byte_server import Behaviour, ByteServer, Request, answer, reset, stall
+from tests.support.ports import dead_port
 from tests.unit.remote.replies import connect_error, foreign_info
 
 METHOD = "/ferryapi.hub.v1.AssetService/GetAsset"
@@ -127,9 +128,9 @@ async def test_metadata_and_retry_delay_survive(connect: Connect) -> None:
 
 
 async def test_nobody_listens(connect: Connect) -> None:
-    with ByteServer() as server:
-        url = server.url
-    error = await fails(connect(url))
+    with dead_port() as port:
+        url = f"http://127.0.0.1:{port}"
+        error = await fails(connect(url))
     assert (error.reason, error.metadata["hub"]) == ("HUB_UNREACHABLE", url)
 
 

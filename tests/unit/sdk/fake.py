@@ -109,3 +109,13 @@ def hang(started: threading.Event) -> Callable[[grpc.ServicerContext], Iterator[
         yield from ()
 
     return run
+
+
+def hang_until_over(started: threading.Event) -> Answer:
+    """The same for a call with one reply."""
+
+    def run(_request: bytes, context: grpc.ServicerContext) -> bytes:
+        list(hang(started)(context))
+        return b""
+
+    return run

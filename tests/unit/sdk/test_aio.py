@@ -16,7 +16,7 @@ from ferryapi.daemon.v1 import transfer_service_pb2 as pb
 from ferryapi.hub.v1 import project_service_pb2 as project_pb
 from ferryman import AsyncClient, DaemonError, DaemonTimeoutError, ProgressEvent
 from ferrywire.reasons import FerryError
-from tests.unit.sdk.fake import FakeDaemon, hang
+from tests.unit.sdk.fake import FakeDaemon, hang, hang_until_over
 from tests.unit.sdk.test_transfers import DONE, NEW, serve, transfer
 
 ME = auth_pb.AuthStatus(user_id="usr_1")
@@ -84,7 +84,7 @@ async def test_timeouts_and_cancelling_leave_the_client_usable(client: AsyncClie
         await client.upload("/x", **NEW, transfer_timeout_s=0.05)
     began.clear()
     waiting = asyncio.create_task(client.upload("/x", **NEW))
-    await asyncio.to_thread(began.wait, 10)
+    await asyncio.to_thread(began.wait, 60)
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiting
@@ -96,7 +96,7 @@ async def test_a_dead_daemon_names_the_transfer(client: AsyncClient, daemon: Fak
     serve(daemon, transfer("RUNNING"))
     daemon.stream("TransferService/WatchTransfers", hang(began))
     waiting = asyncio.create_task(client.upload("/x", **NEW))
-    await asyncio.to_thread(began.wait, 10)
+    await asyncio.to_thread(began.wait, 60)
     await asyncio.to_thread(daemon.stop)
     with pytest.raises(ferryman.ConnectionError, match="trf_1"):
         await waiting
@@ -104,10 +104,10 @@ async def test_a_dead_daemon_names_the_transfer(client: AsyncClient, daemon: Fak
 
 async def test_closing_ends_running_calls_with_an_error(daemon: FakeDaemon) -> None:
     began = threading.Event()
-    daemon.answers[WHO] = lambda _request, _context: began.set() or threading.Event().wait(0.5) or b""
+    daemon.answers[WHO] = hang_until_over(began)
     client = AsyncClient(auto_start=False)
     waiting = asyncio.create_task(client.auth_status())
-    await asyncio.to_thread(began.wait, 10)
+    await asyncio.to_thread(began.wait, 60)
     await client.close()
     await client.close()
     with pytest.raises(DaemonError) as caught:

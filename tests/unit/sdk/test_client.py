@@ -19,7 +19,7 @@ from ferryapi.hub.v1 import project_service_pb2 as project_pb
 from ferryapi.hub.v1 import relationship_service_pb2 as relationship_pb
 from ferryman import Client, DaemonError, DaemonTimeoutError
 from ferrywire.reasons import FerryError
-from tests.unit.sdk.fake import FakeDaemon
+from tests.unit.sdk.fake import FakeDaemon, hang_until_over
 
 ME = auth_pb.AuthStatus(user_email="me@x.org", user_id="usr_1", hub="embedded")
 WHO = "AuthService/GetAuthStatus"
@@ -181,7 +181,7 @@ def test_a_code_without_our_details_stays_that_code(client: Client, daemon: Fake
 def test_a_timeout_leaves_the_channel_usable(daemon: FakeDaemon) -> None:
     daemon.reply(WHO, ME)
     held = threading.Event()
-    daemon.answers["AssetService/GetAsset"] = lambda _request, _context: held.wait(10) and b""
+    daemon.answers["AssetService/GetAsset"] = lambda _request, _context: held.wait(60) and b""
     with Client(auto_start=False, request_timeout_s=0.05) as client:
         with pytest.raises(DaemonTimeoutError) as caught:
             client.get_metadata("x")
@@ -210,17 +210,9 @@ def test_a_daemon_that_dies_during_a_call_is_a_connection_error_and_the_next_one
     client: Client, daemon: FakeDaemon
 ) -> None:
     began = threading.Event()
-
-    def hang(_request: bytes, context: grpc.ServicerContext) -> bytes:
-        over = threading.Event()
-        context.add_callback(over.set)
-        began.set()
-        over.wait(10)
-        return b""
-
-    daemon.answers["AssetService/GetAsset"] = hang
+    daemon.answers["AssetService/GetAsset"] = hang_until_over(began)
     daemon.reply(WHO, ME)
-    killer = threading.Thread(target=lambda: (began.wait(10), daemon.stop()))
+    killer = threading.Thread(target=lambda: (began.wait(60), daemon.stop()))
     killer.start()
     with pytest.raises(ferryman.ConnectionError) as caught:
         client.get_metadata("x")
@@ -243,10 +235,8 @@ def test_a_daemon_restarted_between_calls_goes_unnoticed(client: Client, daemon:
 def test_closing_while_a_call_runs_ends_it_with_an_error(daemon: FakeDaemon) -> None:
     client = Client(auto_start=False)
     began = threading.Event()
-    daemon.answers["AssetService/GetAsset"] = lambda _request, _context: (
-        began.set() or threading.Event().wait(0.5) or b""
-    )
-    closer = threading.Thread(target=lambda: (began.wait(10), client.close()))
+    daemon.answers["AssetService/GetAsset"] = hang_until_over(began)
+    closer = threading.Thread(target=lambda: (began.wait(60), client.close()))
     closer.start()
     with pytest.raises(DaemonError) as caught:
         client.get_metadata("x")

@@ -150,7 +150,8 @@ def test_a_daemon_that_is_just_ending_is_waited_for(ferryd: Path, runtime: Path)
 @pytest.mark.slow
 def test_many_processes_with_a_stale_socket_start_one_daemon(ferryd: Path, runtime: Path) -> None:
     stale(runtime / "daemon.sock")
-    code = f"from ferryman import Client; print(Client(binary_path={str(ferryd)!r}).auth_status().user_id)"
+    client = f"Client(binary_path={str(ferryd)!r}, start_timeout_s=60)"
+    code = f"from ferryman import Client; print({client}.auth_status().user_id)"
     processes = [subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) for _ in range(20)]
     answers = {process.communicate()[0] for process in processes}
     assert len(answers) == 1
