@@ -15,7 +15,6 @@ from typing import IO, TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from ferryhub.blobs.service import BlobOptions, BlobService, open_blobs
-from ferryhub.blobs.sweep import Sweeper
 from ferryhub.catalogue import locations, principals, schema
 from ferryhub.catalogue.database import Database, Statistics, sqlite_url
 from ferryhub.catalogue.paging import PageSeal
@@ -108,7 +107,7 @@ class Hub:
                 _site(self._settings, database, self._identities, secrets[PAGE_SECRET])
             )
             if self._settings.sweep_interval_s > 0:
-                await stack.enter_async_context(_sweeping(blobs.sweeper))
+                await stack.enter_async_context(_tending(blobs))
             services = self._services(database, blobs, PageSeal(secrets[PAGE_SECRET]))
             await self._warn_of_own_files(database)
             self._health = Health(database, blobs.places)
@@ -219,8 +218,13 @@ def _provider(settings: HubSettings) -> ProviderOptions | None:
 
 
 @asynccontextmanager
-async def _sweeping(sweeper: Sweeper) -> AsyncIterator[None]:
+async def _tending(blobs: BlobService) -> AsyncIterator[None]:
+    """What the byte side does by itself while the hub runs."""
     async with asyncio.TaskGroup() as tasks:
-        sweep = tasks.create_task(sweeper.run(), name="hub sweep")
+        own = [
+            tasks.create_task(blobs.sweeper.run(), name="hub sweep"),
+            tasks.create_task(blobs.places.prepare(), name="hub places"),
+        ]
         yield
-        sweep.cancel()
+        for task in own:
+            task.cancel()

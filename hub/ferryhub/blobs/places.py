@@ -6,6 +6,7 @@ A place is what differs between a store whose bytes pass through the hub and one
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Protocol
@@ -17,6 +18,7 @@ from ferryhub.catalogue import locations
 from ferryhub.catalogue.database import Database
 from ferryhub.catalogue.locations import OWN_FILES, PartRules, StorageLocation
 from ferryhub.catalogue.parts import Part, Slot
+from ferrywire.reasons import FerryError
 
 
 class Place(Protocol):
@@ -47,7 +49,7 @@ class Place(Protocol):
 
 
 class Places:
-    """All places. `own` is the hub's own files; the others are made by `make` when first used."""
+    """All places. `own` is the hub's own files; the others are made by `make`, when first used or before."""
 
     def __init__(self, database: Database, own: Place, make: Callable[[StorageLocation], Place]) -> None:
         self._database = database
@@ -69,6 +71,12 @@ class Places:
     async def names(self) -> list[str]:
         """The names of all locations."""
         return [location.name for location in await self._database.read(locations.listing)]
+
+    async def prepare(self) -> None:
+        """Make them all now, not while a caller waits: what talks to a store takes half a second to load. One that
+        cannot be made says so to whoever uses it."""
+        with contextlib.suppress(FerryError):
+            await asyncio.gather(*map(self.get, await self.names()), return_exceptions=True)
 
     async def close(self) -> None:
         """Close every store and its threads."""
