@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from ferryd import VERSION
 from ferryd.config import ConfigError, load
 from ferryd.lifecycle.readiness import Readiness
+from ferryd.lifecycle.uncollected import uncollected
 
 #: Exit statuses, as the ones of `ferry`: usage errors, and a daemon that could not start.
 _USAGE, _FAILED = 2, 1
@@ -27,7 +28,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"ferryd: {error}", file=sys.stderr)  # noqa: T201 — a command's own words
         return _USAGE
     try:
-        from ferryd.app import run  # after parsing, so that --help and --version are quick
+        with uncollected():
+            from ferryd.app import run  # after parsing, so that --help and --version are quick
     except ModuleNotFoundError as missing:  # only the SDK was installed; it has this command too
         problem = f'the package {missing.name} is not installed: run pip install "/path/to/ferryman[daemon]"'
         readiness.error(problem)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ferryd.lifecycle.identity import LocalIdentity
+from ferryd.lifecycle.uncollected import uncollected
 from ferrywire.reasons import FerryError
 
 if TYPE_CHECKING:
@@ -67,8 +68,9 @@ class EmbeddedHub:
             await self._created.close()
 
     def _create(self) -> Hub:
-        app = importlib.import_module("ferryhub.app")
-        config = importlib.import_module("ferryhub.config")
+        with uncollected():
+            app = importlib.import_module("ferryhub.app")
+            config = importlib.import_module("ferryhub.config")
         settings = config.HubSettings(
             state_dir=self._settings.state_dir,
             local_files=True,

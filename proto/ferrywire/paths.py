@@ -6,7 +6,6 @@ Durable and runtime directories differ on purpose: the queue and the tokens surv
 from __future__ import annotations
 
 import os
-import tempfile
 from pathlib import Path
 from typing import Final
 
@@ -28,6 +27,8 @@ def runtime_dir() -> Path:
     base = os.environ.get("XDG_RUNTIME_DIR")
     if base and os.access(base, os.W_OK):
         return Path(base) / APP
+    import tempfile  # only where it is asked: 5 ms, of the few that the SDK has before it looks for a daemon
+
     return Path(tempfile.gettempdir()) / f"{APP}-{os.getuid()}"
 
 

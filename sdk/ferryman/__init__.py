@@ -23,22 +23,17 @@ if TYPE_CHECKING:
         TransferInfo,
         UploadResult,
     )
+    from ferryman.reports import AuthStatus, Context, DaemonInfo, DeviceCode, Limits, Statistics
     from ferryman.types import (
         Allocation,
         AssetMetadata,
-        AuthStatus,
         Collection,
         Content,
-        Context,
-        DaemonInfo,
-        DeviceCode,
         Grant,
-        Limits,
         Lineage,
         LineageAsset,
         Project,
         Relationship,
-        Statistics,
     )
 
 __all__ = [
@@ -88,6 +83,7 @@ _HOMES = {
         "TransferInfo",
         "UploadResult",
     ),
+    "reports": ("AuthStatus", "Context", "DaemonInfo", "DeviceCode", "Limits", "Statistics"),
 }
 
 

@@ -26,8 +26,9 @@ if TYPE_CHECKING:
     from ferryman.grants import AsyncGrants
     from ferryman.projects import AsyncProjects
     from ferryman.relationships import AsyncRelationships
+    from ferryman.reports import AuthStatus
     from ferryman.transfers import AsyncTransfers
-    from ferryman.types import AssetMetadata, AuthStatus, Project, Relationship
+    from ferryman.types import AssetMetadata, Project, Relationship
 
 
 class AsyncClient:

@@ -17,7 +17,7 @@ from ferryman import arguments
 from ferryman.call import Call
 from ferryman.convert import moment
 from ferryman.errors import DaemonError, DaemonTimeoutError, timed_out
-from ferryman.types import AuthStatus, DeviceCode
+from ferryman.reports import AuthStatus, DeviceCode
 
 if TYPE_CHECKING:
     from ferryman.aio_channel import AsyncConnection

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import threading
 import time
-import uuid
 import weakref
 from collections.abc import Generator
 from contextlib import closing
@@ -23,7 +22,7 @@ from ferrywire.traceparent import traceparent
 
 if TYPE_CHECKING:
     from ferryman.call import Call
-    from ferryman.types import Context
+    from ferryman.reports import Context
     from ferryman.wire import Wire
 
 T = TypeVar("T")
@@ -53,7 +52,7 @@ class Link:
     def metadata(self) -> tuple[tuple[str, str], ...]:
         """What goes with every call: an id to find it by in every log, the span it is made in, and the context that
         FERRYMAN_CONTEXT names."""
-        followed = [("x-request-id", str(uuid.uuid4()))]
+        followed = [("x-request-id", os.urandom(16).hex())]
         if parent := traceparent():  # of a program that traces itself
             followed.append((TRACE_HEADER, parent))
         name = os.environ.get("FERRYMAN_CONTEXT", "")

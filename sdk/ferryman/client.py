@@ -26,8 +26,9 @@ if TYPE_CHECKING:
     from ferryman.grants import Grants
     from ferryman.projects import Projects
     from ferryman.relationships import Relationships
+    from ferryman.reports import AuthStatus
     from ferryman.transfers import Transfers
-    from ferryman.types import AssetMetadata, AuthStatus, Project, Relationship
+    from ferryman.types import AssetMetadata, Project, Relationship
 
 
 class Client:

@@ -12,7 +12,7 @@ from ferryapi.daemon.v1 import auth_service_pb2 as pb
 from ferryman import arguments
 from ferryman.call import Call
 from ferryman.errors import invalid
-from ferryman.types import Context
+from ferryman.reports import Context
 
 if TYPE_CHECKING:
     import builtins

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ferryapi.daemon.v1 import daemon_service_pb2 as pb
 from ferryman.call import Call
 from ferryman.convert import moment
-from ferryman.types import DaemonInfo, Statistics
+from ferryman.reports import DaemonInfo, Statistics
 
 if TYPE_CHECKING:
     from ferryman.aio_channel import AsyncConnection

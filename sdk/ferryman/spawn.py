@@ -9,18 +9,14 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-import random
 import select
-import shutil
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from ferryman import address, errors, unit
 from ferryman.errors import timed_out, unreachable
@@ -39,8 +35,7 @@ _ENVIRONMENT_PATHS: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Endpoint:
+class Endpoint(NamedTuple):
     """Where the daemon listens and how to start it: the client's constructor arguments."""
 
     socket_path: str | os.PathLike[str] | None = None
@@ -68,7 +63,7 @@ def ensure(endpoint: Endpoint, *, meanwhile: Callable[[], object] = lambda: None
         while not address.answers(path):
             if not _try_lock(lock):
                 _check(deadline, f"another process holds {paths.SPAWN_LOCK_NAME} beside {path}, and no daemon came")
-                time.sleep(pause_s * random.uniform(0.5, 1.0))  # a crowd must not poll in step
+                time.sleep(pause_s * (0.5 + os.urandom(1)[0] / 512))  # a crowd must not poll in step
                 pause_s = min(1.5 * pause_s, _POLL_MAX_S)
             elif service:
                 service = False  # if systemd does not start it, we start one
@@ -166,6 +161,9 @@ def find_binary(binary_path: str | os.PathLike[str] | None, socket: Path) -> lis
                 socket, f"the program at binary_path {program} is not executable; run: chmod +x {program}"
             )
         return [str(program)]
+    import shutil  # whoever finds a daemon needs neither
+    from importlib.util import find_spec
+
     if found := shutil.which("ferryd"):
         return [str(Path(found).absolute())]
     beside = Path(sys.executable).parent / "ferryd"

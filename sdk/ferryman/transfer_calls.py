@@ -20,7 +20,7 @@ from ferryman.convert import error_of, moment, to_struct, word
 from ferryman.errors import invalid
 from ferryman.moving import REQUIRED
 from ferryman.progress import SETTLED, TransferFile, TransferInfo
-from ferryman.types import Limits
+from ferryman.reports import Limits
 
 _SERVICE: Final = "/ferryapi.daemon.v1.TransferService/"
 #: Looking at a directory of many files may take this long, in seconds.

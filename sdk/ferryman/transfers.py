@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ferryman.arguments import AssetRef, CollectionRef, ContentRef, ProjectRef, StrPath, TransferRef
     from ferryman.channel import Connection
     from ferryman.progress import DownloadResult, TransferInfo, UploadResult
-    from ferryman.types import Limits
+    from ferryman.reports import Limits
 
 
 class Transfers:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -60,6 +59,8 @@ def serves(environ: Mapping[str, str] = os.environ) -> bool:
 
 def start(timeout_s: float) -> bool:
     """Have systemd start the service; returns whether it did, once the daemon is ready. Never raises."""
+    import shutil  # 5 ms with what it imports; most users have no service
+
     systemctl = shutil.which("systemctl")
     if systemctl is None:
         return False

@@ -13,11 +13,9 @@ from urllib.parse import quote
 
 import grpc
 import grpc.aio
-from google.rpc.status_pb2 import Status
 
 from ferryman.call import Call
 from ferryman.errors import DaemonError, from_ferry, timed_out, unreachable
-from ferrywire.status import TRAILER, from_status
 
 _OPTIONS: Final = (
     # Subchannels shared with other clients would share their back-off after a restart of the daemon.
@@ -63,6 +61,11 @@ class Wire:
         """Our exception for a failed call."""
         if closed or not isinstance(fault, grpc.RpcError):
             return DaemonError("cancelled", "the client was closed while the call ran", reason="CANCELLED")
+        # Most programs never see an error.
+        from google.rpc.status_pb2 import Status
+
+        from ferrywire.status import TRAILER, from_status
+
         status, told = fault.code(), fault.details() or ""
         code = status.name.lower() if status else "unknown"
         told_too: Any = fault.trailing_metadata() or ()

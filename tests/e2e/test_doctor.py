@@ -24,7 +24,7 @@ import pytest
 from ferryman import Client, unit
 from ferryman.cli import checks, remotechecks, systemd
 from ferryman.cli.checks import Check, Verdict
-from ferryman.types import DaemonInfo
+from ferryman.reports import DaemonInfo
 from tests.support.home import Home
 from tests.support.hubs import HubServer
 from tests.support.waiting import wait_for

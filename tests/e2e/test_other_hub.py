@@ -8,7 +8,7 @@ import pytest
 
 from ferryman import AsyncClient, Client, DaemonError
 from ferryman.contexts import require_hub
-from ferryman.types import Context
+from ferryman.reports import Context
 from tests.support.cli import ferry
 from tests.support.home import Home
 

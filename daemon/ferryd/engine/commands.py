@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-import uuid
+import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from os.path import commonpath
@@ -147,7 +147,7 @@ class Commands:
             state=State.QUEUED,
             spec=spec,
             client=ask.client,
-            request_id=ask.request_id or str(uuid.uuid4()),
+            request_id=ask.request_id or secrets.token_hex(16),
             title="",
             local_path="",
             created_at=now,

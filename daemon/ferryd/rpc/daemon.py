@@ -6,8 +6,6 @@ import os
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-import psutil
-
 from ferryapi.daemon.v1 import daemon_service_pb2 as pb
 from ferryd.rpc.convert import timestamp
 
@@ -70,6 +68,8 @@ class DaemonRpc:
 
     async def get_statistics(self, _request: pb.GetStatisticsRequest) -> pb.Statistics:
         counters = await self._controls.counters()
+        import psutil  # few ask, and every start would wait for it
+
         process = psutil.Process()
         with process.oneshot():
             times = process.cpu_times()

@@ -12,6 +12,7 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
+    Connection,
     ForeignKey,
     Index,
     Integer,
@@ -20,6 +21,7 @@ from sqlalchemy import (
     PrimaryKeyConstraint,
     Table,
     UniqueConstraint,
+    event,
     text,
 )
 
@@ -284,10 +286,18 @@ upload_sessions = Table(
         "request_id",
         unique=True,
         sqlite_where=text("state <> 'aborted'"),
-        postgresql_where=text("state <> 'aborted'"),
     ),
     Index(None, "expires_at"),
 )
+
+
+@event.listens_for(upload_sessions, "before_create")
+def _partial_on_postgresql(table: Table, connection: Connection, **_: object) -> None:
+    """`postgresql_where`, said late: said above, it would have every hub on SQLite import PostgreSQL's dialect."""
+    if connection.dialect.name == "postgresql":
+        for index in table.indexes:
+            index.dialect_options["postgresql"]["where"] = index.dialect_options["sqlite"]["where"]
+
 
 upload_files = Table(
     "upload_files",

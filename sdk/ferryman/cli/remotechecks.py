@@ -19,7 +19,7 @@ from ferrywire import paths
 
 if TYPE_CHECKING:
     from ferryman.client import Client
-    from ferryman.types import Context, DaemonInfo
+    from ferryman.reports import Context, DaemonInfo
 
 EMBEDDED: Final = "embedded"
 #: A difference between the clocks from which tokens and signed URLs begin to fail.

@@ -15,7 +15,7 @@ from ferryman.cli.session import among, new_app, session_of
 
 if TYPE_CHECKING:
     from ferryman.progress import TransferInfo
-    from ferryman.types import Limits
+    from ferryman.reports import Limits
 
 app = new_app("List transfers and set their limits.")
 

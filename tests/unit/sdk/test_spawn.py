@@ -91,7 +91,7 @@ def test_binary_is_found_on_path(ferryd: Path, monkeypatch: pytest.MonkeyPatch) 
 def test_no_ferryd_anywhere_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nonexistent")
     monkeypatch.setattr(sys, "executable", "/nonexistent/python")
-    monkeypatch.setattr(spawn, "find_spec", lambda _name: None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
     with pytest.raises(ferryman.ConnectionError, match=r'pip install "/path/to/ferryman\[daemon\]"'):
         spawn.find_binary(None, Path("/s"))
 

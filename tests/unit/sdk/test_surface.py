@@ -140,8 +140,20 @@ def test_importing_and_constructing_a_client_imports_neither_grpc_nor_protobuf()
     heavy = "grpc google.protobuf ferryapi asyncio xxhash httpx ferryd ferryhub"
     found = f"print([m for m in {heavy.split()!r} if m in sys.modules])"
     assert _python(f"import sys; from ferryman import Client, DaemonError; Client(); {found}") == "[]"
+    # Before a daemon is looked for: everybody waits for these, and a cold start the longest.
+    early = ["tempfile", "shutil", "random", "uuid", "inspect", "dataclasses", "platform"]
+    found = f"print([m for m in {early} if m in sys.modules])"
+    assert _python(f"import sys; import ferryman.channel; from ferryman import Client; Client(); {found}") == "[]"
     own = "print([m for m in sys.modules if m.startswith('ferryman.')])"
     assert _python(f"import sys; import ferryman; {own}") == "[]"
+
+
+def test_a_program_that_only_uploads_imports_neither_the_catalogues_types_nor_errors() -> None:
+    code = (
+        "import sys, ferryman.wire, ferryman.auth, ferryman.handles, ferryman.transfer_calls\n"
+        "print([m for m in ('ferryman.types', 'google.rpc.error_details_pb2', 'ferrywire.status') if m in sys.modules])"
+    )
+    assert _python(code) == "[]"
 
 
 def test_a_connected_client_never_imports_hashing_or_http() -> None:
