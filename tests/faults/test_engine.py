@@ -293,7 +293,7 @@ async def test_a_renamed_file_published_just_before_the_crash_is_found_again(
         content = b.hub.add_content({"f.txt": b"theirs"})
         publish = b.files.publish
 
-        def crash(*arguments: object) -> Path:
+        def crash(*arguments: object) -> None:
             publish(*arguments)  # type: ignore[arg-type]
             raise FerryError("IO_ERROR", "as if it had died here", path=dest)
 

@@ -218,9 +218,10 @@ class Files(Protocol):
     def resolve(self, dest_dir: str, path: str) -> Path:
         """The final path of a manifest path. UNSAFE_PATH when it would leave `dest_dir`."""
 
-    def publish(self, part_file: Path, final: Path, if_exists: IfExists) -> Path:
-        """fsync, rename to the final name, fsync the directory: never a half file, never a silent overwrite. Returns
-        the name it got (`rename` picks a free one). DESTINATION_EXISTS for `fail` when it is taken."""
+    def publish(self, files: Sequence[tuple[Path, Path]], if_exists: IfExists, done: Callable[[Path], None]) -> None:
+        """fsync, rename to the final name, fsync the directory, each for several (part file, final name): never a half
+        file, never a silent overwrite. `done` gets the name that each got (`rename` picks a free one), in order and
+        once it is durable, also before a failure. DESTINATION_EXISTS for `fail` when it is taken."""
 
     def exists(self, final: Path) -> bool:
         """Whether something has the final name (a dangling symlink too)."""

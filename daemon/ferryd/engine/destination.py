@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
 
-from ferryd.core.crashpoint import crashpoint
 from ferryd.core.model import DownloadSpec, IfExists, TransferFile
 from ferryd.core.ports import Files, Meter, RemoteFile
 from ferrywire.parts import DEFAULT_PART_BYTES
@@ -77,19 +76,33 @@ class Destination:
     def _is_equal(self, final: Path, remote: RemoteFile) -> bool:
         return _size_bytes(final) == remote.size_bytes and self._files.digest(final, self._meter) == remote.digest
 
-    def prepare(self, file: TransferFile) -> TransferFile:
-        """Make its part file, or find it again."""
-        part_file = self._files.prepare(self._spec.dest_dir, file.path, file.size_bytes, self._transfer_id)
-        return replace(file, part_path=str(part_file))
+    def prepare(self, files: Sequence[TransferFile], done: Callable[[TransferFile], None]) -> None:
+        """Make their part files, or find them again; `done` is told of each."""
+        for file in files:
+            part_file = self._files.prepare(self._spec.dest_dir, file.path, file.size_bytes, self._transfer_id)
+            done(replace(file, part_path=str(part_file)))
 
-    def publish(self, file: TransferFile, digest: bytes) -> TransferFile:
-        """Give it its final name, whole and durable, or not at all."""
-        crashpoint("before-publish")
-        final = self._files.publish(Path(file.part_path), Path(file.local_path), self._spec.if_exists)
-        crashpoint("after-publish")
-        return replace(
-            file, local_path=str(final), digest=digest, done=True, persisted_bytes=file.size_bytes, part_path=""
-        )
+    def publish(
+        self, files: Sequence[TransferFile], remote: Sequence[RemoteFile], done: Callable[[TransferFile], None]
+    ) -> None:
+        """Give these their final names, each whole and durable, or not at all; `done` is told of each in order."""
+        coming = iter(files)
+
+        def tell(final: Path) -> None:
+            file = next(coming)
+            done(
+                replace(
+                    file,
+                    local_path=str(final),
+                    digest=remote[file.index].digest,
+                    done=True,
+                    persisted_bytes=file.size_bytes,
+                    part_path="",
+                )
+            )
+
+        pairs = [(Path(file.part_path), Path(file.local_path)) for file in files]
+        self._files.publish(pairs, self._spec.if_exists, tell)
 
 
 def has_part_file(file: TransferFile) -> bool:

@@ -162,19 +162,14 @@ class Download:
         async with self._preparing:
             new = [self._files[index] for index in sorted(indexes) if index not in self._prepared]
             if new:
-                await self._touch(new, self._dest.prepare)
+                await self._touch(partial(self._dest.prepare, new))
                 self._prepared.update(file.index for file in new)
 
-    async def _touch(self, files: Sequence[TransferFile], do: Callable[[TransferFile], TransferFile]) -> None:
+    async def _touch(self, do: Callable[[Callable[[TransferFile], None]], None]) -> None:
         """Do something to local files in a thread. Whatever ends it in the midst of them, what was done is recorded."""
         done: list[TransferFile] = []
-
-        def do_all() -> None:
-            for file in files:
-                done.append(do(file))
-
         try:
-            await finish_in_thread(do_all)
+            await finish_in_thread(lambda: do(done.append))
         finally:
             if done:
                 self._put(done)
@@ -213,10 +208,7 @@ class Download:
             self._verify(self._files[index], self._remote[index])
         self._run.show(Phase.WRITING, self._files[indexes[-1]])
         self._run.check()
-        await self._touch(
-            [self._files[index] for index in indexes],
-            lambda file: self._dest.publish(file, self._remote[file.index].digest),
-        )
+        await self._touch(partial(self._dest.publish, [self._files[index] for index in indexes], self._remote))
 
     def _verify(self, file: TransferFile, remote: RemoteFile) -> None:
         blocks = (self._blocks[file.index, number] for number in range(1, _count(file) + 1))

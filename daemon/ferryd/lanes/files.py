@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from ferryd.core.model import IfExists, SourceFile, Span
@@ -48,9 +48,9 @@ class LocalFiles:
         """The final path of a manifest path. UNSAFE_PATH when it would leave `dest_dir`."""
         return destination.resolve(dest_dir, path)
 
-    def publish(self, part_file: Path, final: Path, if_exists: IfExists) -> Path:
-        """Give a complete file its final name, durably; returns the name it got. DESTINATION_EXISTS."""
-        return publish.publish(part_file, final, if_exists, self._umask)
+    def publish(self, files: Sequence[tuple[Path, Path]], if_exists: IfExists, done: Callable[[Path], None]) -> None:
+        """Give complete files their final names, durably; `done` is told the names they got. DESTINATION_EXISTS."""
+        publish.publish(files, if_exists, self._umask, done)
 
     def exists(self, final: Path) -> bool:
         """Whether something has the final name, a dangling link included."""

@@ -10,11 +10,14 @@ import ctypes
 import errno
 import os
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import cache
+from itertools import groupby
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
+from ferryd.core.crashpoint import crashpoint
 from ferryd.core.model import IfExists
 from ferryd.lanes.durable import sync_file
 from ferryd.lanes.oserrors import shown, writing
@@ -22,23 +25,62 @@ from ferrywire.reasons import FerryError
 
 _NAME_BYTES: Final = 255
 _TRIES: Final = 10_000
+#: Files that are open at once, by each thread that publishes.
+_AT_ONCE: Final = 32
 _RENAME_NOREPLACE: Final = 1
 #: The file system cannot do it this way; another may work.
 _CANNOT: Final = {errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.EPERM, errno.EMLINK}
 
 
-def publish(part_file: Path, final: Path, if_exists: IfExists, umask: int) -> Path:
-    """Rename a complete part file, which lies beside its final name; returns the name it got. DESTINATION_EXISTS."""
-    if part_file.parent != final.parent:
+def publish(files: Sequence[tuple[Path, Path]], if_exists: IfExists, umask: int, done: Callable[[Path], None]) -> None:
+    """Rename complete part files, which lie beside their final names; `done` gets the names they got, in order, once
+    those are durable, also of files before one that fails. DESTINATION_EXISTS.
+
+    Files of one directory go together: what a sync of the first has to write into the journal holds the others too.
+    """
+    for parent, group in groupby(files, lambda pair: pair[1].parent):
+        together = list(group)
+        for at in range(0, len(together), _AT_ONCE):
+            _publish(parent, together[at : at + _AT_ONCE], if_exists, umask, done)
+
+
+def _publish(
+    parent: Path, files: Sequence[tuple[Path, Path]], if_exists: IfExists, umask: int, done: Callable[[Path], None]
+) -> None:
+    if any(part_file.parent != parent for part_file, _ in files):
         raise ValueError("a part file lies beside its final name")
-    with writing(final), _opened(part_file.parent, os.O_DIRECTORY) as directory:
-        # After a failed fsync the error stands: the kernel forgot the pages, so the parts must be written again.
-        with _opened(Path(part_file.name), os.O_NOFOLLOW, dir_fd=directory) as fd:
-            os.fchmod(fd, 0o666 & ~umask)
-            sync_file(fd)
-        name = _rename(directory, part_file.name, final, if_exists)
-        sync_file(directory)
-    return final.with_name(name)
+    renamed: list[Path] = []
+    with ExitStack() as stack:
+        with writing(parent):
+            directory = stack.enter_context(_opened(parent, os.O_DIRECTORY))
+        try:
+            _sync([part_file for part_file, _ in files], directory, umask)
+            for part_file, final in files:
+                crashpoint("before-publish")
+                with writing(final):
+                    renamed.append(final.with_name(_rename(directory, part_file.name, final, if_exists)))
+        finally:
+            if renamed:
+                with writing(parent):
+                    sync_file(directory)
+                for final in renamed:
+                    crashpoint("after-publish")
+                    done(final)
+
+
+def _sync(part_files: Sequence[Path], directory: int, umask: int) -> None:
+    """Give the files their mode and make them durable. After a failed sync the error stands: the kernel forgot the
+    pages, so the parts must be written again."""
+    with ExitStack() as stack:
+        opened = []
+        for part_file in part_files:
+            with writing(part_file):
+                fd = stack.enter_context(_opened(Path(part_file.name), os.O_NOFOLLOW, dir_fd=directory))
+                os.fchmod(fd, 0o666 & ~umask)
+            opened.append((part_file, fd))
+        for part_file, fd in opened:
+            with writing(part_file):
+                sync_file(fd)
 
 
 def _rename(directory: int, part: str, final: Path, if_exists: IfExists) -> str:
@@ -75,12 +117,17 @@ def rename_noreplace(directory: int, old: str, new: str) -> None:
 
 
 def _by_renameat2(directory: int, old: str, new: str) -> None:
-    call = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    call = _renameat2()
     if call is None:
         raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
     if call(directory, os.fsencode(old), directory, os.fsencode(new), _RENAME_NOREPLACE) != 0:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number), new)
+
+
+@cache
+def _renameat2() -> Any:
+    return getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
 
 
 def _by_link(directory: int, old: str, new: str) -> None:

@@ -42,6 +42,12 @@ BAD_NAMES = [
 ODD_BUT_GOOD = [".git/hooks/x", "-rf", "new\nline", "a\\b", "con", "\u202egnp.exe", "…", "x" * 255, "a/b/c/d/e", " "]
 
 
+def published(part: Path, final: Path, if_exists: IfExists) -> Path:
+    names: list[Path] = []
+    FILES.publish([(part, final)], if_exists, names.append)
+    return names[0]
+
+
 def reason_of(call: object, *args: object) -> str:
     assert callable(call)
     with pytest.raises(FerryError) as caught:
@@ -64,7 +70,7 @@ def test_odd_names_are_kept_inside(tmp_path: Path, name: str) -> None:
     dest = str(tmp_path / "d")
     part = FILES.prepare(dest, name, 3, TRANSFER)
     part.write_bytes(b"abc")
-    final = FILES.publish(part, FILES.resolve(dest, name), IfExists.FAIL)
+    final = published(part, FILES.resolve(dest, name), IfExists.FAIL)
     assert final == tmp_path / "d" / name
     assert final.read_bytes() == b"abc"
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == [final]
@@ -79,7 +85,7 @@ def test_the_part_file_lies_beside_and_keeps_its_bytes(tmp_path: Path) -> None:
     assert stat.S_IMODE(part.stat().st_mode) == 0o600
     part.write_bytes(b"abcde")
     assert FILES.prepare(str(tmp_path), "a/b.csv", 5, TRANSFER).read_bytes() == b"abcde"
-    final = FILES.publish(part, FILES.resolve(str(tmp_path), "a/b.csv"), IfExists.FAIL)
+    final = published(part, FILES.resolve(str(tmp_path), "a/b.csv"), IfExists.FAIL)
     assert stat.S_IMODE(final.stat().st_mode) == 0o644
     assert stat.S_IMODE(final.parent.stat().st_mode) == 0o755
 
@@ -171,15 +177,15 @@ def test_a_name_that_is_taken(way: str, tmp_path: Path, taken_by: str) -> None:
         case _:
             final.mkdir()
     assert FILES.exists(final)
-    assert reason_of(FILES.publish, part, final, IfExists.FAIL) == "DESTINATION_EXISTS"
+    assert reason_of(published, part, final, IfExists.FAIL) == "DESTINATION_EXISTS"
     assert part.read_bytes() == b"new"
-    renamed = FILES.publish(part, final, IfExists.RENAME)
+    renamed = published(part, final, IfExists.RENAME)
     assert renamed.name == "data.tar (1).gz"
     assert renamed.read_bytes() == b"new"
     part, _ = complete(tmp_path, b"newer")
-    assert FILES.publish(part, final, IfExists.RENAME).name == "data.tar (2).gz"
+    assert published(part, final, IfExists.RENAME).name == "data.tar (2).gz"
     part, _ = complete(tmp_path)
-    assert FILES.publish(part, final, IfExists.SKIP) == final
+    assert published(part, final, IfExists.SKIP) == final
     assert not part.exists()
     if taken_by == "file":
         assert final.read_bytes() == b"old"
@@ -191,7 +197,7 @@ def test_replace_replaces_the_name_and_not_what_it_links_to(tmp_path: Path) -> N
     (tmp_path / "d").mkdir()
     (tmp_path / "d" / "data.tar.gz").symlink_to(victim)
     part, final = complete(tmp_path / "d")
-    assert FILES.publish(part, final, IfExists.REPLACE).read_bytes() == b"new"
+    assert published(part, final, IfExists.REPLACE).read_bytes() == b"new"
     assert not final.is_symlink()
     assert victim.read_bytes() == b"precious"
 
@@ -199,7 +205,7 @@ def test_replace_replaces_the_name_and_not_what_it_links_to(tmp_path: Path) -> N
 def test_a_directory_is_not_replaced(tmp_path: Path) -> None:
     part, final = complete(tmp_path)
     final.mkdir()
-    assert reason_of(FILES.publish, part, final, IfExists.REPLACE) == "DESTINATION_EXISTS"
+    assert reason_of(published, part, final, IfExists.REPLACE) == "DESTINATION_EXISTS"
 
 
 def test_of_many_that_publish_one_name_exactly_one_gets_it(tmp_path: Path) -> None:
@@ -209,7 +215,7 @@ def test_of_many_that_publish_one_name_exactly_one_gets_it(tmp_path: Path) -> No
     def race(part: Path) -> None:
         start.wait()
         try:
-            won.append(FILES.publish(part, final, IfExists.FAIL))
+            won.append(published(part, final, IfExists.FAIL))
         except FerryError as error:
             assert error.reason == "DESTINATION_EXISTS"
 
@@ -228,7 +234,7 @@ def test_a_failed_fsync_publishes_nothing(tmp_path: Path, monkeypatch: pytest.Mo
         raise OSError(errno.EIO, "Input/output error")
 
     monkeypatch.setattr(os, "fsync", fail)
-    assert reason_of(FILES.publish, part, final, IfExists.REPLACE) == "IO_ERROR"
+    assert reason_of(published, part, final, IfExists.REPLACE) == "IO_ERROR"
     assert not final.exists()
 
 
@@ -278,3 +284,33 @@ def test_digest_and_discard(tmp_path: Path) -> None:
     FILES.discard(path)
     FILES.discard(path)
     assert not path.exists()
+
+
+def test_a_directory_is_synced_once_for_many_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pairs = [
+        (FILES.prepare(str(tmp_path), f"{top}/{number}", 0, TRANSFER), FILES.resolve(str(tmp_path), f"{top}/{number}"))
+        for top in "ab"
+        for number in range(20)
+    ]
+    synced: list[bool] = []
+    sync = publishing.sync_file
+
+    def counted(fd: int) -> None:
+        synced.append(stat.S_ISDIR(os.fstat(fd).st_mode))
+        sync(fd)
+
+    monkeypatch.setattr(publishing, "sync_file", counted)
+    names: list[Path] = []
+    FILES.publish(pairs, IfExists.FAIL, names.append)
+    assert names == [final for _, final in pairs]
+    assert (synced.count(False), synced.count(True)) == (40, 2)
+
+
+def test_files_before_one_that_cannot_be_published_are(tmp_path: Path) -> None:
+    names = ["first", "taken", "last"]
+    pairs = [(FILES.prepare(str(tmp_path), name, 0, TRANSFER), tmp_path / name) for name in names]
+    (tmp_path / "taken").mkdir()
+    done: list[Path] = []
+    assert reason_of(FILES.publish, pairs, IfExists.FAIL, done.append) == "DESTINATION_EXISTS"
+    assert done == [tmp_path / "first"]
+    assert not (tmp_path / "last").exists()
