@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from ferryd.core.model import IfExists
-from ferryd.lanes import destination
+from ferryd.lanes import destination, durable
 from ferryd.lanes import publish as publishing
 from ferryd.lanes.files import LocalFiles
 from ferrywire.digest import of_bytes
@@ -293,7 +293,7 @@ def test_a_directory_is_synced_once_for_many_files(tmp_path: Path, monkeypatch: 
         for number in range(20)
     ]
     synced: list[bool] = []
-    sync = publishing.sync_file
+    sync = durable.sync_file
 
     def counted(fd: int) -> None:
         synced.append(stat.S_ISDIR(os.fstat(fd).st_mode))
