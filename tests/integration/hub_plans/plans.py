@@ -46,6 +46,19 @@ def plans_of(conn: Connection, fn: Callable[[Connection], Any]) -> list[Plan]:
     return [explain(conn, each) for each in asked]
 
 
+def statements_of(conn: Connection, fn: Callable[[Connection], Any]) -> list[str]:
+    """Run a function and tell every statement that it sent."""
+    sent: list[str] = []
+
+    def listen(_conn: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        sent.append(statement)
+
+    event.listen(conn, "before_cursor_execute", listen)
+    fn(conn)
+    event.remove(conn, "before_cursor_execute", listen)
+    return sent
+
+
 @contextmanager
 def _listening(conn: Connection) -> Iterator[list[Asked]]:
     asked: list[Asked] = []
