@@ -1,31 +1,22 @@
 """Calls a hub over HTTP: Connect unary, binary, with the bearer token. Upload steps 7, 8 and 10; forwarded calls.
 
-httpx is imported at the first call, so that a daemon with an embedded hub never pays for it. Environment proxies are
-not used; certificates are those the system trusts. Redirects are refused; the token goes to the hub's own address only
-and is in no error and no log.
+Environment proxies are not used; certificates are those the system trusts. Redirects are refused; the token goes to
+the hub's own address only and is in no error and no log.
 """
 
 from __future__ import annotations
 
 import asyncio
-import importlib
-import ssl
-import sys
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Final
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode, urlsplit
 
 from ferryd.core.following import HEADER, current
 from ferryd.remote.address import HubAddress, parse_address
+from ferryd.remote.connection import Connections, Server, TooLargeError
 from ferryd.remote.replies import Reply, message_of
 from ferryd.remote.transport import CONTENT_TYPE, MAX_REPLY_BYTES, deadline_exceeded, too_large
 from ferrywire import traceparent
 from ferrywire.reasons import FerryError
-
-if TYPE_CHECKING:
-    import httpx
-
-_CONNECT_TIMEOUT_S: Final = 10.0
 
 
 class HttpTransport:
@@ -37,7 +28,10 @@ class HttpTransport:
     def __init__(self, hub_address: str, token: str = "") -> None:
         self.address: HubAddress = parse_address(hub_address)
         self._token = token
-        self._client: httpx.AsyncClient | None = None
+        parts = urlsplit(self.address.base_url)
+        self._host = parts.netloc if parts.netloc.isascii() else parts.netloc.encode("idna").decode()
+        self._prefix = quote(parts.path, safe="/%")
+        self._connections = Connections(_server(self.address), MAX_REPLY_BYTES)
 
     async def call(self, method_path: str, body: bytes, timeout_s: float) -> bytes:
         """Post the message and return the reply's. NOT_SIGNED_IN without a token; see `Transport`."""
@@ -47,6 +41,8 @@ class HttpTransport:
         """The same with this token instead of the transport's own."""
         if not token:
             raise FerryError("NOT_SIGNED_IN", f"no token for {self.address.text}")
+        if not (token.isascii() and token.isprintable()):
+            raise FerryError("TOKEN_INVALID", f"the token for {self.address.text} is none: it has letters no token has")
         headers = {
             "authorization": f"Bearer {token}",
             "content-type": CONTENT_TYPE,
@@ -65,43 +61,37 @@ class HttpTransport:
         return reply.status, reply.headers, reply.body
 
     async def close(self) -> None:
-        if self._client is not None:
-            await self._client.aclose()
+        self._connections.close()
 
     async def _post(self, method_path: str, headers: Mapping[str, str], body: bytes, timeout_s: float) -> Reply:
         try:
             async with asyncio.timeout(timeout_s):
-                if self._client is None:
-                    await asyncio.to_thread(_load)  # some 100 ms, not on the loop
-                return await self._exchange(method_path, headers, body)
+                answer = await self._connections.exchange(self._head(method_path, headers, body) + body)
         except TimeoutError:
             raise deadline_exceeded(method_path, timeout_s) from None
-
-    async def _exchange(self, method_path: str, headers: Mapping[str, str], body: bytes) -> Reply:
-        import httpx
-
-        if self._client is None:
-            self._client = _new_client(self.address)
-        headers = {**headers, "accept-encoding": "identity"}  # a compressed reply could be a bomb
-        if request_id := current():
-            headers[HEADER] = request_id
-        if parent := traceparent.traceparent():
-            headers[traceparent.HEADER] = parent
-        url = f"{self.address.base_url}/{method_path.lstrip('/')}"
-        try:
-            async with self._client.stream("POST", url, content=body, headers=headers) as response:
-                names = {name.lower(): value for name, value in response.headers.items()}
-                return Reply(self.address.text, method_path, response.status_code, names, await _body(response))
-        except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as error:
+        except TooLargeError:
+            raise too_large() from None
+        except OSError as error:
             said = f"{self.address.text} cannot be reached: {_cause(error)}"
             raise FerryError("HUB_UNREACHABLE", said, hub=self.address.text) from error
+        return Reply(self.address.text, method_path, answer.status, answer.headers, answer.body)
+
+    def _head(self, path: str, headers: Mapping[str, str], body: bytes) -> bytes:
+        lines = [f"POST {self._prefix}/{quote(path.lstrip('/'))} HTTP/1.1", f"host: {self._host}", "user-agent: ferryd"]
+        lines += [f"{name}: {value}" for name, value in headers.items()]
+        lines.append("accept-encoding: identity")  # a compressed reply could be a bomb
+        lines.append(f"content-length: {len(body)}")
+        if request_id := current():
+            lines.append(f"{HEADER}: {request_id}")
+        if parent := traceparent.traceparent():
+            lines.append(f"{traceparent.HEADER}: {parent}")
+        return "\r\n".join([*lines, "", ""]).encode()
 
 
-def _load() -> None:
-    # httpcore asks for sniffio several times a request; where it is not installed, each time looks through the whole
-    # path, 0.1 ms. Without it httpcore takes asyncio, which is what runs here.
-    sys.modules.setdefault("sniffio", None)  # type: ignore[arg-type]
-    importlib.import_module("httpx")
+def _server(address: HubAddress) -> Server:
+    parts = urlsplit(address.base_url)
+    tls = parts.scheme == "https"
+    return Server(parts.hostname or "", parts.port or (443 if tls else 80), address.socket_path, tls)
 
 
 def _cause(error: Exception) -> str:
@@ -109,30 +99,3 @@ def _cause(error: Exception) -> str:
     if "CERTIFICATE_VERIFY_FAILED" in what:
         what += "; if an authority of your own has signed it, start the daemon with SSL_CERT_FILE naming it"
     return what
-
-
-def _new_client(address: HubAddress) -> httpx.AsyncClient:
-    import httpx
-
-    # A hub without TLS needs no authorities: loading them takes tens of milliseconds.
-    https = address.base_url.startswith("https:")
-    tls = ssl.create_default_context() if https else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    limits = httpx.Limits(max_connections=32, max_keepalive_connections=16, keepalive_expiry=30.0)
-    # The deadline of a call is its caller's (asyncio.timeout); only connecting has one of its own.
-    return httpx.AsyncClient(
-        transport=httpx.AsyncHTTPTransport(verify=tls, uds=address.socket_path or None, limits=limits, retries=0),
-        timeout=httpx.Timeout(None, connect=_CONNECT_TIMEOUT_S),
-        follow_redirects=False,
-        trust_env=False,
-        headers={"user-agent": "ferryd"},
-    )
-
-
-async def _body(response: httpx.Response) -> bytes:
-    """The body as it came, capped."""
-    whole = bytearray()
-    async for piece in response.aiter_raw():
-        whole += piece
-        if len(whole) > MAX_REPLY_BYTES:
-            raise too_large()
-    return bytes(whole)

@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
+import uvloop
 
+from ferryd.remote import inprocess
 from ferryd.remote.http import HttpTransport
-from ferryd.remote.inprocess import AsgiTransport
+from ferryd.remote.inprocess import Answer, DirectTransport
 from ferryd.remote.transport import MAX_REPLY_BYTES
 from ferrywire.reasons import FerryError
 from tests.support.byte_server import Behaviour, ByteServer, Request, answer, reset, stall
@@ -69,6 +70,74 @@ async def test_bytes_go_and_come(connect: Connect) -> None:
     assert (request.method, request.target) == ("POST", METHOD)
     assert request.headers["authorization"] == f"Bearer {TOKEN}"
     assert request.headers["content-type"] == "application/proto"
+
+
+def test_on_the_loop_that_the_daemon_has() -> None:
+    async def calls(url: str) -> list[bytes]:
+        transport = HttpTransport(url, TOKEN)
+        replies = [await transport.call(METHOD, b"x", 20) for _ in range(2)]
+        await transport.close()
+        return replies
+
+    with ByteServer(script=[good(b"1"), good(b"2")]) as server:
+        assert uvloop.run(calls(server.url)) == [b"1", b"2"]
+        assert server.connections == 1
+
+
+def raw(reply: bytes, *, goes_on: bool) -> Behaviour:
+    def behave(request: Request) -> bool:
+        request.read_body()
+        request.sock.sendall(reply)
+        return goes_on
+
+    return behave
+
+
+_KIND = b"Content-Type: application/proto\r\n"
+WAYS: dict[str, tuple[bytes, bool]] = {
+    "in chunks": (b"HTTP/1.1 200 OK\r\n" + _KIND + b"Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n", True),
+    "after a hint": (
+        b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 200 OK\r\n" + _KIND + b"Content-Length: 3\r\n\r\nabc",
+        True,
+    ),
+    "until the end": (b"HTTP/1.1 200 OK\r\n" + _KIND + b"\r\nabc", False),
+    "and no more": (b"HTTP/1.1 200 OK\r\n" + _KIND + b"Connection: close\r\nContent-Length: 3\r\n\r\nabc", False),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_ways_to_send_a_body(connect: Connect, way: str) -> None:
+    reply, goes_on = WAYS[way]
+    with ByteServer(script=[raw(reply, goes_on=goes_on), good(b"next")]) as server:
+        transport = connect(server.url)
+        assert await transport.call(METHOD, b"", 20) == b"abc"
+        assert await transport.call(METHOD, b"", 20) == b"next"
+        assert server.connections == (1 if goes_on else 2)
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc",
+        b"SSH-2.0-x\r\n",
+        b"HTTP/1.1 101 Switching\r\nUpgrade: x\r\n\r\n",
+    ],
+)
+async def test_half_a_reply_and_none_at_all(connect: Connect, reply: bytes) -> None:
+    with ByteServer(script=[raw(reply, goes_on=False)]) as server:
+        assert (await fails(connect(server.url))).reason == "HUB_UNREACHABLE"
+
+
+async def test_a_head_without_end(connect: Connect) -> None:
+    with ByteServer(script=[raw(b"HTTP/1.1 200 OK\r\nX: " + b"x" * (1 << 20), goes_on=True)]) as server:
+        assert (await fails(connect(server.url))).reason == "HUB_UNREACHABLE"
+
+
+async def test_a_token_that_could_end_its_header_is_not_sent() -> None:
+    with ByteServer() as server:
+        with pytest.raises(FerryError) as caught:
+            await HttpTransport(server.url, "fat_\r\nx: y").call(METHOD, b"", 20)
+        assert (caught.value.reason, server.seen) == ("TOKEN_INVALID", [])
 
 
 async def test_a_hub_on_a_unix_socket(connect: Connect, tmp_path: Path) -> None:
@@ -156,78 +225,66 @@ async def test_without_a_token_nothing_is_sent() -> None:
         assert server.seen == []
 
 
-App = Callable[[Any, Any, Any], Awaitable[None]]
+def in_process(answer: Answer) -> DirectTransport:
+    async def get() -> Answer:
+        return answer
+
+    return DirectTransport(get, "usr_me")
 
 
-def in_process(app: App) -> AsgiTransport:
-    async def get() -> App:
-        return app
+async def test_the_hub_gets_the_request_and_who_asks() -> None:
+    async def answer(*asked: object) -> bytes:
+        assert asked == ("usr_me", METHOD, b"request")
+        return b"reply"
 
-    return AsgiTransport(get, "usr_me")
-
-
-async def _reply(send: Any, status: int, body: bytes, kind: bytes = b"application/proto") -> None:
-    await send({"type": "http.response.start", "status": status, "headers": [(b"Content-Type", kind)]})
-    await send({"type": "http.response.body", "body": body[:2], "more_body": True})
-    await send({"type": "http.response.body", "body": body[2:]})
+    assert await in_process(answer).call(METHOD, b"request", 20) == b"reply"
 
 
-async def test_the_app_gets_the_request_and_who_asks() -> None:
-    seen: dict[str, Any] = {}
+async def test_the_hubs_errors_come_as_they_are() -> None:
+    error = FerryError("ALIAS_TAKEN", "taken", alias="a")
 
-    async def app(scope: Any, receive: Any, send: Any) -> None:
-        seen.update(scope, message=await receive())
-        await _reply(send, 200, b"reply")
-        assert await receive() == {"type": "http.disconnect"}
-
-    assert await in_process(app).call(METHOD, b"request", 20) == b"reply"
-    assert (seen["path"], seen["method"], seen["ferryman.principal"]) == (METHOD, "POST", "usr_me")
-    assert seen["message"] == {"type": "http.request", "body": b"request", "more_body": False}
-    assert (b"content-type", b"application/proto") in seen["headers"]
-
-
-async def test_the_apps_errors_are_decoded() -> None:
-    async def app(scope: Any, receive: Any, send: Any) -> None:
-        error = FerryError("ALIAS_TAKEN", "taken", alias="a")
-        await _reply(send, 409, connect_error(error), b"application/json")
+    async def answer(*_: object) -> bytes:
+        raise error
 
     with pytest.raises(FerryError) as caught:
-        await in_process(app).call(METHOD, b"", 20)
-    assert (caught.value.reason, caught.value.metadata) == ("ALIAS_TAKEN", {"alias": "a"})
+        await in_process(answer).call(METHOD, b"", 20)
+    assert caught.value is error
 
 
-async def test_an_app_that_raises_is_internal_and_logged(caplog: pytest.LogCaptureFixture) -> None:
-    async def app(scope: Any, receive: Any, send: Any) -> None:
+async def test_a_hub_that_raises_is_internal_and_logged(caplog: pytest.LogCaptureFixture) -> None:
+    async def answer(*_: object) -> bytes:
         raise TimeoutError("secret of the database")
 
     with caplog.at_level(logging.ERROR), pytest.raises(FerryError) as caught:
-        await in_process(app).call(METHOD, b"", 20)
+        await in_process(answer).call(METHOD, b"", 20)
     assert caught.value.reason == "INTERNAL"
     assert "secret" not in str(caught.value)
     assert caught.value.metadata["errorId"] in caplog.text
 
 
-async def test_the_app_is_awaited_until_it_is_loaded_and_no_longer_than_the_deadline() -> None:
-    loaded: asyncio.Future[App] = asyncio.get_running_loop().create_future()
+async def test_the_hub_is_awaited_until_it_is_loaded_and_no_longer_than_the_deadline() -> None:
+    loaded: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
 
-    async def app(scope: Any, receive: Any, send: Any) -> None:
-        await _reply(send, 200, b"reply")
+    async def answer(*_: object) -> bytes:
+        return b"reply"
 
-    async def get() -> App:
+    async def get() -> Answer:
         return await asyncio.shield(loaded)
 
-    transport = AsgiTransport(get, "usr_me")
+    transport = DirectTransport(get, "usr_me")
     with pytest.raises(FerryError) as caught:
         await transport.call(METHOD, b"", 0.05)
     assert caught.value.reason == "DEADLINE_EXCEEDED"
-    asyncio.get_running_loop().call_soon(loaded.set_result, app)
+    asyncio.get_running_loop().call_soon(loaded.set_result, answer)
     assert await transport.call(METHOD, b"", 20) == b"reply"
 
 
-async def test_an_app_that_says_nothing_is_an_error() -> None:
-    async def app(scope: Any, receive: Any, send: Any) -> None:
-        return
+async def test_a_reply_too_large_in_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inprocess, "MAX_REPLY_BYTES", 3)
+
+    async def answer(*_: object) -> bytes:
+        return b"four"
 
     with pytest.raises(FerryError) as caught:
-        await in_process(app).call(METHOD, b"", 20)
-    assert caught.value.reason == "INTERNAL"
+        await in_process(answer).call(METHOD, b"", 20)
+    assert caught.value.reason == "TOO_LARGE"
