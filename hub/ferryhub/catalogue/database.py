@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from contextvars import copy_context
 from dataclasses import dataclass
 from typing import Concatenate, ParamSpec, Protocol, TypeVar
 
 from sqlalchemy import URL, Connection
 
+from ferryhub.catalogue.crew import Crew
 from ferryhub.catalogue.sqlite import SqliteTransactions
 from ferryhub.catalogue.sqlite import sqlite_url as sqlite_url
 from ferrywire import tracing
@@ -41,6 +40,8 @@ class Transactions(Protocol):
 
     readers: int
     writers: int
+    #: Whether calls mostly wait for an answer from elsewhere.
+    remote: bool
     #: How many more runs there were than calls.
     repeats: int
 
@@ -64,8 +65,9 @@ class Database:
     def __init__(self, url: str | URL) -> None:
         self.url = url
         self._transactions = _transactions(url)
-        self._write_threads = ThreadPoolExecutor(self._transactions.writers, "hub-writer")
-        self._read_threads = ThreadPoolExecutor(self._transactions.readers, "hub-reader")
+        remote = self._transactions.remote
+        self._write_threads = Crew("hub-writer", self._transactions.writers, at_once=remote)
+        self._read_threads = Crew("hub-reader", self._transactions.readers, at_once=remote)
         self._reads = self._writes = self._running = 0
 
     async def read(self, fn: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -91,24 +93,25 @@ class Database:
 
     async def close(self) -> None:
         """Wait for what runs, then close every connection."""
-        await asyncio.get_running_loop().run_in_executor(None, self._close)
+        for threads in (self._read_threads, self._write_threads):
+            threads.stop()
+        await asyncio.to_thread(self._close)
 
     async def _run(
         self,
-        threads: ThreadPoolExecutor,
+        threads: Crew,
         run: Callable[[Callable[[Connection], T]], T],
         work: Callable[[Connection], T],
     ) -> T:
         self._running += 1
         try:
-            # In the caller's context: what is logged there belongs to the caller's request.
-            return await asyncio.get_running_loop().run_in_executor(threads, copy_context().run, run, work)
+            return await threads.run(lambda: run(work))
         finally:
             self._running -= 1
 
     def _close(self) -> None:
         for threads in (self._read_threads, self._write_threads):
-            threads.shutdown(wait=True, cancel_futures=True)
+            threads.join()
         self._transactions.close()
 
 

@@ -60,6 +60,7 @@ class PostgresTransactions:
 
     readers = _READERS
     writers = _WRITERS
+    remote = True
 
     def __init__(self, url: str | URL) -> None:
         self._where = f"database '{make_url(url).database}'"

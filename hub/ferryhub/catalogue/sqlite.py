@@ -12,6 +12,7 @@ from typing import Any, Final, TypeVar
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.exc import DatabaseError
+from sqlalchemy.pool import NullPool
 
 from ferrywire.reasons import FerryError
 
@@ -36,24 +37,83 @@ class SqliteTransactions:
 
     readers = _READERS
     writers = 1
+    remote = False
     repeats = 0
 
     def __init__(self, url: str | URL) -> None:
-        self._writer = _engine(url, begin="BEGIN IMMEDIATE", connections=1)
-        self._reader = _engine(url, begin="BEGIN", connections=_READERS)
+        self._engine = _engine(url)
+        self._writing = _Connections(self._engine, "BEGIN IMMEDIATE")
+        self._reading = _Connections(self._engine, "BEGIN")
 
     def read(self, work: Callable[[Connection], T]) -> T:
         """Run on one snapshot."""
-        return _run(self._reader, work)
+        return self._reading.run(work)
 
     def write(self, work: Callable[[Connection], T]) -> T:
         """Run, then commit."""
-        return _run(self._writer, work)
+        return self._writing.run(work)
 
     def close(self) -> None:
         """Close every connection; the last one checkpoints the WAL."""
-        self._reader.dispose()
-        self._writer.dispose()
+        for connections in (self._reading, self._writing):
+            connections.close()
+        self._engine.dispose()
+
+
+class _Connections:
+    """Connections that stay open, as many as were ever used at once.
+
+    Each is in one long transaction as SQLAlchemy sees it, in which we begin and end those of SQLite with the driver:
+    that takes a sixth of the time.
+    """
+
+    def __init__(self, engine: Engine, begin: str) -> None:
+        self._engine = engine
+        self._begin = begin
+        self._idle: list[tuple[Connection, Any]] = []
+
+    def run(self, work: Callable[[Connection], T]) -> T:
+        """Run in a transaction of its own."""
+        used = self._open()
+        connection, driver = used
+        try:
+            driver.execute(self._begin)
+            result = work(connection)
+            driver.execute("COMMIT")
+        except BaseException as error:
+            self._roll_back(used)
+            if isinstance(error, (DatabaseError, self._engine.dialect.loaded_dbapi.DatabaseError)):
+                raise _explained(error, self._engine) from error
+            raise
+        self._idle.append(used)
+        return result
+
+    def close(self) -> None:
+        while self._idle:
+            self._idle.pop()[0].close()
+
+    def _open(self) -> tuple[Connection, Any]:
+        try:
+            return self._idle.pop()
+        except IndexError:
+            pass
+        try:
+            connection = self._engine.connect()
+        except DatabaseError as error:
+            raise _explained(error, self._engine) from error
+        connection.begin()
+        return connection, connection.connection.driver_connection
+
+    def _roll_back(self, used: tuple[Connection, Any]) -> None:
+        connection, driver = used
+        try:
+            if driver.in_transaction:
+                driver.execute("ROLLBACK")
+        except self._engine.dialect.loaded_dbapi.Error:
+            connection.invalidate()
+            connection.close()
+        else:
+            self._idle.append(used)
 
 
 def copy_catalogue(source: Path, target: Path) -> None:
@@ -73,7 +133,7 @@ def copy_catalogue(source: Path, target: Path) -> None:
         raise _explained(error, engines[0]) from error
     except driver.DatabaseError as error:  # of the copying itself, which SQLAlchemy knows nothing of
         at_fault = engines[0] if any(each in str(error) for each in _DAMAGED) else engines[1]
-        raise _explained(DatabaseError(None, None, error), at_fault) from error
+        raise _explained(error, at_fault) from error
     finally:
         for engine in engines:
             engine.dispose()
@@ -88,20 +148,16 @@ def sqlite_url(path: Path) -> URL:
     return URL.create("sqlite", database=str(path))
 
 
-def _engine(url: str | URL, *, begin: str, connections: int) -> Engine:
+def _engine(url: str | URL) -> Engine:
     engine = create_engine(
         url,
-        pool_size=connections,
-        max_overflow=0,
-        # Every transaction ends in commit or rollback before its connection goes back.
-        pool_reset_on_return=None,
+        poolclass=NullPool,  # they are kept here
         query_cache_size=500,
         # An error's text would hold what was stored: digests of tokens, for one.
         hide_parameters=True,
         connect_args={"check_same_thread": False},
     )
     event.listen(engine, "connect", _set_up)
-    event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(begin))
     return engine
 
 
@@ -111,17 +167,10 @@ def _set_up(connection: Any, _record: object) -> None:
         connection.execute(pragma)
 
 
-def _run(engine: Engine, work: Callable[[Connection], T]) -> T:
-    try:
-        with engine.begin() as connection:
-            return work(connection)
-    except DatabaseError as error:
-        raise _explained(error, engine) from error
-
-
-def _explained(error: DatabaseError, engine: Engine) -> FerryError | DatabaseError:
-    """The reason for what the disk or another process did to us; the error itself when it is our own mistake."""
-    text, path = str(error.orig), engine.url.database or ""
+def _explained(error: Exception, engine: Engine) -> Exception:
+    """The reason for what the disk or another process did to us; the error itself when it is our own mistake. It is
+    SQLAlchemy's or the driver's."""
+    text, path = str(getattr(error, "orig", error)), engine.url.database or ""
     if "disk is full" in text:
         return FerryError("DISK_FULL", f"the hub's disk is full: no room to write {path}", path=path, freeBytes=0)
     if "readonly database" in text:
