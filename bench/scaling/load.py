@@ -10,7 +10,7 @@ import asyncio
 import tempfile
 import time
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from sqlalchemy import URL
 
@@ -67,35 +67,5 @@ async def _closed_loop(hub: Hub, world: World, seconds: float) -> dict[str, floa
 
 
 async def call(hub: Hub, method: str, body: bytes, world: World) -> bytes:
-    """One call in process. Error: `RuntimeError` when the answer is not 200."""
-    scope: dict[str, Any] = {
-        "type": "http",
-        "http_version": "1.1",
-        "method": "POST",
-        "scheme": "http",
-        "path": _SERVICE + method,
-        "raw_path": (_SERVICE + method).encode(),
-        "query_string": b"",
-        "root_path": "",
-        "headers": [(b"content-type", b"application/proto"), (b"content-length", str(len(body)).encode())],
-        "client": None,
-        "server": None,
-        "extensions": {},
-        "ferryman.principal": world.head.principal_id,
-    }
-    sent: list[Any] = []
-    unread = [{"type": "http.request", "body": body, "more_body": False}]
-
-    async def receive() -> dict[str, Any]:
-        if not unread:
-            await asyncio.Event().wait()  # nobody goes away before the answer
-        return unread.pop()
-
-    async def send(message: Any) -> None:
-        sent.append(message)
-
-    await hub.asgi(scope, receive, send)
-    answer = b"".join(message.get("body", b"") for message in sent[1:])
-    if sent[0]["status"] != 200:
-        raise RuntimeError(f"{method}: {sent[0]['status']} {answer!r}")
-    return answer
+    """One call in process."""
+    return await hub.call(world.head.principal_id, _SERVICE + method, body)

@@ -32,7 +32,7 @@ from ferryd.core.model import EMBEDDED, Limits
 from ferryd.core.observing import Observer
 from ferryd.core.ports import Hubs
 from ferryd.core.states import SETTLED, State
-from ferryd.embed import AsgiApp, EmbeddedHub, EmbeddedSettings
+from ferryd.embed import Answer, EmbeddedHub, EmbeddedSettings
 from ferryd.engine.engine import Engine
 from ferryd.lanes.files import LocalFiles
 from ferryd.lanes.pool import ByteLanes
@@ -43,7 +43,7 @@ from ferryd.lifecycle.notify import ServiceManager
 from ferryd.lifecycle.readiness import Readiness
 from ferryd.lifecycle.watch import LoopLag, wait_idle, wait_socket_gone
 from ferryd.remote.address import parse_address
-from ferryd.remote.inprocess import AsgiTransport
+from ferryd.remote.inprocess import DirectTransport
 from ferryd.rpc.auth import AuthRpc
 from ferryd.rpc.daemon import About, Controls, Counters, DaemonRpc
 from ferryd.rpc.forward import Forwarder
@@ -242,12 +242,12 @@ class _Daemon:
         self._embedded_hub = EmbeddedHub(settings, identity)
         stack.push_async_callback(self._embedded_hub.close)
 
-        async def embedded_app() -> AsgiApp:
+        async def embedded_hub() -> Answer:
             self._load_embedded_hub()
-            return await self._embedded_hub.asgi()
+            return await self._embedded_hub.answer()
 
         surroundings = Surroundings(
-            embedded=lambda: AsgiTransport(embedded_app, identity.principal_id),
+            embedded=lambda: DirectTransport(embedded_hub, identity.principal_id),
             token=config.token,
             tokens=self._tokens,
             flights=self._flights,

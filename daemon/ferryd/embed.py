@@ -11,7 +11,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ferryd.lifecycle.identity import LocalIdentity
 from ferryd.lifecycle.uncollected import uncollected
@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-AsgiApp = Callable[[Any, Any, Any], Awaitable[None]]
+#: (principal, method path, request) → reply. Raises FerryError.
+Answer = Callable[[str, str, bytes], Awaitable[bytes]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,7 @@ class EmbeddedSettings:
 
 
 class EmbeddedHub:
-    """Starts the hub once and hands out its ASGI app when it is there."""
+    """Starts the hub once and hands out what answers calls when it is there."""
 
     def __init__(self, settings: EmbeddedSettings, user: LocalIdentity) -> None:
         self._settings = settings
@@ -56,11 +57,11 @@ class EmbeddedHub:
             log.info("embedded_hub_started")
             self._hub.set_result(hub)
 
-    async def asgi(self) -> AsgiApp:
-        """The hub's ASGI app; waits until it is loaded. Raises the failure of the load."""
+    async def answer(self) -> Answer:
+        """What answers the hub's calls; waits until it is loaded. Raises the failure of the load."""
         hub = await asyncio.shield(self._hub)
-        app: AsgiApp = hub.asgi
-        return app
+        answer: Answer = hub.call
+        return answer
 
     async def close(self) -> None:
         """Close the hub, however far its start has come. After `load` has ended or was cancelled."""

@@ -1,6 +1,6 @@
 """The hub's composition root: builds every object, owns their lifetimes; the CLI and the daemon alone import it.
 
-In a process of its own `ferryhub serve` puts `Hub.asgi` behind a server; embedded, the daemon calls it in process.
+In a process of its own `ferryhub serve` puts `Hub.asgi` behind a server; the daemon that embeds it uses `Hub.call`.
 """
 
 from __future__ import annotations
@@ -8,8 +8,9 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import logging
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import cache, partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final
 from urllib.parse import urlsplit
@@ -25,13 +26,14 @@ from ferryhub.rpc.access import AccessService
 from ferryhub.rpc.asset import AssetService
 from ferryhub.rpc.collection import CollectionService
 from ferryhub.rpc.content import ContentService
-from ferryhub.rpc.edge import AsgiApp, Edge
+from ferryhub.rpc.direct import Direct
 from ferryhub.rpc.identity import Identities
 from ferryhub.rpc.project import ProjectService
 from ferryhub.rpc.relationship import RelationshipService
 
 if TYPE_CHECKING:
     from ferryhub.auth.options import ProviderOptions
+    from ferryhub.rpc.edge import AsgiApp
 
 #: Held by the hub that uses a state directory.
 LOCK_NAME: Final = "hub.lock"
@@ -76,22 +78,30 @@ def lock_state_dir(state_dir: Path) -> IO[bytes]:
 
 
 class Hub:
-    """One hub. `start()` it, hand out `asgi`, `close()` it, all in one event loop."""
+    """One hub. `start()` it, `call` it or hand out `asgi`, `close()` it, all in one event loop."""
 
     def __init__(self, settings: HubSettings) -> None:
         self._settings = settings
         self._lifetime = AsyncExitStack()
         self._database: Database | None = None
-        self._asgi: AsgiApp | None = None
+        self._make_asgi: Callable[[], AsgiApp] | None = None
+        self._direct: Direct | None = None
         self._identities: Identities | None = None
         self._health: Health | None = None
 
     @property
-    def asgi(self) -> AsgiApp:
-        """The ASGI app of a started hub. An in-process caller names its user in the scope's `ferryman.principal`."""
-        if self._asgi is None:
+    def call(self) -> Direct:
+        """Answers calls of a started hub from inside this process, for users that the caller vouches for."""
+        if self._direct is None:
             raise RuntimeError("start the hub before using it")
-        return self._asgi
+        return self._direct
+
+    @property
+    def asgi(self) -> AsgiApp:
+        """The ASGI app of a started hub, for callers from the network."""
+        if self._make_asgi is None:
+            raise RuntimeError("start the hub before using it")
+        return self._make_asgi()
 
     async def start(self) -> None:
         """Open the catalogue, migrate it when that is due, and start sweeping.
@@ -111,7 +121,8 @@ class Hub:
             services = self._services(database, blobs, PageSeal(secrets[PAGE_SECRET]))
             await self._warn_of_own_files(database)
             self._health = Health(database, blobs.places)
-            self._asgi = Edge(services, self._identities, blobs.endpoint, site=site, problem=self._health.problem)
+            self._direct = Direct(services, self._identities)
+            self._make_asgi = cache(partial(_edge, services, self._identities, blobs.endpoint, site, self._health))
             self._lifetime = stack.pop_all()
 
     async def ensure_principal(self, principal_id: str, email: str) -> None:
@@ -137,7 +148,7 @@ class Hub:
 
     async def close(self) -> None:
         """Stop sweeping and close the catalogue. Harmless on a hub that is not started."""
-        self._asgi = None
+        self._make_asgi = self._direct = None
         await self._lifetime.aclose()
 
     async def _warn_of_own_files(self, database: Database) -> None:
@@ -167,6 +178,15 @@ class Hub:
             sweep_interval_s=settings.sweep_interval_s,
             sweep_grace_s=settings.sweep_grace_s,
         )
+
+
+def _edge(
+    services: Mapping[str, object], identities: Identities, blobs: AsgiApp, site: AsgiApp | None, health: Health
+) -> AsgiApp:
+    # Connect is of no use to an embedded hub, and it takes a tenth of a second to import.
+    from ferryhub.rpc.edge import Edge
+
+    return Edge(services, identities, blobs, site=site, problem=health.problem)
 
 
 @asynccontextmanager

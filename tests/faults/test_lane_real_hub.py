@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from ferryd.core.ports import FileLocation, UploadFile, UrlLocation
 from ferryd.lanes.pool import ByteLanes
 from ferryd.remote.client import HubClient
 from ferryd.remote.http import HttpTransport
-from ferryd.remote.inprocess import AsgiTransport
+from ferryd.remote.inprocess import Answer, DirectTransport
 from ferryd.remote.transport import Transport
 from ferryhub.app import create_hub
 from ferryhub.config import HubSettings
@@ -73,10 +73,10 @@ async def embedded(tmp_path: Path, lanes: ByteLanes) -> AsyncIterator[Bench]:
     await hub.start()
     await hub.ensure_principal("usr_me", "me@example.org")
 
-    async def asgi() -> Callable[[Any, Any, Any], Awaitable[None]]:
-        return hub.asgi
+    async def answer() -> Answer:
+        return hub.call
 
-    transport = AsgiTransport(asgi, "usr_me")
+    transport = DirectTransport(answer, "usr_me")
     yield await bench(transport, HubClient(transport, None, accept_files=True), lanes, FileLocation)
     await hub.close()
 

@@ -10,9 +10,8 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 import grpc
-import grpc.aio
 
-from ferryd.rpc.server import Activity, asked_context, guard
+from ferryd.rpc.server import Activity, asked_context, guard, seconds_left
 
 #: bytes of one unary call: (context's name, method path, request, seconds) → reply. Raises FerryError.
 HubCall = Callable[[str, str, bytes, float], Awaitable[bytes]]
@@ -21,7 +20,6 @@ HubCall = Callable[[str, str, bytes, float], Awaitable[bytes]]
 SERVICES: Final = frozenset(
     f"ferryapi.hub.v1.{name}Service" for name in ("Project", "Collection", "Asset", "Content", "Relationship", "Access")
 )
-_NO_DEADLINE_S: Final = 60.0
 
 
 class Forwarder(grpc.GenericRpcHandler):  # type: ignore[type-arg] # generic for the type checker only
@@ -35,22 +33,13 @@ class Forwarder(grpc.GenericRpcHandler):  # type: ignore[type-arg] # generic for
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler[bytes, bytes] | None:
         path = handler_call_details.method
-        if path.strip("/").partition("/")[0] not in SERVICES:
-            return None
-        if path not in self._handlers:
+        if path not in self._handlers and path.strip("/").partition("/")[0] in SERVICES:
             self._handlers[path] = grpc.unary_unary_rpc_method_handler(self._handle(path))
-        return self._handlers[path]
+        return self._handlers.get(path)
 
     def _handle(self, path: str) -> Callable[..., Awaitable[Any]]:
-        method = path.rpartition(".")[2]
-
-        async def forward(request: bytes, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
+        async def forward(request: bytes) -> bytes:
             self.forwarded_calls += 1
-            left_s = context.time_remaining()
+            return await self._call(asked_context(), path, request, seconds_left())
 
-            async def call(body: bytes) -> bytes:
-                return await self._call(asked_context(), path, body, _NO_DEADLINE_S if left_s is None else left_s)
-
-            return await guard(call, self._activity, method)(request, context)
-
-        return forward
+        return guard(forward, self._activity, path.rpartition(".")[2])

@@ -11,8 +11,8 @@ import logging
 import re
 import secrets
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, Final, Protocol, TypeAlias
@@ -39,22 +39,31 @@ _GRACE_S = 0.5
 _KNOCK_S = 0.1
 
 
-#: The context that the call being answered names in its metadata.
-_asked_context: ContextVar[str] = ContextVar("ferryman-context", default="")
 _CONTEXT_KEY: Final = "ferryman-context"
+_NO_DEADLINE_S: Final = 60.0
+#: The context that the call being answered names in its metadata, and when its caller stops waiting, in loop time.
+_asked: ContextVar[tuple[str, float]] = ContextVar("ferryman-asked", default=("", 0.0))
 
 
 def asked_context() -> str:
     """The name of the context that the call being answered is for; empty for the current one."""
-    return _asked_context.get()
+    return _asked.get()[0]
 
 
-def _note_context(context: grpc.aio.ServicerContext[Any, Any]) -> str:
+def seconds_left() -> float:
+    """How long the caller of the call being answered still waits; a minute when it did not say."""
+    return _asked.get()[1] - asyncio.get_running_loop().time()
+
+
+def _note(context: grpc.aio.ServicerContext[Any, Any]) -> str:
     """Remember what the caller sent beside the request; returns the span it calls from, if it said so."""
-    sent = {key: value for key, value in context.invocation_metadata() or () if isinstance(value, str)}
-    _asked_context.set(sent.get(_CONTEXT_KEY, ""))
+    sent: dict[str, Any] = dict(context.invocation_metadata() or ())
+    left_s = context.time_remaining()
+    ends_at = asyncio.get_running_loop().time() + (_NO_DEADLINE_S if left_s is None else left_s)
+    _asked.set((sent.get(_CONTEXT_KEY, ""), ends_at))
     follow(sent.get(HEADER, ""))
-    return sent.get(traceparent.HEADER, "")
+    parent: str = sent.get(traceparent.HEADER, "")
+    return parent
 
 
 class Activity:
@@ -105,11 +114,26 @@ def _method_handler(
 
 
 class _Call:
-    """A call that is being answered."""
+    """A call that is being answered; `with` counts it. `timed` says whether how long it takes means anything."""
 
-    def __init__(self, context: grpc.aio.ServicerContext[Any, Any]) -> None:
+    def __init__(
+        self, context: grpc.aio.ServicerContext[Any, Any], activity: Activity, method: str, *, timed: bool
+    ) -> None:
         self._context = context
+        self._activity = activity
+        self._method = method
+        self._timed = timed
         self.code = "CANCELLED"  # until something else has come of it
+
+    def __enter__(self) -> _Call:
+        self._began = time.perf_counter()
+        self._activity.begin()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._activity.end()
+        took_s = time.perf_counter() - self._began if self._timed else None
+        self._activity.observer.answered(self._method, self.code, took_s)
 
     async def abort(self, error: Exception, span: tracing.Span | None = None) -> None:
         """Give the caller the status of an error. Always raises."""
@@ -123,24 +147,12 @@ class _Call:
         await self._context.abort(code, status.message, trailing_metadata=trailers)
 
 
-@contextmanager
-def _counted(activity: Activity, call: _Call, method: str, *, timed: bool) -> Iterator[None]:
-    began = time.perf_counter()
-    activity.begin()
-    try:
-        yield
-    finally:
-        activity.end()
-        activity.observer.answered(method, call.code, time.perf_counter() - began if timed else None)
-
-
 def guard(behaviour: Callable[[Any], Awaitable[Any]], activity: Activity, method: str) -> Callable[..., Awaitable[Any]]:
     """A unary handler that counts its calls and turns every exception into a status with a reason."""
 
     async def handle(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
-        call = _Call(context)
-        with _counted(activity, call, method, timed=True):
-            parent = _note_context(context)
+        with _Call(context, activity, method, timed=True) as call:
+            parent = _note(context)
             with tracing.span(method, kind="server", parent=parent, request_id=current()) as span:
                 try:
                     reply = await behaviour(request)
@@ -156,10 +168,9 @@ def guard_stream(behaviour: Callable[[Any], AsyncIterator[Any]], activity: Activ
     """The same for a handler that yields. Not traced: a watch lasts as long as somebody looks."""
 
     async def handle(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> AsyncIterator[Any]:
-        call = _Call(context)
-        with _counted(activity, call, method, timed=False):
+        with _Call(context, activity, method, timed=False) as call:
             try:
-                _note_context(context)
+                _note(context)
                 async for message in behaviour(request):
                     yield message
                 call.code = "OK"

@@ -10,8 +10,6 @@ from contextvars import ContextVar
 from ferryhub.catalogue.actor import Actor
 from ferrywire.reasons import FerryError
 
-#: The principal that an in-process caller vouches for; the network cannot set it.
-_vouched: ContextVar[str] = ContextVar("ferryhub_vouched_principal", default="")
 _caller: ContextVar[Actor | None] = ContextVar("ferryhub_caller", default=None)
 
 
@@ -26,13 +24,3 @@ def caller() -> Actor:
 def set_caller(actor: Actor | None) -> None:
     """Say who calls, for the rest of this request."""
     _caller.set(actor)
-
-
-def vouched_principal() -> str:
-    """The principal that an in-process caller named, or empty."""
-    return _vouched.get()
-
-
-def vouch(principal_id: str) -> None:
-    """Take an in-process caller's word for who calls; empty for a call from the network."""
-    _vouched.set(principal_id)

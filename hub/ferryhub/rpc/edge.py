@@ -1,6 +1,6 @@
 """The hub's front door, a plain ASGI app: sends each request to its service, its byte endpoint or a 404.
 
-Takes an in-process caller's word for who calls from the scope, where the network cannot put it.
+For calls from the network; those from inside this process are in `direct.py`.
 """
 
 from __future__ import annotations
@@ -15,9 +15,10 @@ from ferryapi.hub.v1.collection_service_connect import CollectionServiceASGIAppl
 from ferryapi.hub.v1.content_service_connect import ContentServiceASGIApplication
 from ferryapi.hub.v1.project_service_connect import ProjectServiceASGIApplication
 from ferryapi.hub.v1.relationship_service_connect import RelationshipServiceASGIApplication
-from ferryhub.rpc.caller import set_caller, vouch
+from ferryhub.rpc.caller import set_caller
 from ferryhub.rpc.codec import codecs
 from ferryhub.rpc.errors import ErrorInterceptor
+from ferryhub.rpc.faults import MAX_REQUEST_BYTES
 from ferryhub.rpc.identity import Identities, IdentityInterceptor
 
 Scope = MutableMapping[str, Any]
@@ -26,15 +27,11 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 AsgiApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-#: The scope key by which an in-process caller names the principal it acts for.
-PRINCIPAL_KEY: Final = "ferryman.principal"
 BLOBS_PREFIX: Final = "/blobs/"
 OAUTH_PREFIX: Final = "/oauth/"
 PAGES: Final = frozenset({"/device", "/device.css", "/device/callback"})
 #: Which release answers; `ferry doctor` compares it with its own.
 VERSION_HEADER: Final = b"ferryman-version"
-#: Room for 10,000 files or the block digests of hundreds of large parts in one request.
-MAX_REQUEST_BYTES: Final = 32 << 20
 
 _APPLICATIONS: Final = {
     "ProjectService": ProjectServiceASGIApplication,
@@ -63,7 +60,7 @@ class Edge:
         problem: Callable[[], Awaitable[str]] | None = None,
     ) -> None:
         self._problem = problem
-        interceptors = (ErrorInterceptor(max_request_bytes=MAX_REQUEST_BYTES), IdentityInterceptor(identities))
+        interceptors = (ErrorInterceptor(), IdentityInterceptor(identities))
         self._blobs = blobs
         self._site = site
         self._services: dict[str, AsgiApp] = {}
@@ -93,14 +90,8 @@ class Edge:
 
 
 async def _serve(service: AsgiApp, scope: Scope, receive: Receive, send: Send) -> None:
-    vouch(str(scope.get(PRINCIPAL_KEY, "")))
-    set_caller(None)
-    try:
-        await service(scope, receive, send)
-    finally:
-        # In process the daemon's task goes on in this context: leave nothing of the request behind.
-        vouch("")
-        set_caller(None)
+    set_caller(None)  # requests of one connection may share a context
+    await service(scope, receive, send)
 
 
 async def _plain(send: Send, status: int, body: bytes, *more: tuple[bytes, bytes]) -> None:

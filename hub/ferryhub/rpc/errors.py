@@ -5,8 +5,6 @@ An exception that nobody expected becomes `INTERNAL` with an id; its text stays 
 
 from __future__ import annotations
 
-import logging
-import secrets
 from typing import Any
 
 from connectrpc.code import Code
@@ -15,18 +13,14 @@ from connectrpc.request import RequestContext
 from protobuf.wkt import Any as WireAny
 
 from ferryhub.logs import refused
+from ferryhub.rpc import faults
 from ferrywire.reasons import CODE_NUMBERS, FerryError
 from ferrywire.reasons import Code as FerryCode
 from ferrywire.status import fallback_reason, to_status
 
-log = logging.getLogger(__name__)
-
 
 class ErrorInterceptor:
     """Outermost interceptor: whatever went wrong inside leaves with a reason."""
-
-    def __init__(self, *, max_request_bytes: int) -> None:
-        self._max_request_bytes = max_request_bytes
 
     async def on_start(self, ctx: RequestContext[Any, Any]) -> None:
         """Nothing to do before a call."""
@@ -34,31 +28,30 @@ class ErrorInterceptor:
     async def on_end(self, _token: None, ctx: RequestContext[Any, Any], error: Exception | None, /) -> None:
         """Replace an error by its Connect form."""
         if error is not None:
-            raise self._to_connect(error, ctx.method.name) from error
+            raise _to_connect(error, ctx.method.name) from error
 
-    def _to_connect(self, error: Exception, method: str) -> Exception:
-        if isinstance(error, FerryError):
-            return to_connect(error)
-        if isinstance(error, ConnectError):
-            return self._with_reason(error)
-        if type(error).__module__.startswith("connectrpc."):
-            return error  # an HTTP-level refusal, such as an unsupported media type
-        return to_connect(_unexpected(error, method))
 
-    def _with_reason(self, error: ConnectError) -> ConnectError:
-        """The library's own errors: a body that does not parse, one too large, a deadline."""
-        if error.details:
-            return error
-        if isinstance(error.__cause__, FerryError):
-            return to_connect(error.__cause__)
-        if error.code is Code.RESOURCE_EXHAUSTED:
-            limit = self._max_request_bytes
-            return to_connect(FerryError("TOO_LARGE", f"a request may have {limit} bytes at most", limitBytes=limit))
-        if error.code is Code.INVALID_ARGUMENT:
-            return to_connect(
-                FerryError("INVALID_ARGUMENT", f"the request cannot be read: {error.message}", field="body")
-            )
-        return to_connect(FerryError(fallback_reason(_number(error.code)), error.message))
+def _to_connect(error: Exception, method: str) -> Exception:
+    if isinstance(error, FerryError):
+        return to_connect(error)
+    if isinstance(error, ConnectError):
+        return _with_reason(error)
+    if type(error).__module__.startswith("connectrpc."):
+        return error  # an HTTP-level refusal, such as an unsupported media type
+    return to_connect(faults.unexpected(error, method))
+
+
+def _with_reason(error: ConnectError) -> ConnectError:
+    """The library's own errors: a body that does not parse, one too large, a deadline."""
+    if error.details:
+        return error
+    if isinstance(error.__cause__, FerryError):
+        return to_connect(error.__cause__)
+    if error.code is Code.RESOURCE_EXHAUSTED:
+        return to_connect(faults.too_large())
+    if error.code is Code.INVALID_ARGUMENT:
+        return to_connect(faults.unreadable(error.message))
+    return to_connect(FerryError(fallback_reason(_number(error.code)), error.message))
 
 
 def to_connect(error: FerryError) -> ConnectError:
@@ -68,14 +61,6 @@ def to_connect(error: FerryError) -> ConnectError:
     status = to_status(error)
     details = [ErrorDetail(WireAny(type_url=each.type_url, value=each.value)) for each in status.details]
     return ConnectError(_CODES[error.code], status.message, details)
-
-
-def _unexpected(error: Exception, method: str) -> FerryError:
-    error_id = secrets.token_hex(6)
-    log.error("rpc_failed method=%s error_id=%s", method, error_id, exc_info=error)
-    return FerryError(
-        "INTERNAL", f"something went wrong inside the hub; its log has error {error_id}", errorId=error_id
-    )
 
 
 def _number(code: Code) -> int:

@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any, Final
-
-from connectrpc.request import RequestContext
+from typing import TYPE_CHECKING, Any, Final
 
 from ferryhub.catalogue import principals, tokens
 from ferryhub.catalogue.actor import Actor
 from ferryhub.catalogue.database import Database
-from ferryhub.rpc.caller import set_caller, vouched_principal
+from ferryhub.rpc.caller import set_caller
 from ferrywire.reasons import FerryError
+
+if TYPE_CHECKING:
+    from connectrpc.request import RequestContext
 
 #: How long a revocation by another process may go unnoticed, in seconds. Roles are never remembered, only who has a
 #: token: at five seconds that costs a busy caller one look-up in hundreds of calls, and a thief little time.
@@ -69,10 +70,7 @@ class IdentityInterceptor:
 
     async def on_start(self, ctx: RequestContext[Any, Any]) -> None:
         """Find out who calls. Errors: `NOT_SIGNED_IN`, `TOKEN_INVALID`, `TOKEN_EXPIRED`."""
-        if principal_id := vouched_principal():
-            set_caller(await self._identities.of_principal(principal_id))
-        else:
-            set_caller(await self._identities.of_token(_bearer(ctx.request_headers.get("authorization", ""))))
+        set_caller(await self._identities.of_token(_bearer(ctx.request_headers.get("authorization", ""))))
 
     async def on_end(self, _token: None, ctx: RequestContext[Any, Any], error: Exception | None, /) -> None:
         """Nothing to do after a call."""

@@ -1,8 +1,10 @@
-"""The names of all methods that a hub has, from the protocol itself. For whoever names requests in logs and metrics."""
+"""All services and methods that a hub has, from the protocol itself: to answer calls and to name them in logs."""
 
 from __future__ import annotations
 
 from typing import Final
+
+from google.protobuf.descriptor import ServiceDescriptor
 
 from ferryapi.hub.v1 import (
     access_service_pb2,
@@ -13,7 +15,7 @@ from ferryapi.hub.v1 import (
     relationship_service_pb2,
 )
 
-_SERVICES: Final = (
+_MODULES: Final = (
     access_service_pb2,
     asset_service_pb2,
     collection_service_pb2,
@@ -21,10 +23,9 @@ _SERVICES: Final = (
     project_service_pb2,
     relationship_service_pb2,
 )
+#: By their short names, such as `ProjectService`.
+SERVICES: Final[dict[str, ServiceDescriptor]] = {
+    name: service for module in _MODULES for name, service in module.DESCRIPTOR.services_by_name.items()
+}
 #: Such as `ProjectService/GetProject`. Nothing else that is sent may become a label: that list would have no end.
-METHODS: Final = frozenset(
-    f"{service.name}/{method.name}"
-    for module in _SERVICES
-    for service in module.DESCRIPTOR.services_by_name.values()
-    for method in service.methods
-)
+METHODS: Final = frozenset(f"{name}/{method.name}" for name, service in SERVICES.items() for method in service.methods)

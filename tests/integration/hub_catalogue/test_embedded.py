@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from pathlib import Path
-from typing import Any
 
+import httpx
 import pytest
 
 from ferryapi.hub.v1 import access_service_pb2 as access_pb
@@ -14,55 +14,61 @@ from ferryapi.hub.v1 import project_service_pb2 as project_pb
 from ferryhub.app import Hub, create_hub
 from ferryhub.catalogue import projects
 from ferryhub.config import HubSettings
+from ferryhub.rpc import faults
+from ferrywire.reasons import FerryError
 
 
-async def call(
-    hub: Hub, method: str, request: bytes, principal: str | None = "usr_me", *, path: str = ""
-) -> tuple[int, bytes]:
-    """One call as the daemon makes it: a hand-made scope, the body in one piece, then silence."""
-    sent: list[Any] = []
-    bodies = iter([{"type": "http.request", "body": request, "more_body": False}])
+async def call(hub: Hub, method: str, request: bytes = b"", principal: str = "usr_me") -> bytes:
+    """One call as the daemon makes it."""
+    return await hub.call(principal, f"/ferryapi.hub.v1.{method}", request)
 
-    async def receive() -> Any:
-        for body in bodies:
-            return body
-        return await asyncio.get_running_loop().create_future()
 
-    async def send(message: Any) -> None:
-        sent.append(message)
-
-    scope = {
-        "type": "http",
-        "method": "POST",
-        "path": path or f"/ferryapi.hub.v1.{method}",
-        "root_path": "",
-        "query_string": b"",
-        "headers": [(b"content-type", b"application/proto")],
-    }
-    await hub.asgi({**scope, **({"ferryman.principal": principal} if principal else {})}, receive, send)
-    return sent[0]["status"], b"".join(message.get("body", b"") for message in sent[1:])
+async def refused(hub: Hub, method: str, request: bytes = b"", principal: str = "usr_me") -> FerryError:
+    with pytest.raises(FerryError) as caught:
+        await call(hub, method, request, principal)
+    return caught.value
 
 
 async def test_vouched_principal_needs_no_token(embedded: Hub) -> None:
-    status, body = await call(embedded, "AccessService/GetIdentity", b"")
-    identity = access_pb.Identity.FromString(body)
-    assert (status, identity.email, list(identity.scopes)) == (200, "me@here", ["read", "write", "admin"])
-    assert (await call(embedded, "AccessService/GetIdentity", b"", principal=None))[0] == 401
-    assert (await call(embedded, "AccessService/GetIdentity", b"", principal="usr_other"))[0] == 401
+    identity = access_pb.Identity.FromString(await call(embedded, "AccessService/GetIdentity"))
+    assert (identity.email, list(identity.scopes)) == ("me@here", ["read", "write", "admin"])
+    for unknown in ("", "usr_other"):
+        assert (await refused(embedded, "AccessService/GetIdentity", principal=unknown)).reason == "TOKEN_INVALID"
+
+
+async def test_nobody_vouches_in_the_scope_of_a_request(embedded: Hub) -> None:
+    scope = {"type": "http", "ferryman.principal": "usr_me"}
+    transport = httpx.ASGITransport(lambda given, *rest: embedded.asgi({**given, **scope}, *rest))
+    async with httpx.AsyncClient(transport=transport, base_url="http://hub") as http:
+        reply = await http.post("/ferryapi.hub.v1.AccessService/GetIdentity", json={})
+        assert (reply.status_code, reply.json()["code"]) == (401, "unauthenticated")
 
 
 @pytest.mark.parametrize("path", ["/device", "/device.css", "/oauth/token", "/oauth/device_authorization"])
 async def test_no_sign_in_where_the_user_is_signed_in(embedded: Hub, path: str) -> None:
-    for principal in ("usr_me", None):
-        assert (await call(embedded, "", b"", principal, path=path))[0] == 404
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(embedded.asgi), base_url="http://hub") as http:
+        assert (await http.post(path)).status_code == 404
+
+
+async def test_what_is_no_call_is_refused_with_a_reason(embedded: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(faults, "MAX_REQUEST_BYTES", 100)
+    large = project_pb.CreateProjectRequest(name="P" * 200).SerializeToString()
+    found = [
+        await refused(embedded, "ProjectService/NoSuchMethod"),
+        await refused(embedded, "ProjectService/CreateProject", large),
+        await refused(embedded, "ProjectService/CreateProject", b"\xff"),
+    ]
+    assert [each.reason for each in found] == ["UNIMPLEMENTED", "TOO_LARGE", "INVALID_ARGUMENT"]
+    assert found[1].metadata == {"limitBytes": "100"}
+    assert found[2].metadata == {"field": "body"}
 
 
 async def test_callers_do_not_mix(embedded: Hub) -> None:
     await embedded.ensure_principal("usr_two", "two@here")
     people = {"usr_me": "me@here", "usr_two": "two@here"}
     wanted = [principal for _ in range(20) for principal in people]
-    replies = await asyncio.gather(*(call(embedded, "AccessService/GetIdentity", b"", who) for who in wanted))
-    assert [access_pb.Identity.FromString(body).email for _, body in replies] == [people[who] for who in wanted]
+    replies = await asyncio.gather(*(call(embedded, "AccessService/GetIdentity", principal=who) for who in wanted))
+    assert [access_pb.Identity.FromString(body).email for body in replies] == [people[who] for who in wanted]
 
 
 async def test_restart_keeps_everything(tmp_path: Path) -> None:
@@ -79,7 +85,6 @@ async def test_restart_keeps_everything(tmp_path: Path) -> None:
         made.append(await call(hub, f"ProjectService/{method}", body))
         await hub.close()
     assert made[0] == made[1]
-    assert made[0][0] == 200
 
 
 async def test_unexpected_error_shows_an_id_and_not_its_text(
@@ -89,12 +94,11 @@ async def test_unexpected_error_shows_an_id_and_not_its_text(
         raise LookupError("a secret of the inside")
 
     monkeypatch.setattr(projects, "listing", broken)
-    status, body = await call(embedded, "ProjectService/ListProjects", b"")
-    assert (status, b"INTERNAL" in body or b"internal" in body, b"secret" in body) == (500, True, False)
+    error = await refused(embedded, "ProjectService/ListProjects")
+    assert (error.reason, "secret" in error.message) == ("INTERNAL", False)
     (record,) = [each for each in caplog.records if "rpc_failed" in each.message]
     assert record.exc_info is not None
-    error_id = record.message.rpartition("error_id=")[2]
-    assert error_id.encode() in body
+    assert record.message.rpartition("error_id=")[2] == error.metadata["errorId"]
 
 
 async def test_second_hub_on_one_state_dir_is_refused_and_leaves_the_first_alone(embedded: Hub, tmp_path: Path) -> None:
@@ -102,7 +106,7 @@ async def test_second_hub_on_one_state_dir_is_refused_and_leaves_the_first_alone
     with pytest.raises(RuntimeError, match="another hub uses"):
         await other.start()
     await other.close()
-    assert (await call(embedded, "AccessService/GetIdentity", b""))[0] == 200
+    assert await call(embedded, "AccessService/GetIdentity")
 
 
 async def test_start_and_close_in_different_tasks(tmp_path: Path) -> None:
@@ -114,6 +118,8 @@ async def test_start_and_close_in_different_tasks(tmp_path: Path) -> None:
     assert not [task for task in asyncio.all_tasks() if task.get_name() == "hub sweep"]
     with pytest.raises(RuntimeError, match="start the hub"):
         _ = hub.asgi
+    with pytest.raises(RuntimeError, match="start the hub"):
+        _ = hub.call
     await hub.close()
 
 
@@ -124,4 +130,4 @@ async def test_cancelled_caller_does_not_disturb_others(embedded: Hub) -> None:
     calls[0].cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await calls[0]
-    assert {status for status, _ in await asyncio.gather(*calls[1:])} == {200}
+    assert all(await asyncio.gather(*calls[1:]))
