@@ -97,7 +97,7 @@ class Requests:
                     more.append((b"connection", b"close"))
                 message = {**message, "headers": [*message.get("headers", ()), *more]}
             else:
-                request.sent_bytes += len(message.get("body", b""))
+                request.sent_bytes += len(message.get("body", b"")) + message.get("count", 0)
             await send(message)
 
         return answer

@@ -17,23 +17,18 @@ from pathlib import Path
 from typing import Final
 
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from ferryhub.app import Hub, create_hub
 from ferryhub.config import HubSettings
 from ferryhub.requests import Observer, Requests
+from ferryhub.serving.connection import Connection
 from ferrywire import tracing
 
 _BACKLOG: Final = 2048
 #: How long running requests may take after SIGTERM, in seconds; a part that is cut off is sent again.
 _GRACE_S: Final = 10
-#: How long a peer may take to say goodbye then, as TLS wants it, in seconds; one that is idle does not even read.
-_FAREWELL_S: Final = 1.0
 #: A lane keeps its connection while it reads and hashes the next part, in seconds.
 _KEEP_ALIVE_S: Final = 75
-#: What comes before the body must come within this time, in seconds, and be no larger than this.
-_HEAD_S: Final = 60.0
-_MAX_HEAD_BYTES: Final = 512 << 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +78,7 @@ async def _answer(
 ) -> None:
     config = uvicorn.Config(
         app,
-        http=_Protocol,
+        http=Connection,
         ws="none",
         lifespan="off",
         interface="asgi3",
@@ -121,63 +116,6 @@ async def _counting(hub: Hub, listen: str) -> AsyncIterator[Observer | None]:
     with serving(metrics.registry, host, port) as url:
         print(f"ferryhub metrics at {url}", flush=True)  # noqa: T201
         yield metrics
-
-
-class _Protocol(HttpToolsProtocol):
-    """uvicorn's, with an end to heads that never end: nobody has shown a token by then, so nothing else bounds them.
-
-    And to connections that TLS would keep half closed for half a minute when the hub stops.
-    """
-
-    _head_timer: asyncio.TimerHandle | None = None
-    _head_bytes = 0
-    _stopping = False
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
-        super().connection_made(transport)
-        self._await_head()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._stop_waiting()
-        super().connection_lost(exc)
-
-    def data_received(self, data: bytes) -> None:
-        super().data_received(data)
-        if self._head_timer is not None:
-            self._head_bytes += len(data)
-            if self._head_bytes > _MAX_HEAD_BYTES:
-                self.transport.abort()
-
-    def on_message_begin(self) -> None:
-        self._await_head()
-        super().on_message_begin()
-
-    def on_headers_complete(self) -> None:
-        self._stop_waiting()
-        super().on_headers_complete()
-
-    def on_response_complete(self) -> None:
-        super().on_response_complete()
-        self._end_soon()
-
-    def shutdown(self) -> None:
-        self._stopping = True
-        super().shutdown()
-        self._end_soon()
-
-    def _end_soon(self) -> None:
-        if self._stopping and self.transport.is_closing():
-            self.loop.call_later(_FAREWELL_S, self.transport.abort)
-
-    def _await_head(self) -> None:
-        self._stop_waiting()
-        self._head_bytes = 0
-        self._head_timer = self.loop.call_later(_HEAD_S, self.transport.abort)
-
-    def _stop_waiting(self) -> None:
-        if self._head_timer is not None:
-            self._head_timer.cancel()
-            self._head_timer = None
 
 
 class _Server(uvicorn.Server):

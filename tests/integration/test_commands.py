@@ -105,6 +105,15 @@ def test_a_benchmark_prints_its_figures(tmp_path: Path) -> None:
     assert all(figure["value"] > 0 for figure in page["figures"])
 
 
+def test_the_benchmark_of_a_hub_s_own_store_prints_its_figures(tmp_path: Path) -> None:
+    done = _run(sys.executable, ROOT / "bench" / "receiving.py", "8", "1", env={"BENCH_RESULTS": str(tmp_path)})
+    assert done.returncode in (0, 1), done.stdout + done.stderr
+    page = json.loads((tmp_path / "receiving.json").read_text())
+    bars = [figure["name"] for figure in page["figures"] if figure["bar"]]
+    assert bars == ["parts in, server CPU over the floor", "ranges out, server CPU over the floor"]
+    assert all(figure["value"] > 0 for figure in page["figures"] if figure["unit"] == "MB/s")
+
+
 def test_the_transfer_benchmark_measures_us_beside_others(tmp_path: Path) -> None:
     """Tiny loads, and of the peers those that are installed; each has to bring back what it took."""
     words = ["--size", "0.002", "--rounds", "1", "--load", "small", "--target", "s3", "embedded"]

@@ -10,14 +10,15 @@ import asyncio
 import json
 import logging
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any, Final
 
 from ferryhub.blobs.ranges import Unsatisfiable, parse_range
 from ferryhub.blobs.receive import PartReceiver
 from ferryhub.blobs.signing import BLOBS_PATH, UPLOADS_PATH, PartClaim, UrlSigner
-from ferryhub.blobs.store import WINDOW_BYTES, BlobReader, SupportsReads, is_blob_key
+from ferryhub.blobs.store import WINDOW_BYTES, BlobReader, HasFile, SupportsReads, is_blob_key
 from ferryhub.blobs.threads import StoreThreads
+from ferryhub.extensions import ZERO_COPY, offer_of, sends_files
 from ferryhub.logs import refused
 from ferrywire.ids import is_id
 from ferrywire.reasons import FerryError
@@ -27,6 +28,8 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Headers = list[tuple[bytes, bytes]]
 
+#: What is counted and asked about at once where the server sends files.
+_STRETCH_BYTES: Final = 8 << 20
 _log = logging.getLogger(__name__)
 _STATUS: Final = {
     "INVALID_ARGUMENT": 400,
@@ -94,7 +97,7 @@ class ByteEndpoint:
         if length is not None and length != str(claim.size_bytes):
             message = f"the body has {length} bytes; part {claim.part_number} must have {claim.size_bytes}"
             raise FerryError("CHUNK_CORRUPT", message, partNumber=claim.part_number)
-        await self._receiver.receive(claim, _body(receive))
+        await self._receiver.receive(claim, _Body(receive, offer_of(scope)))
         await answer.empty()
 
     def _signed(self, method: str, path: str, scope: Scope) -> dict[str, str]:
@@ -138,7 +141,10 @@ class ByteEndpoint:
             return
         async with asyncio.TaskGroup() as tasks:
             watch = tasks.create_task(_until_gone(receive, answer))
-            await self._send(reader, first, end, answer)
+            if sends_files(scope) and isinstance(reader, HasFile):
+                await _send_file(reader.fileno(), first, end, answer)
+            else:
+                await self._send(reader, first, end, answer)
             watch.cancel()
 
     async def _send(self, reader: BlobReader, first: int, end: int, answer: _Answer) -> None:
@@ -146,8 +152,7 @@ class ByteEndpoint:
         while first < end and not answer.gone:
             window = await self._threads.run(reader.read, first, min(WINDOW_BYTES, end - first))
             if not window:
-                # Headers are out: cutting the connection is the only way left to say that bytes are missing.
-                raise FerryError("BLOB_DAMAGED", "a blob is shorter than it was", path="blobs")
+                raise _shorter()
             first += len(window)
             await answer.more(window, last=first >= end)
 
@@ -168,6 +173,9 @@ class _Answer:
     async def more(self, data: bytes, *, last: bool) -> None:
         await self._send({"type": "http.response.body", "body": data, "more_body": not last})
 
+    async def file(self, fd: int, offset: int, count: int, *, last: bool) -> None:
+        await self._send({"type": ZERO_COPY, "file": fd, "offset": offset, "count": count, "more_body": not last})
+
     async def empty(self) -> None:
         await self.start(200, [(b"content-length", b"0")])
         await self.more(b"", last=True)
@@ -187,15 +195,49 @@ class _Answer:
         await self.more(data, last=True)
 
 
-async def _body(receive: Receive) -> AsyncIterator[bytes]:
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise Disconnected
-        if data := message.get("body", b""):
-            yield data
-        if not message.get("more_body", False):
-            return
+class _Body:
+    """See `Body`. `offer` gives the server memory to put the next bytes into; it may leave that alone."""
+
+    def __init__(self, receive: Receive, offer: Callable[[memoryview], None]) -> None:
+        self._receive = receive
+        self._offer = offer
+        self._rest = memoryview(b"")
+        self._ended = False
+
+    async def read_into(self, window: memoryview) -> int:
+        """See `Body`. Error: `Disconnected`."""
+        while not self._rest and not self._ended:
+            self._offer(window)
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                raise Disconnected
+            self._ended = not message.get("more_body", False)
+            data = message.get("body", b"")
+            if isinstance(data, memoryview) and data:
+                return len(data)  # it is in the window
+            self._rest = memoryview(data)
+        count = min(len(window), len(self._rest))
+        window[:count] = self._rest[:count]
+        self._rest = self._rest[count:]
+        return count
+
+
+async def _send_file(fd: int, first: int, end: int, answer: _Answer) -> None:
+    """Send a range without reading it, where the server can; a stretch at a time, so that they are counted."""
+    try:
+        while first < end and not answer.gone:
+            count = min(_STRETCH_BYTES, end - first)
+            first += count
+            await answer.file(fd, first - count, count, last=first >= end)
+    except EOFError as error:
+        raise _shorter() from error
+    except ConnectionError:
+        answer.gone = True
+
+
+def _shorter() -> FerryError:
+    """Headers are out: cutting the connection is the only way left to say that bytes are missing."""
+    return FerryError("BLOB_DAMAGED", "a blob is shorter than it was", path="blobs")
 
 
 async def _until_gone(receive: Receive, answer: _Answer) -> None:

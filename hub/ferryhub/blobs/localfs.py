@@ -251,6 +251,10 @@ class LocalBlobReader:
         with self._lock:
             return os.pread(self._file.fileno(), count, offset)
 
+    def fileno(self) -> int:
+        """See `HasFile`."""
+        return self._file.fileno()
+
     def close(self) -> None:
         """See `BlobReader`."""
         with self._lock:

@@ -7,7 +7,7 @@ recorded is never written again, so that bytes the hub has vouched for cannot be
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from typing import Protocol
 
 from ferryhub.blobs.gate import PartGate, PartKey, Turn
@@ -22,6 +22,13 @@ from ferrywire.reasons import FerryError
 
 class PartStore(BlobStore, SupportsPartWrites, Protocol):
     """A store that the hub itself receives parts for."""
+
+
+class Body(Protocol):
+    """The bytes that come."""
+
+    async def read_into(self, window: memoryview) -> int:
+        """Put some of the next bytes at the window's beginning, and say how many; 0 at the end."""
 
 
 class PartReceiver:
@@ -44,7 +51,7 @@ class PartReceiver:
         self._now_us = now_us
         self._ttl_us = ttl_us
 
-    async def receive(self, claim: PartClaim, body: AsyncIterator[bytes]) -> None:
+    async def receive(self, claim: PartClaim, body: Body) -> None:
         """Take a part; when this returns it is durable and recorded. A repeat is verified and changes nothing.
 
         Errors: `SESSION_NOT_FOUND`, `CHUNK_CORRUPT`, `DISK_FULL`, `HUB_OVERLOADED` (too many, too slow, or another
@@ -76,16 +83,16 @@ class PartReceiver:
             await self._database.write(parts.forget_files, claim.session_id, [claim.file_index])
         return self._store.open_part(file, slot.offset)
 
-    async def _take(self, turn: Turn, claim: PartClaim, body: AsyncIterator[bytes], writer: PartWriter | None) -> bytes:
+    async def _take(self, turn: Turn, claim: PartClaim, body: Body, writer: PartWriter | None) -> bytes:
         """Receive and check the whole body; returns its block digests. Without a writer it is only checked."""
         intake = _Intake(self._threads, writer, min(WINDOW_BYTES, claim.size_bytes))
         try:
             async with turn.receiving():
-                async for data in body:
+                while count := await body.read_into(await intake.room()):
                     turn.moved()
-                    if intake.received_bytes + len(data) > claim.size_bytes:
+                    if intake.received_bytes + count > claim.size_bytes:
                         raise _corrupt(claim, f"must have {claim.size_bytes} bytes and more came")
-                    await intake.feed(data)
+                    intake.took(count)
             block_digests = await intake.finish()
         except TimeoutError as error:
             message = f"part {claim.part_number} stopped coming, or another sender of it came"
@@ -111,17 +118,16 @@ class _Intake:
         self._pending: asyncio.Future[None] | None = None
         self.received_bytes = 0
 
-    async def feed(self, data: bytes) -> None:
-        """Take the next bytes. Waits for the disk when it is a window behind."""
-        view = memoryview(data)
-        self.received_bytes += len(view)
-        while view:
-            take = min(len(self._filling) - self._filled, len(view))
-            self._filling[self._filled : self._filled + take] = view[:take]
-            self._filled += take
-            view = view[take:]
-            if self._filled == len(self._filling):
-                await self._flush()
+    async def room(self) -> memoryview:
+        """Where the next bytes go. Waits for the disk when it is a window behind."""
+        if self._filled == len(self._filling):
+            await self._flush()
+        return memoryview(self._filling)[self._filled :]
+
+    def took(self, count: int) -> None:
+        """So many bytes are there."""
+        self._filled += count
+        self.received_bytes += count
 
     async def finish(self) -> bytes:
         """Write what is left; returns the block digests of everything."""

@@ -156,6 +156,14 @@ class BlobReader(Protocol):
 
 
 @runtime_checkable
+class HasFile(Protocol):
+    """A reader of a blob that is a file, from its first byte to its last."""
+
+    def fileno(self) -> int:
+        """Its descriptor, until the reader is closed."""
+
+
+@runtime_checkable
 class SupportsPartWrites(Protocol):
     """The hub itself can receive parts for this store."""
 

@@ -11,13 +11,14 @@ import pytest
 
 from ferryhub import server
 from ferryhub.config import HubSettings
+from ferryhub.serving import connection
 
 _BEGUN = b"POST /ferryapi.hub.v1.ProjectService/ListProjects HTTP/1.1\r\nhost: x\r\n"
 
 
 @pytest.fixture
 async def socket_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Path]:
-    monkeypatch.setattr(server, "_HEAD_S", 0.2)
+    monkeypatch.setattr(connection, "_HEAD_S", 0.2)
     path = tmp_path / "s"
     with server.unix_socket(path) as listener:
         serving = asyncio.ensure_future(server._serve(HubSettings(tmp_path / "hub"), listener))
@@ -37,7 +38,7 @@ async def test_one_that_stops_coming_is_cut_off(socket_path: Path, sent: bytes) 
 
 
 async def test_one_that_goes_on_and_on_is_cut_off(socket_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server, "_HEAD_S", 60.0)
+    monkeypatch.setattr(connection, "_HEAD_S", 60.0)
     _, writer = await asyncio.open_unix_connection(socket_path)
     writer.write(_BEGUN + b"x: ")
     with pytest.raises(ConnectionError):

@@ -33,6 +33,7 @@ from ferryhub.rpc.content import ContentService
 from ferryhub.rpc.edge import Edge
 from ferryhub.rpc.identity import Identities
 from ferryhub.rpc.project import ProjectService
+from ferryhub.serving.connection import Connection
 from ferrywire.digest import BlockHasher, of_blocks
 from ferrywire.ids import new_id
 from ferrywire.parts import MIB, part_count, part_span
@@ -193,9 +194,15 @@ class Rig:
 
 @asynccontextmanager
 async def running(
-    root: Path, *, quota_bytes: int = 1 << 40, local_files: bool = False, database_url: URL | None = None
+    root: Path,
+    *,
+    quota_bytes: int = 1 << 40,
+    local_files: bool = False,
+    database_url: URL | None = None,
+    http: Any = Connection,
 ) -> AsyncIterator[Rig]:
-    """A hub on a free port, with its state below `root`. Run it again on the same root for a restart."""
+    """A hub on a free port, with its state below `root`. Run it again on the same root for a restart. `http` is the
+    server's protocol: our own, or one that knows ASGI alone."""
     clock = Clock()
     async with AsyncExitStack() as stack:
         database = await asyncio.to_thread(lambda: Database(database_url or sqlite_url(root / "catalogue.db")))
@@ -212,14 +219,15 @@ async def running(
             "ProjectService": ProjectService(database, pages, quota_bytes=quota_bytes),
         }
         edge = Edge(services, Identities(database), blobs.endpoint)
-        url = await stack.enter_async_context(_serving(edge))
+        url = await stack.enter_async_context(_serving(edge, http))
         clients = await stack.enter_async_context(AsyncExitStack())
         yield Rig(root, url, database, blobs, clock, clients)
 
 
 @asynccontextmanager
-async def _serving(app: Any) -> AsyncIterator[str]:
-    server = uvicorn.Server(uvicorn.Config(app, port=0, lifespan="off", log_level="error", loop="asyncio", ws="none"))
+async def _serving(app: Any, http: Any) -> AsyncIterator[str]:
+    config = uvicorn.Config(app, port=0, lifespan="off", log_level="error", loop="asyncio", ws="none", http=http)
+    server = uvicorn.Server(config)
     server.config.load()
     server.lifespan = server.config.lifespan_class(server.config)
     await server.startup()

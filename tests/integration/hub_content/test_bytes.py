@@ -1,4 +1,7 @@
-"""The byte endpoints over a real socket: signatures, corruption, repeats, broken connections, ranges."""
+"""The byte endpoints over a real socket: signatures, corruption, repeats, broken connections, ranges.
+
+All of it behind our own server, which moves bytes past ASGI, and behind one that knows ASGI alone.
+"""
 
 from __future__ import annotations
 
@@ -6,20 +9,31 @@ import asyncio
 import errno
 import os
 from collections.abc import AsyncIterator
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
 import pytest
+from sqlalchemy import URL
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from ferryapi.hub.v1 import content_service_pb2 as pb
 from ferryhub.blobs import localfs
 from ferryhub.blobs.localfs import LocalBlobReader
 from ferryhub.blobs.receive import PartReceiver
+from ferryhub.serving.connection import Connection
 from ferrywire.parts import MIB
-from tests.integration.hub_content.rig import PART, Person, Rig, content, digest_of, file_of
+from tests.integration.hub_content.rig import PART, Person, Rig, content, digest_of, file_of, running
 
 DATA = content(PART + MIB // 2)
 FIRST = DATA[:PART]
+
+
+@pytest.fixture(params=["our server", "ASGI alone"])
+async def rig(request: pytest.FixtureRequest, tmp_path: Path, database_url: URL) -> AsyncIterator[Rig]:
+    http = Connection if request.param == "our server" else HttpToolsProtocol
+    async with running(tmp_path, database_url=database_url, http=http) as hub:
+        yield hub
 
 
 def _part(data: bytes, number: int = 1) -> pb.Part:
@@ -300,6 +314,14 @@ async def test_a_reader_who_leaves_stops_the_reading(alice: Person, monkeypatch:
             break
     await asyncio.wait_for(closed.wait(), 20)
     assert reads < size_mib
+
+
+async def test_a_blob_that_lost_bytes_is_cut_off(alice: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = await alice.upload({"f": DATA})
+    (file,) = (await alice.manifest(made.asset_id)).files
+    monkeypatch.setattr(LocalBlobReader, "size_bytes", len(DATA) + 1)
+    with pytest.raises(httpx.RemoteProtocolError):
+        await alice.http.get(alice.url + file.location.url.url)
 
 
 @pytest.mark.parametrize("path", ["/blobs/", "/blobs/../x", "/blobs/x", "/blobs/uploads/x/y", "/blobs/uploads/"])
