@@ -70,7 +70,7 @@ HUB = (
     ),
     Mutant(
         "idle-tls-connections-waited-for",
-        "hub/ferryhub/server.py",
+        "hub/ferryhub/serving/connection.py",
         "if self._stopping and self.transport.is_closing():",
         "if False:",
         "tests/integration/hub_auth/test_stop.py",
