@@ -55,6 +55,7 @@ STEPS = (
     Step("startup", 1, ("startup",), ("2",)),
     Step("growth", 2.5, ("growth",), ("100", "1000")),
     Step("memory", 2, ("memory",), ("0.1", "1")),
+    Step("receiving", 2, ("receiving",), ("64", "2")),
     _moved("hub", "big", 4),
     _moved("hub", "small", 6),
     _moved("s3", "medium", 3),
