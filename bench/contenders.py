@@ -16,6 +16,8 @@ from ferryman import Client
 
 HERE = Path(__file__).resolve().parent
 OURS = "ferryman"
+#: How the names of those begin that are no peers, but the least that could do it (`limits.py`).
+LIMIT = "bare"
 
 
 class Contender(Protocol):
@@ -34,11 +36,12 @@ class Contender(Protocol):
 
 @dataclass
 class Ferry:
-    """Ferryman: a script of its own each time, and the daemon that is there already. `warm`: it has moved a file."""
+    """Ferryman: a script of its own each time, and the daemon that is there already and has moved a file: `first` where
+    nothing else goes, else a small one."""
 
     client: Client
     servers: Sequence[int] = ()
-    warm: bool = True
+    first: Path | None = None
     name: str = OURS
     downs: bool = True
     _assets: dict[str, list[str]] = field(default_factory=dict)
@@ -46,8 +49,7 @@ class Ferry:
     def __post_init__(self) -> None:
         self._pid = self.client.daemon.info().pid
         self._project = self.client.create_project("Bench").project_id
-        if self.warm:
-            self._move_one()
+        self._move_one()
 
     def up(self, load: Load, key: str) -> Measured:
         measured = self._run("each" if load.apart else "up", str(load.root), self._project)
@@ -58,10 +60,11 @@ class Ferry:
         return self._run("down", str(dest), *self._assets[key])
 
     def _move_one(self) -> None:
-        """A small file up and down: the daemon and the hub are those of a machine that uses them."""
+        """A file up and down: the daemon and the hub are those of a machine that uses them."""
         with tempfile.TemporaryDirectory(prefix="fyb") as directory:
-            file = Path(directory) / "first"
-            file.write_bytes(b"a,b\n1,2\n")
+            file = self.first or Path(directory) / "first"
+            if self.first is None:
+                file.write_bytes(b"a,b\n1,2\n")
             done = self.client.upload(file, title="First", owner_type="project", owner_id=self._project)
             self.client.download(done.asset_id, Path(directory) / "back")
 

@@ -93,7 +93,7 @@ def quantile(values: Sequence[float], share: float) -> float:
 
 def report(benchmark: str, figures: Sequence[Figure], details: object = None) -> int:
     """Print a table, write JSON, with what else is worth keeping, and return 1 when a bar is missed."""
-    width = max(len(figure.name) for figure in figures)
+    width = max((len(figure.name) for figure in figures), default=0)
     for figure in figures:
         bar = f"  {figure.wanted}: {'ok' if figure.good else 'MISSED'}" if figure.wanted else ""
         print(f"{figure.name:<{width}}  {figure.value:10.3f} {figure.unit:<3}{bar}")

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from contenders import OURS
+from contenders import LIMIT, OURS
 from figures import median
 from loads import GIB
 from measuring import Measured
@@ -46,7 +46,7 @@ class Runs:
 
     def best(self, direction: str, what: str) -> str:
         """The peer to beat; empty when there is none."""
-        others = [name for name in self.names(direction) if name != OURS]
+        others = [name for name in self.names(direction) if name != OURS and not name.startswith(LIMIT)]
         return min(others, key=lambda name: self.typical(direction, name, what), default="")
 
     def paired(self, direction: str, what: str, peer: str) -> list[float]:
@@ -57,7 +57,7 @@ class Runs:
 
     def rests(self, name: str) -> bool:
         """Whether a peer cannot become the best any more: behind by more than a tie in every column."""
-        if name == OURS or self.count < ENOUGH_TO_KNOW:
+        if name == OURS or name.startswith(LIMIT) or self.count < ENOUGH_TO_KNOW:
             return False
         ways = [way for way in self.directions() if name in self.names(way)]
         columns = [(way, what) for way in ways for what in COSTS]

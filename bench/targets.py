@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import limits
 import peers
 from contenders import Contender, Ferry, Program, worker
 from figures import fresh_home
@@ -42,7 +43,8 @@ def s3(root: Path, load: Load) -> Iterator[Target]:
             store.client().put_object(Bucket=bucket, Key=f"warm-{number}", Body=bytes(_WARM_BYTES))
         words = ["--bucket", bucket, "--endpoint", store.endpoint, "--prefix", "kept"]
         hub = stack.enter_context(hub_process(root, words))
-        others = peers.s3(store.endpoint, bucket, STORE_KEYS, _pids(store))
+        others = [*peers.s3(store.endpoint, bucket, STORE_KEYS, _pids(store))]
+        others += limits.s3(store.endpoint, bucket, STORE_KEYS, root, _pids(store))
         yield Target([stack.enter_context(_ferry(hub, [hub.pid, *_pids(store)])), *others], [store.root])
 
 
@@ -91,7 +93,7 @@ def c_sink(root: Path, load: Load) -> Iterator[Target]:
                 str(load.size_bytes),
             ],
         )
-        yield Target([stack.enter_context(_ferry(hub, [hub.pid], warm=False)), raw], [])
+        yield Target([stack.enter_context(_ferry(hub, [hub.pid], load.root)), raw], [])
 
 
 TARGETS: dict[str, Callable[[Path, Load], AbstractContextManager[Target]]] = {
@@ -112,9 +114,9 @@ def why_not(target: str, load: Load) -> str:
 
 
 @contextmanager
-def _ferry(hub: HubServer, servers: Sequence[int], *, warm: bool = True) -> Iterator[Ferry]:
+def _ferry(hub: HubServer, servers: Sequence[int], first: Path | None = None) -> Iterator[Ferry]:
     with home_of(hub), Client() as client:
-        yield Ferry(client, servers, warm)
+        yield Ferry(client, servers, first)
 
 
 def _pids(store: S3Server) -> list[int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from datetime import timedelta
 
@@ -35,6 +36,9 @@ def rig(weed_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> S3Rig:
 def test_a_hub_whose_clock_is_wrong(rig: S3Rig, monkeypatch: pytest.MonkeyPatch, minutes: int) -> None:
     for module in ("botocore.auth", "botocore.crt.auth"):
         monkeypatch.setattr(f"{module}.get_current_datetime", lambda **how: now(**how) + timedelta(minutes=minutes))
+    gmtime = time.gmtime
+    wrong = lambda at=None: gmtime((time.time() if at is None else at) + 60 * minutes)  # noqa: E731
+    monkeypatch.setattr("ferryhub.blobs.s3sign.time.gmtime", wrong)
     with pytest.raises(FerryError) as caught:
         list(rig.store().blobs())
     assert (caught.value.reason, caught.value.retryable) == ("HUB_OVERLOADED", True)

@@ -1,0 +1,88 @@
+"""What the S3 store leaves room for: PUTs of the same bytes by the least code there is, beside everybody else.
+
+Signed before anything is measured, and with the checksum where the store is to verify it. Multipart uploads are not
+completed. Nobody can be quicker than this; it is a limit, not a peer.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import boto3
+from awscrt.checksums import crc64nvme
+from botocore.config import Config
+from botocore.credentials import Credentials
+from contenders import LIMIT, Program, worker
+from loads import MIB, Load
+
+from ferryhub.blobs.s3sign import Presigner
+from ferryhub.blobs.s3urls import text_of
+
+_PART_BYTES, _LANES, _SMALL_LANES = 64 * MIB, 4, 32
+_TTL_S = 3600
+
+
+def s3(endpoint: str, bucket: str, env: Mapping[str, str], root: Path, servers: Sequence[int]) -> Iterator[Program]:
+    """`env` has the keys; plans are written to `root`."""
+    keys = Credentials(env["AWS_ACCESS_KEY_ID"], env["AWS_SECRET_ACCESS_KEY"])
+    config = Config(signature_version="s3v4", s3={"addressing_style": "path"})
+    client = boto3.client(
+        "s3",
+        endpoint_url=endpoint,
+        region_name="us-east-1",
+        aws_access_key_id=keys.access_key,
+        aws_secret_access_key=keys.secret_key,
+        config=config,
+    )
+    signer = Presigner(client, keys, bucket)
+    for name, verified in ((f"{LIMIT} PUTs", False), (f"{LIMIT} PUTs, verified", True)):
+
+        def send(load: Load, key: str, *, verified: bool = verified) -> list[str]:
+            plan = root / f"plan-{verified}.json"
+            of = _files if load.many else _parts
+            puts = [_put(signer, *one, verified=verified) for one in of(client, bucket, load, key)]
+            plan.write_text(json.dumps(puts))
+            place = urlsplit(client.meta.endpoint_url)
+            lanes = _SMALL_LANES if load.many else _LANES
+            return [*worker("bare"), str(place.hostname), str(place.port), str(lanes), str(plan)]
+
+        yield Program(name, send, servers=servers)
+
+
+def _files(client: Any, bucket: str, load: Load, key: str) -> Iterator[tuple[str, dict[str, str], Path, int, int]]:
+    for number, file in enumerate(load.files):
+        yield f"{key}{number}", {}, file, 0, file.stat().st_size
+
+
+def _parts(client: Any, bucket: str, load: Load, key: str) -> Iterator[tuple[str, dict[str, str], Path, int, int]]:
+    upload = client.create_multipart_upload(Bucket=bucket, Key=key, ChecksumAlgorithm="CRC64NVME")["UploadId"]
+    for number, offset in enumerate(range(0, load.size_bytes, _PART_BYTES), 1):
+        query = {"uploadId": upload, "partNumber": str(number)}
+        yield key, query, load.root, offset, min(_PART_BYTES, load.size_bytes - offset)
+
+
+def _put(
+    signer: Presigner, key: str, query: dict[str, str], path: Path, offset: int, size: int, *, verified: bool
+) -> list[object]:
+    """As the worker takes it. A file of one part is written once, as ours are."""
+    headers = {}
+    if verified:
+        headers["x-amz-checksum-crc64nvme"] = text_of(_crc(path, offset, size))
+        headers |= {} if query else {"if-none-match": "*"}
+    signed = {**headers, "content-length": str(size)}
+    url = urlsplit(signer.url("PUT", key, ttl_s=_TTL_S, query=query, headers=signed))
+    return [f"{url.path}?{url.query}", headers, str(path), offset, size]
+
+
+def _crc(path: Path, offset: int, size: int) -> bytes:
+    crc = 0
+    with path.open("rb") as file:
+        file.seek(offset)
+        while size:
+            crc = crc64nvme(more := file.read(min(MIB, size)), crc)
+            size -= len(more)
+    return crc.to_bytes(8, "big")
