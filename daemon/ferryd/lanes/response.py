@@ -7,11 +7,15 @@ What a reply means is `replies.py`'s to say.
 from __future__ import annotations
 
 import http.client
+import re
 import socket
 from typing import Final
 
 _LINE_BYTES: Final = 64 << 10
 _FIELDS: Final = 100
+#: No more digits than anything has bytes: int() refuses thousands of them with an error of its own.
+_NUMBER: Final = re.compile(r"[0-9]{1,18}")
+_CHUNK: Final = re.compile(rb"[0-9A-Fa-f]{1,15}")
 #: Replies that never have a body.
 _BODILESS: Final = (204, 304)
 
@@ -34,13 +38,16 @@ class Response:
             version, self.status = _first(self._line())
             #: Names in lower case.
             self.headers = self._fields()
-        self._chunked = self.headers.get("transfer-encoding", "").lower() == "chunked"
+        encoding = self.headers.get("transfer-encoding", "").lower()
+        self._chunked = encoding == "chunked"
         self._left = 0 if self.status in _BODILESS else _length(self.headers.get("content-length", ""))
         if self._chunked:
             self._left = None
         closes = version != b"HTTP/1.1" or "close" in self.headers.get("connection", "").lower()
-        #: The server sends nothing after this on this connection.
-        self.will_close = closes or (self._left is None and not self._chunked)
+        # Two ways to say where it ends, or one that is not known here: what follows may be anything.
+        doubtful = bool(encoding) and (not self._chunked or "content-length" in self.headers)
+        #: Nothing that comes after this on this connection is to be believed.
+        self.will_close = closes or doubtful or (self._left is None and not self._chunked)
 
     @property
     def ended(self) -> bool:
@@ -63,11 +70,8 @@ class Response:
     def _read_chunks(self, limit: int) -> bytes:
         data = b""
         while len(data) < limit:
-            try:
-                size = int(self._line().partition(b";")[0], 16)
-            except ValueError:
-                raise http.client.HTTPException("no chunk") from None
-            if size <= 0:
+            size = _chunk(self._line())
+            if size == 0:
                 self._fields()  # trailers
                 self._left = 0
                 break
@@ -84,7 +88,10 @@ class Response:
             if not line:
                 return fields
             name, _, value = line.decode("latin-1").partition(":")
-            fields[name.strip().lower()] = value.strip()
+            name, value = name.strip().lower(), value.strip()
+            if name == "content-length" and fields.get(name, value) != value:
+                raise http.client.HTTPException("two lengths")
+            fields[name] = value
         raise http.client.HTTPException(f"more than {_FIELDS} fields")
 
     def _line(self) -> bytes:
@@ -106,4 +113,11 @@ def _first(line: bytes) -> tuple[bytes, int]:
 
 def _length(text: str) -> int | None:
     """What a Content-Length says; None for one that says nothing."""
-    return int(text) if text.isascii() and text.isdigit() else None
+    return int(text) if _NUMBER.fullmatch(text) else None
+
+
+def _chunk(line: bytes) -> int:
+    size = line.partition(b";")[0].strip()
+    if not _CHUNK.fullmatch(size):
+        raise http.client.HTTPException("no chunk")
+    return int(size, 16)

@@ -50,9 +50,16 @@ def parse_address(text: str, field: str = "FERRYMAN_HUB") -> HubAddress:
         raise _invalid(field, "it has credentials in it; sign in instead")
     if parts.query or parts.fragment:
         raise _invalid(field, "it has a query in it")
-    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-    base = f"{parts.scheme}://{host}{f':{port}' if port else ''}{parts.path.rstrip('/')}"
-    return HubAddress(base, base, "")
+    try:
+        name = parts.hostname if parts.hostname.isascii() else parts.hostname.encode("idna").decode()
+    except UnicodeError:
+        raise _invalid(field, "its host is no name") from None
+
+    def at(host: str) -> str:
+        host = f"[{host}]" if ":" in host else host
+        return f"{parts.scheme}://{host}{f':{port}' if port else ''}{parts.path.rstrip('/')}"
+
+    return HubAddress(at(parts.hostname), at(name), "")
 
 
 def _invalid(field: str, why: str) -> FerryError:

@@ -7,6 +7,7 @@ call. Raises `OSError` for whatever becomes of a connection. What requests and r
 from __future__ import annotations
 
 import asyncio
+import select
 import socket
 import ssl
 from asyncio import staggered
@@ -57,6 +58,7 @@ class Connections:
         self._max_bytes = max_bytes
         self._tls: ssl.SSLContext | None = None
         self._idle: list[_Connection] = []
+        self._closed = False
         self._free = asyncio.Semaphore(_MAX_CONNECTIONS)
 
     async def exchange(self, request: bytes) -> Answer:
@@ -68,14 +70,15 @@ class Connections:
             except BaseException:
                 connection.abort()
                 raise
-            if connection.reusable and len(self._idle) < _MAX_IDLE:
+            if connection.reusable and not self._closed and len(self._idle) < _MAX_IDLE:
                 self._idle.append(connection)
             else:
                 connection.abort()
             return answer
 
     def close(self) -> None:
-        """Close those that idle."""
+        """Close those that idle, and those in use when their replies have come."""
+        self._closed = True
         while self._idle:
             self._idle.pop().abort()
 
@@ -160,7 +163,13 @@ class _Connection(asyncio.Protocol):
 
     @property
     def fresh(self) -> bool:
-        return self.reusable and self._loop.time() - self._idle_since < _IDLE_S
+        """Whether to use it again. What the server has sent or done meanwhile, the loop may not have seen yet."""
+        return self.reusable and self._loop.time() - self._idle_since < _IDLE_S and not self._readable()
+
+    def _readable(self) -> bool:
+        poll = select.poll()
+        poll.register(self._transport.get_extra_info("socket").fileno(), select.POLLIN)
+        return bool(poll.poll(0))
 
     def abort(self) -> None:
         self._reusable = False
@@ -169,7 +178,7 @@ class _Connection(asyncio.Protocol):
     def _begin(self) -> None:
         self._headers: dict[str, str] = {}
         self._body = bytearray()
-        self._head_bytes = 0
+        self._bytes = 0
         self._in_body = False
 
     def _fail(self, error: Exception) -> None:
@@ -195,17 +204,18 @@ class _Connection(asyncio.Protocol):
         if self._answer is None or self._answer.done():
             self._fail(ConnectionError("it speaks unasked"))
             return
-        if not self._in_body:
-            self._head_bytes += len(data)
+        self._bytes += len(data)
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
             self._fail(ConnectionError(f"it does not speak HTTP as it should: {error}"))
             return
-        if not self._in_body and self._head_bytes > _MAX_HEAD_BYTES:
+        if not self._in_body and self._bytes > _MAX_HEAD_BYTES:
             self._fail(ConnectionError("the head of its reply does not end"))
         elif len(self._body) > self._max_bytes:
             self._fail(TooLargeError())
+        elif self._bytes > 2 * self._max_bytes + _MAX_HEAD_BYTES:
+            self._fail(ConnectionError("its reply does not end"))  # chunks of nearly nothing, or trailers
 
     def eof_received(self) -> None:
         if self._in_body and not {"content-length", "transfer-encoding"} & self._headers.keys():
@@ -217,7 +227,13 @@ class _Connection(asyncio.Protocol):
 
     # What the parser calls.
 
+    def on_message_begin(self) -> None:
+        if self._answer is None or self._answer.done():  # behind the reply, in the same piece
+            raise ConnectionError("it speaks unasked")
+
     def on_header(self, name: bytes, value: bytes) -> None:
+        if self._in_body:
+            return  # a trailer, of which nobody has asked for any
         self._headers[name.decode("latin-1").lower()] = value.decode("latin-1")
 
     def on_headers_complete(self) -> None:

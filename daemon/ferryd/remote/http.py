@@ -29,7 +29,7 @@ class HttpTransport:
         self.address: HubAddress = parse_address(hub_address)
         self._token = token
         parts = urlsplit(self.address.base_url)
-        self._host = parts.netloc if parts.netloc.isascii() else parts.netloc.encode("idna").decode()
+        self._host = parts.netloc
         self._prefix = quote(parts.path, safe="/%")
         self._connections = Connections(_server(self.address), MAX_REPLY_BYTES)
 

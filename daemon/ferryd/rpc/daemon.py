@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import importlib
 import os
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -68,8 +70,8 @@ class DaemonRpc:
 
     async def get_statistics(self, _request: pb.GetStatisticsRequest) -> pb.Statistics:
         counters = await self._controls.counters()
-        import psutil  # few ask, and every start would wait for it
-
+        # Few ask, and every start would wait for it; nor may the loop.
+        psutil = await asyncio.to_thread(importlib.import_module, "psutil")
         process = psutil.Process()
         with process.oneshot():
             times = process.cpu_times()

@@ -40,6 +40,9 @@ def said(data: bytes) -> Iterator[socket.socket]:
         (b"HTTP/1.1 500 X\r\nContent-Length: 1\r\nConnection: Close\r\n\r\nx", 500, b"x", False),
         (b"HTTP/1.1 500 X\r\n\r\nuntil the end", 500, b"until the end", False),
         (b"HTTP/1.0 200 OK\r\nContent-Length: 1\r\n\r\nx", 200, b"x", False),
+        (b"HTTP/1.1 200 X\r\nTransfer-Encoding: gzip, chunked\r\nContent-Length: 1\r\n\r\nx", 200, b"x", False),
+        (b"HTTP/1.1 200 X\r\nTransfer-Encoding: chunked\r\nContent-Length: 9\r\n\r\n0\r\n\r\n", 200, b"", False),
+        (b"HTTP/1.1 500 X\r\nContent-Length: " + b"9" * 5000 + b"\r\n\r\nx", 500, b"x", False),
     ],
 )
 def test_what_servers_say(data: bytes, status: int, body: bytes, kept: bool) -> None:
@@ -84,3 +87,17 @@ def test_chunks_that_are_none() -> None:
         response = Response(sock)
         with closing(response), pytest.raises(http.client.HTTPException):
             response.read(10)
+
+
+@pytest.mark.parametrize("size", [b"-5", b"+5", b"0x5", b"1_0", b"", b"f" * 40])
+def test_what_is_no_size_of_a_chunk(size: bytes) -> None:
+    with said(_CHUNKED + size + b"\r\nabcde\r\n0\r\n\r\n") as sock, closing(Response(sock)) as response:
+        with pytest.raises(http.client.HTTPException):
+            response.read(1000)
+        assert not response.ended
+
+
+def test_two_lengths_are_none() -> None:
+    data = b"HTTP/1.1 200 X\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab"
+    with said(data) as sock, pytest.raises(http.client.HTTPException):
+        Response(sock)

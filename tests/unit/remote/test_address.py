@@ -32,10 +32,27 @@ def test_urls_that_lead_elsewhere_are_refused(given: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "h:80", "ftp://h", "http://", "unix:relative", "http://u:s3cret@h", "http://h?x", "http://h:x"]
+    "text",
+    [
+        "",
+        "h:80",
+        "ftp://h",
+        "http://",
+        "unix:relative",
+        "http://u:s3cret@h",
+        "http://h?x",
+        "http://h:x",
+        "http://mün..chen.de",
+    ],
 )
 def test_what_is_no_address_is_refused_without_repeating_it(text: str) -> None:
     with pytest.raises(FerryError) as caught:
         parse_address(text)
     assert (caught.value.reason, caught.value.metadata["field"]) == ("INVALID_ARGUMENT", "FERRYMAN_HUB")
     assert "s3cret" not in str(caught.value)
+
+
+def test_a_name_in_other_letters_is_shown_as_it_is_and_asked_for_as_the_network_has_it() -> None:
+    address = parse_address("https://bücher.example:8443/hub/")
+    assert address.text == "https://bücher.example:8443/hub"
+    assert address.base_url == "https://xn--bcher-kva.example:8443/hub"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import threading
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -131,6 +132,64 @@ async def test_half_a_reply_and_none_at_all(connect: Connect, reply: bytes) -> N
 async def test_a_head_without_end(connect: Connect) -> None:
     with ByteServer(script=[raw(b"HTTP/1.1 200 OK\r\nX: " + b"x" * (1 << 20), goes_on=True)]) as server:
         assert (await fails(connect(server.url))).reason == "HUB_UNREACHABLE"
+
+
+_MINE = b"HTTP/1.1 200 OK\r\nContent-Type: application/proto\r\nContent-Length: 4\r\n\r\nmine"
+
+
+@pytest.mark.parametrize("more", [b"HTTP/1.1 200 OK\r\nX: evil\r\nContent-Length: 4\r\n\r\nev", _MINE])
+async def test_what_comes_behind_a_reply_is_nobodys_answer(connect: Connect, more: bytes) -> None:
+    used: list[object] = []
+
+    def both(request: Request) -> bool:
+        used.append(request.sock)
+        request.read_body()
+        request.sock.sendall(_MINE + more)
+        return True
+
+    def next_one(request: Request) -> bool:
+        request.read_body()
+        request.sock.sendall(b"il" if request.sock in used else _MINE.replace(b"mine", b"next"))
+        return True
+
+    with ByteServer(script=[both, next_one, next_one]) as server:
+        transport = connect(server.url)
+        assert await transport.call(METHOD, b"", 20) == b"mine"
+        assert await transport.call(METHOD, b"", 20) == b"next"
+
+
+async def test_trailers_change_nothing_and_end(connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ferryd.remote.http.MAX_REPLY_BYTES", 1 << 20)
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: application/proto\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n0\r\n"
+    few, many = head + b"Content-Type: text/html\r\n\r\n", head + b"X: " + b"x" * (3 << 20)
+    with ByteServer(script=[raw(few, goes_on=True), raw(many, goes_on=False)]) as server:
+        transport = connect(server.url)
+        assert await transport.call(METHOD, b"", 20) == b"ab"
+        assert (await fails(transport)).reason == "HUB_UNREACHABLE"
+
+
+async def test_a_reply_after_the_end_leaves_no_connection_open(connect: Connect) -> None:
+    closing, gone = asyncio.Event(), threading.Event()
+    loop = asyncio.get_running_loop()
+
+    def late(request: Request) -> bool:
+        request.read_body()
+        loop.call_soon_threadsafe(closing.set)
+        assert closed.wait(60)
+        request.sock.sendall(_MINE)
+        assert request.sock.recv(1) == b""  # our end is closed
+        gone.set()
+        return False
+
+    closed = threading.Event()
+    with ByteServer(script=[late]) as server:
+        transport = connect(server.url)
+        call = asyncio.create_task(transport.call(METHOD, b"", 60))
+        await closing.wait()
+        await transport.close()
+        closed.set()
+        assert await call == b"mine"
+        assert await asyncio.to_thread(gone.wait, 60)
 
 
 async def test_a_token_that_could_end_its_header_is_not_sent() -> None:
