@@ -50,7 +50,7 @@ async def test_one_that_goes_on_and_on_is_cut_off(socket_path: Path, monkeypatch
 
 async def test_an_idle_connection_may_be_used_again(socket_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Only a head is waited for: a lane hashes its next part meanwhile."""
-    monkeypatch.setattr(server, "_HEAD_S", 1.0)
+    monkeypatch.setattr(connection, "_HEAD_S", 1.0)
     reader, writer = await asyncio.open_unix_connection(socket_path)
     for idle_s in (1.2, 0.0):
         writer.write(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n")
