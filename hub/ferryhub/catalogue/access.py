@@ -31,6 +31,7 @@ from sqlalchemy import (
 from ferryhub.catalogue import tables as t
 from ferryhub.catalogue.account_tables import group_members
 from ferryhub.catalogue.actor import Actor, require_scope
+from ferryhub.catalogue.prepared import Prepared
 from ferrywire.ids import is_id
 from ferrywire.reasons import FerryError
 
@@ -104,7 +105,7 @@ def _find(conn: Connection, actor: Actor, key: str, noun: Noun | None) -> Resour
         return _find_by_alias(conn, actor, key, noun)
     if noun not in (None, known):
         return None
-    row = conn.execute(_BY_ID[known], {"key": key, "me": actor.principal_id}).first()
+    row = _BY_ID[known].first(conn, {"key": key, "me": actor.principal_id})
     return None if row is None else Resource(known, row.id, row, row.rank or 0)
 
 
@@ -112,7 +113,7 @@ def _find_by_alias(conn: Connection, actor: Actor, alias: str, noun: Noun | None
     if noun is None:
         node_id = conn.execute(_NODE_OF_ALIAS, {"key": alias.casefold()}).scalar()
         return None if node_id is None else _find(conn, actor, node_id, None)
-    row = conn.execute(_BY_ALIAS[noun], {"key": alias.casefold(), "me": actor.principal_id}).first()
+    row = _BY_ALIAS[noun].first(conn, {"key": alias.casefold(), "me": actor.principal_id})
     return None if row is None else Resource(noun, row.id, row, row.rank or 0)
 
 
@@ -163,8 +164,10 @@ def _with_rank(noun: Noun) -> Select[Any]:
 
 
 _NODE_OF_ALIAS = select(t.aliases.c.node_id).where(t.aliases.c.alias_folded == bindparam("key"))
-_BY_ID = {noun: _with_rank(noun).where(_TABLES[noun].c.id == bindparam("key")) for noun in PREFIXES}
-_BY_ALIAS = {noun: _with_rank(noun).where(_TABLES[noun].c.id == _NODE_OF_ALIAS.scalar_subquery()) for noun in PREFIXES}
+_BY_ID = {noun: Prepared(_with_rank(noun).where(_TABLES[noun].c.id == bindparam("key"))) for noun in PREFIXES}
+_BY_ALIAS = {
+    noun: Prepared(_with_rank(noun).where(_TABLES[noun].c.id == _NODE_OF_ALIAS.scalar_subquery())) for noun in PREFIXES
+}
 
 
 def acting_ids(conn: Connection, actor: Actor) -> list[str]:

@@ -48,6 +48,9 @@ class Transactions(Protocol):
     def read(self, work: Callable[[Connection], T]) -> T:
         """Run a function on one snapshot."""
 
+    def ask(self, work: Callable[[Connection], T]) -> T:
+        """Run a function that sends one statement."""
+
     def write(self, work: Callable[[Connection], T]) -> T:
         """Run a function, perhaps several times, as if nobody else wrote, and make what it did durable."""
 
@@ -75,6 +78,13 @@ class Database:
         self._reads += 1
         with tracing.span("database read", operation=_name(fn)):
             return await self._run(self._read_threads, self._transactions.read, lambda conn: fn(conn, *args, **kwargs))
+
+    async def ask(self, fn: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """As `read`, for a function that sends one statement: on SQLite that takes no transaction, which would be two
+        statements more, each of them a dozen chances for threads to get in each other's way."""
+        self._reads += 1
+        with tracing.span("database read", operation=_name(fn)):
+            return await self._run(self._read_threads, self._transactions.ask, lambda conn: fn(conn, *args, **kwargs))
 
     async def write(self, fn: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run `fn(connection, …)` in a writer thread; what it did is durable once this returns.

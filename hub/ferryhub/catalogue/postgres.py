@@ -80,6 +80,8 @@ class PostgresTransactions:
         """Run on one snapshot; again when the connection was lost."""
         return self._persistently(self._reader, work)
 
+    ask = read
+
     def write(self, work: Callable[[Connection], T]) -> T:
         """Run and commit, as often as it takes."""
         return self._persistently(self._writer, work)

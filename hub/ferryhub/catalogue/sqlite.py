@@ -49,6 +49,10 @@ class SqliteTransactions:
         """Run on one snapshot."""
         return self._reading.run(work)
 
+    def ask(self, work: Callable[[Connection], T]) -> T:
+        """Run without a transaction: one statement is a snapshot by itself."""
+        return self._reading.use(lambda connection, _: work(connection))
+
     def write(self, work: Callable[[Connection], T]) -> T:
         """Run, then commit."""
         return self._writing.run(work)
@@ -74,12 +78,20 @@ class _Connections:
 
     def run(self, work: Callable[[Connection], T]) -> T:
         """Run in a transaction of its own."""
-        used = self._open()
-        connection, driver = used
-        try:
+
+        def in_transaction(connection: Connection, driver: Any) -> T:
             driver.execute(self._begin)
             result = work(connection)
             driver.execute("COMMIT")
+            return result
+
+        return self.use(in_transaction)
+
+    def use(self, work: Callable[[Connection, Any], T]) -> T:
+        """Run with a connection and its driver's, in no transaction."""
+        used = self._open()
+        try:
+            result = work(*used)
         except BaseException as error:
             self._roll_back(used)
             if isinstance(error, (DatabaseError, self._engine.dialect.loaded_dbapi.DatabaseError)):

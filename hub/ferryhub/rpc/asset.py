@@ -21,7 +21,7 @@ class AssetService:
 
     async def get_asset(self, request: pb.GetAssetRequest, _ctx: Any) -> pb.Asset:
         """Gets an asset."""
-        return convert.asset(await self._database.read(assets.get, caller(), request.asset_id))
+        return convert.asset(await self._database.ask(assets.get, caller(), request.asset_id))
 
     async def list_assets(self, request: pb.ListAssetsRequest, _ctx: Any) -> pb.ListAssetsResponse:
         """Lists ready assets."""

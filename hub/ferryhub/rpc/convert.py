@@ -23,17 +23,27 @@ _EXACT: Final = float(1 << 53)
 
 def timestamp(time_us: int) -> Timestamp:
     """Microseconds since the epoch as a timestamp."""
-    stamp = Timestamp()
-    stamp.FromMicroseconds(time_us)
-    return stamp
+    made = Timestamp()
+    _fill_timestamp(made, time_us)
+    return made
+
+
+def _fill_timestamp(made: Timestamp, time_us: int) -> None:
+    made.seconds, us = divmod(time_us, 1_000_000)
+    made.nanos = us * 1000
 
 
 def struct(encoded: str) -> Struct:
     """A JSON object's text as a Struct."""
     made = Struct()
+    _fill_struct(made, encoded)
+    return made
+
+
+def _fill_struct(made: Struct, encoded: str) -> None:
+    made.SetInParent()  # there, even with nothing in it
     if encoded != "{}":
         made.update(json.loads(encoded))
-    return made
 
 
 def plain(given: Struct) -> dict[str, Any]:
@@ -89,13 +99,12 @@ def collection(row: Row[Any]) -> collection_pb.Collection:
 
 def asset(row: Row[Any]) -> asset_pb.Asset:
     """An asset with its metadata."""
-    return asset_pb.Asset(
+    made = asset_pb.Asset(
         asset_id=row.id,
         title=row.title,
         description=row.description,
         alias=row.alias,
         tags=json.loads(row.tags),
-        metadata=struct(row.metadata),
         owner_type=row.owner_type,
         owner_id=row.owner_id,
         collection_id=row.collection_id,
@@ -103,11 +112,13 @@ def asset(row: Row[Any]) -> asset_pb.Asset:
         latest_content_id=row.latest_content_id,
         size_bytes=row.size_bytes,
         file_count=row.file_count,
-        create_time=timestamp(row.created_at),
-        update_time=timestamp(row.updated_at),
         created_by=row.created_by,
         etag=row.etag,
     )
+    _fill_struct(made.metadata, row.metadata)
+    _fill_timestamp(made.create_time, row.created_at)
+    _fill_timestamp(made.update_time, row.updated_at)
+    return made
 
 
 def asset_summary(row: Row[Any]) -> relationship_pb.AssetSummary:
@@ -152,13 +163,8 @@ def _fill_summary(made: relationship_pb.AssetSummary, row: Any) -> None:
 def _fill_link(made: relationship_pb.Relationship, row: Any) -> None:
     made.relationship_id, created_at, made.from_asset_id, made.to_asset_id, *said, qualifiers, made.created_by = row
     made.type, made.analysis_mode, made.qualifier_note, made.qualifier_time = said
-    stamp = made.create_time
-    stamp.seconds, us = divmod(created_at, 1_000_000)
-    stamp.nanos = us * 1000
-    if qualifiers == "{}":
-        made.qualifiers.SetInParent()
-    else:
-        made.qualifiers.CopyFrom(struct(qualifiers))
+    _fill_timestamp(made.create_time, created_at)
+    _fill_struct(made.qualifiers, qualifiers)
 
 
 def seen_link(row: Row[Any]) -> relationship_pb.Relationship:

@@ -7,10 +7,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
+from unittest.mock import patch
 
 from sqlalchemy import Connection, event
 
 from ferryhub.catalogue.account_tables import metadata
+from ferryhub.catalogue.prepared import Prepared
 
 #: Of which there are a handful, however large the catalogue: an operator's doing.
 SMALL: Final = {"settings", "leases", "storage_locations", "alembic_version"}
@@ -53,10 +55,22 @@ def statements_of(conn: Connection, fn: Callable[[Connection], Any]) -> list[str
     def listen(_conn: Any, _cursor: Any, statement: str, *_: Any) -> None:
         sent.append(statement)
 
-    event.listen(conn, "before_cursor_execute", listen)
-    fn(conn)
-    event.remove(conn, "before_cursor_execute", listen)
+    with _heard(conn, listen):
+        fn(conn)
     return sent
+
+
+@contextmanager
+def _heard(conn: Connection, listen: Callable[..., None]) -> Iterator[None]:
+    """Listen to every statement. Those that go to SQLite's driver take the way of the others meanwhile."""
+    event.listen(conn, "before_cursor_execute", listen)
+    with patch.object(Prepared, "first", _first):
+        yield
+    event.remove(conn, "before_cursor_execute", listen)
+
+
+def _first(prepared: Prepared, conn: Connection, values: dict[str, Any]) -> Any:
+    return conn.execute(prepared.statement, values).first()
 
 
 @contextmanager
@@ -67,9 +81,8 @@ def _listening(conn: Connection) -> Iterator[list[Asked]]:
         if statement.split(maxsplit=1)[0].upper() in ("SELECT", "UPDATE", "DELETE", "WITH"):
             asked.append(Asked(statement, parameters[0] if many else parameters))
 
-    event.listen(conn, "before_cursor_execute", listen)
-    yield asked
-    event.remove(conn, "before_cursor_execute", listen)
+    with _heard(conn, listen):
+        yield asked
 
 
 def _on_sqlite(conn: Connection, asked: Asked) -> Plan:

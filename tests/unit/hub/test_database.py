@@ -52,6 +52,42 @@ async def test_a_read_sees_one_snapshot(catalogue: Catalogue) -> None:
     assert await catalogue.database.read(_keys) == {"a"}
 
 
+def _key_and(fail: bool) -> Any:
+    def ask(conn: Connection) -> Any:
+        found = conn.execute(select(t.settings.c.key).where(t.settings.c.key == "a")).scalar()
+        if fail:
+            raise LookupError("no")
+        return found
+
+    return ask
+
+
+async def test_one_statement_sees_what_is_committed(catalogue: Catalogue) -> None:
+    """Before and after, also where one has failed in between."""
+    assert await catalogue.database.ask(_key_and(fail=False)) is None
+    await catalogue.database.write(_put, "a")
+    with pytest.raises(LookupError):
+        await catalogue.database.ask(_key_and(fail=True))
+    assert await catalogue.database.ask(_key_and(fail=False)) == "a"
+    await catalogue.database.write(_put, "b")
+    assert await catalogue.database.read(_keys) == {"a", "b"}
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_one_statement_takes_no_more_on_sqlite(catalogue: Catalogue) -> None:
+    seen: list[str] = []
+
+    def listen(conn: Connection) -> None:
+        driver: Any = conn.connection.driver_connection
+        driver.set_trace_callback(seen.append)
+
+    await catalogue.database.ask(listen)
+    await catalogue.database.ask(_key_and(fail=False))
+    assert [each.split()[0] for each in seen] == ["SELECT"]
+    await catalogue.database.read(_key_and(fail=False))
+    assert [each.split()[0] for each in seen] == ["SELECT", "BEGIN", "SELECT", "COMMIT"]
+
+
 async def test_cancelled_caller_does_not_break_the_next(catalogue: Catalogue) -> None:
     release = threading.Event()
 
