@@ -32,6 +32,10 @@ GONE_S: Final = 3.0
 POLL_S: Final = 0.02
 
 
+def _new_id() -> str:
+    return os.urandom(16).hex()
+
+
 class Link:
     """What both connections share: the endpoint, the open channel and its life. Safe to use from many threads."""
 
@@ -52,7 +56,7 @@ class Link:
     def metadata(self) -> tuple[tuple[str, str], ...]:
         """What goes with every call: an id to find it by in every log, the span it is made in, and the context that
         FERRYMAN_CONTEXT names."""
-        followed = [("x-request-id", os.urandom(16).hex())]
+        followed = [("x-request-id", _new_id())]
         if parent := traceparent():  # of a program that traces itself
             followed.append((TRACE_HEADER, parent))
         name = os.environ.get("FERRYMAN_CONTEXT", "")

@@ -39,7 +39,7 @@ def _ids(hub: HubServer, what: str) -> list[str]:
 def test_ids_follow(home: Home, hub: HubServer, monkeypatch: pytest.MonkeyPatch, table: Path) -> None:
     monkeypatch.setenv("FERRYMAN_HUB", hub.url)
     monkeypatch.setenv("FERRYMAN_TOKEN", hub.token("a@x.org"))
-    monkeypatch.setattr("ferryman.channel.uuid.uuid4", _numbers())
+    monkeypatch.setattr("ferryman.channel._new_id", _numbers())
     with Client() as client:
         client.connect()
         project = client.create_project("P").project_id
