@@ -45,6 +45,20 @@ OURS = (
         f"{POWER} -k succeeded_download",
     ),
     Mutant(
+        "settled-not-synced",
+        "daemon/ferryd/engine/destination.py",
+        "        self._files.confirm(own)",
+        "        pass",
+        "tests/faults/test_engine.py -k renamed",
+    ),
+    Mutant(
+        "names-synced-twice",
+        "daemon/ferryd/lanes/publish.py",
+        "                    rename_noreplace(directory, name, part)\n",
+        "                    pass\n",
+        "tests/unit/lanes/test_destination.py -k names",
+    ),
+    Mutant(
         "any-conflict-is-stored",
         "daemon/ferryd/lanes/replies.py",
         'if reply.status == 412 and sent.get("if-none-match") == "*":',

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,8 @@ import pytest
 from ferryd.core.model import EMBEDDED, DownloadSpec, IfExists, Limits, Part, StoredPart
 from ferryd.core.states import Event, State
 from ferryd.engine.retry import BUDGET
+from ferryd.lanes import durable
+from ferryd.lanes import publish as publishing
 from ferrywire.parts import MIB
 from ferrywire.reasons import FerryError, Wait
 from tests.support.engine import Bench, bench, block_digests, cleaned, eventually, upload_spec
@@ -304,6 +307,60 @@ async def test_a_renamed_file_published_just_before_the_crash_is_found_again(
         [file] = (await b.engine.list_files(done.id)).items
         assert file.local_path == str(dest / "f (1).txt") and not file.skipped
         assert sorted(one.name for one in dest.iterdir()) == ["f (1).txt", "f.txt"]
+
+
+def synced_names(monkeypatch: pytest.MonkeyPatch, dest: Path, *, fail: int = 0) -> list[str]:
+    """The names, below `dest`, of what is synced while files are published. The first syncs of `dest` fail."""
+    sync, names, failures = durable.sync_file, list[str](), iter(range(fail))
+
+    def noted(fd: int) -> None:
+        inode = os.fstat(fd).st_ino
+        [name] = [path.name for path in (dest, *dest.rglob("*")) if path.stat().st_ino == inode]
+        if name == dest.name and next(failures, None) is not None:
+            raise OSError(errno.EIO, "Input/output error")
+        names.append(name)
+        sync(fd)
+
+    monkeypatch.setattr(publishing, "sync_file", noted)
+    return names
+
+
+@pytest.mark.parametrize("policy", list(IfExists))
+async def test_a_file_renamed_by_a_run_that_died_is_synced_before_it_is_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, policy: IfExists
+) -> None:
+    dest = tmp_path / "dest"
+    async with bench(tmp_path) as b:
+        content = b.hub.add_content({"f": b"f"})
+        names = synced_names(monkeypatch, dest)
+
+        def die(files: Sequence[tuple[Path, Path]], *_: object) -> None:
+            for part_file, final in files:
+                part_file.rename(final)
+            raise FerryError("IO_ERROR", "as if it had died here", path=dest)
+
+        monkeypatch.setattr(b.files, "publish", die)
+        spec = DownloadSpec(content.asset_id, str(dest), if_exists=policy)
+        done = await b.settled((await b.engine.create_download(spec)).id)
+        assert done.state is State.SUCCEEDED, done.error
+        assert names == ["f", "dest"]
+        [file] = (await b.engine.list_files(done.id)).items
+        assert file.digest and not file.skipped
+
+
+@pytest.mark.parametrize("failures", [1, 2])
+async def test_a_download_whose_names_could_not_be_synced_is_renamed_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failures: int
+) -> None:
+    dest = tmp_path / "dest"
+    async with bench(tmp_path) as b:
+        content = b.hub.add_content({"f": b"f"})
+        names = synced_names(monkeypatch, dest, fail=failures)
+        done = await b.settled(await download(b, content, dest))
+        assert done.state is State.SUCCEEDED and done.attempts == failures + 1 and done.resent_bytes == 0
+        part = f".f.{done.id}.ferry-part"
+        assert names == [part] * (failures + 1) + ["dest"], "each time from the part file"
+        assert [path.name for path in dest.iterdir()] == ["f"]
 
 
 async def test_expired_locations_are_renewed_once_for_all(tmp_path: Path) -> None:

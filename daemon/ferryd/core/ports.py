@@ -223,6 +223,10 @@ class Files(Protocol):
         file, never a silent overwrite. `done` gets the name that each got (`rename` picks a free one), in order and
         once it is durable, also before a failure. DESTINATION_EXISTS for `fail` when it is taken."""
 
+    def confirm(self, files: Sequence[tuple[Path, Path]]) -> None:
+        """Make files durable, and the final names that an earlier run gave them: several (part file, final name). Where
+        that fails they are part files again, if possible."""
+
     def exists(self, final: Path) -> bool:
         """Whether something has the final name (a dangling symlink too)."""
 

@@ -44,17 +44,29 @@ class Destination:
             for index, file in enumerate(remote)
         ]
 
-    def settle(self, file: TransferFile, remote: RemoteFile) -> TransferFile | None:
-        """The row, done, when the file that is there will do; None when it has to be fetched. DESTINATION_EXISTS."""
+    def settle(self, files: Sequence[TransferFile], remote: Sequence[RemoteFile]) -> list[TransferFile]:
+        """The rows, done, of the files that are not yet and for which what is there will do. DESTINATION_EXISTS."""
+        settled, own = [], []
+        for file, one in zip(files, remote, strict=True):
+            done = None if file.done else self._settle(file, one)
+            if done is not None:
+                settled.append(done)
+                if file.part_path and not done.skipped:
+                    own.append((Path(file.part_path), Path(done.local_path)))
+        self._files.confirm(own)  # the run that renamed them may have died before it synced their directory
+        return settled
+
+    def _settle(self, file: TransferFile, remote: RemoteFile) -> TransferFile | None:
         self._meter.check()
         final = Path(file.local_path)
         if not self._files.exists(final):
             return None
         done = replace(file, done=True, persisted_bytes=file.size_bytes, digest=remote.digest, part_path="")
-        if self._spec.if_exists is IfExists.SKIP:
-            return replace(done, skipped=True, digest=b"")
-        if self._is_equal(final, remote):
+        skip = self._spec.if_exists is IfExists.SKIP
+        if (file.part_path or not skip) and self._is_equal(final, remote):
             return replace(done, skipped=not file.part_path)  # with a part file begun, it was this transfer's own
+        if skip:
+            return replace(done, skipped=True, digest=b"")
         if self._spec.if_exists is IfExists.FAIL:
             message = f"{final} exists and differs"
             raise FerryError("DESTINATION_EXISTS", message, path=final)

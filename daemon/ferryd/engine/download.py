@@ -98,17 +98,12 @@ class Download:
 
     async def _look_around(self) -> None:
         """What is at the final names already, before a byte is fetched."""
-        settled = await asyncio.to_thread(self._settle_all)
+        settled = await asyncio.to_thread(self._dest.settle, self._files, self._remote)
         self._put(settled)
         done = [file for file in self._files if file.done]
         self._run.tally.confirm(sum(map(_count, done)), sum(file.size_bytes for file in done))
         if settled or len(done) != self._run.transfer.present_file_count:
             await self._run.record(parts=(), persisted=True, files=settled, present_file_count=len(done))
-
-    def _settle_all(self) -> list[TransferFile]:
-        pairs = zip(self._files, self._remote, strict=True)
-        found = [self._dest.settle(file, remote) for file, remote in pairs if not file.done]
-        return [file for file in found if file is not None]
 
     async def _load_parts(self) -> None:
         """What earlier runs have received."""

@@ -52,6 +52,10 @@ class LocalFiles:
         """Give complete files their final names, durably; `done` is told the names they got. DESTINATION_EXISTS."""
         publish.publish(files, if_exists, self._umask, done)
 
+    def confirm(self, files: Sequence[tuple[Path, Path]]) -> None:
+        """Make final names durable that an earlier run gave."""
+        publish.confirm(files)
+
     def exists(self, final: Path) -> bool:
         """Whether something has the final name, a dangling link included."""
         return os.path.lexists(final)

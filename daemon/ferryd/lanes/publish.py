@@ -11,11 +11,11 @@ import errno
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import cache
 from itertools import groupby
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from ferryd.core.crashpoint import crashpoint
 from ferryd.core.model import IfExists
@@ -25,8 +25,6 @@ from ferrywire.reasons import FerryError
 
 _NAME_BYTES: Final = 255
 _TRIES: Final = 10_000
-#: Files that are open at once, by each thread that publishes.
-_AT_ONCE: Final = 32
 _RENAME_NOREPLACE: Final = 1
 #: The file system cannot do it this way; another may work.
 _CANNOT: Final = {errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.EPERM, errno.EMLINK}
@@ -38,49 +36,74 @@ def publish(files: Sequence[tuple[Path, Path]], if_exists: IfExists, umask: int,
 
     Files of one directory go together: what a sync of the first has to write into the journal holds the others too.
     """
+    for parent, together in _by_parent(files):
+        with writing(parent), _opened(parent, os.O_DIRECTORY) as directory:
+            _publish(directory, together, if_exists, umask, done)
+
+
+def confirm(files: Sequence[tuple[Path, Path]]) -> None:
+    """Make final names durable that an earlier run gave, and perhaps never synced: pairs as in `publish`."""
+    for parent, together in _by_parent(files):
+        with writing(parent), _opened(parent, os.O_DIRECTORY) as directory:
+            given = [_Given(part_file.name, final.name, _sync(final, directory)) for part_file, final in together]
+            _sync_names(directory, given)
+
+
+class _Given(NamedTuple):
+    part: str
+    name: str
+    inode: int
+
+
+def _by_parent(files: Sequence[tuple[Path, Path]]) -> Iterator[tuple[Path, list[tuple[Path, Path]]]]:
     for parent, group in groupby(files, lambda pair: pair[1].parent):
         together = list(group)
-        for at in range(0, len(together), _AT_ONCE):
-            _publish(parent, together[at : at + _AT_ONCE], if_exists, umask, done)
+        if any(part_file.parent != parent for part_file, _ in together):
+            raise ValueError("a part file lies beside its final name")
+        yield parent, together
 
 
 def _publish(
-    parent: Path, files: Sequence[tuple[Path, Path]], if_exists: IfExists, umask: int, done: Callable[[Path], None]
+    directory: int, files: Sequence[tuple[Path, Path]], if_exists: IfExists, umask: int, done: Callable[[Path], None]
 ) -> None:
-    if any(part_file.parent != parent for part_file, _ in files):
-        raise ValueError("a part file lies beside its final name")
-    renamed: list[Path] = []
-    with ExitStack() as stack:
-        with writing(parent):
-            directory = stack.enter_context(_opened(parent, os.O_DIRECTORY))
-        try:
-            _sync([part_file for part_file, _ in files], directory, umask)
-            for part_file, final in files:
-                crashpoint("before-publish")
-                with writing(final):
-                    renamed.append(final.with_name(_rename(directory, part_file.name, final, if_exists)))
-        finally:
-            if renamed:
-                with writing(parent):
-                    sync_file(directory)
-                for final in renamed:
-                    crashpoint("after-publish")
-                    done(final)
+    for part_file, _ in files:
+        with writing(part_file), _opened_in(part_file, directory) as fd:
+            os.fchmod(fd, 0o666 & ~umask)
+    inodes = [_sync(part_file, directory) for part_file, _ in files]  # all have their mode: see `publish`
+    given: list[_Given] = []
+    try:
+        for (part_file, final), inode in zip(files, inodes, strict=True):
+            crashpoint("before-publish")
+            with writing(final):
+                given.append(_Given(part_file.name, _rename(directory, part_file.name, final, if_exists), inode))
+    finally:
+        if given:
+            _sync_names(directory, given)
+            for one, (_, final) in zip(given, files, strict=False):
+                crashpoint("after-publish")
+                done(final.with_name(one.name))
 
 
-def _sync(part_files: Sequence[Path], directory: int, umask: int) -> None:
-    """Give the files their mode and make them durable. After a failed sync the error stands: the kernel forgot the
-    pages, so the parts must be written again."""
-    with ExitStack() as stack:
-        opened = []
-        for part_file in part_files:
-            with writing(part_file):
-                fd = stack.enter_context(_opened(Path(part_file.name), os.O_NOFOLLOW, dir_fd=directory))
-                os.fchmod(fd, 0o666 & ~umask)
-            opened.append((part_file, fd))
-        for part_file, fd in opened:
-            with writing(part_file):
-                sync_file(fd)
+def _sync(path: Path, directory: int) -> int:
+    """Make a file of this directory durable; returns its inode. One is open at a time: there may be thousands."""
+    with writing(path), _opened_in(path, directory) as fd:
+        sync_file(fd)
+        return os.fstat(fd).st_ino
+
+
+def _sync_names(directory: int, given: Sequence[_Given]) -> None:
+    """Make names durable. After a failed sync the files get their part names back, as far as that is possible: a second
+    sync of the same names could succeed and have written nothing, but to be published anew they are renamed anew, and
+    that is for the next sync to write. Their bytes are not in doubt: each part was synced when its row was written."""
+    try:
+        sync_file(directory)
+    except OSError:
+        for part, name, inode in given:
+            with suppress(OSError):
+                # With `skip`, or when somebody replaced it, the name is another file's.
+                if os.stat(name, dir_fd=directory, follow_symlinks=False).st_ino == inode:
+                    rename_noreplace(directory, name, part)
+        raise
 
 
 def _rename(directory: int, part: str, final: Path, if_exists: IfExists) -> str:
@@ -159,6 +182,10 @@ def _free_names(name: str) -> Iterator[str]:
 def _taken(final: Path, what: str) -> FerryError:
     name = shown(final)
     return FerryError("DESTINATION_EXISTS", f"{name} is {what}", path=name)
+
+
+def _opened_in(path: Path, directory: int) -> AbstractContextManager[int]:
+    return _opened(Path(path.name), os.O_NOFOLLOW, dir_fd=directory)
 
 
 @contextmanager

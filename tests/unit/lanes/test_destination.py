@@ -48,6 +48,22 @@ def published(part: Path, final: Path, if_exists: IfExists) -> Path:
     return names[0]
 
 
+class SyncedFiles:
+    """What is synced while files are published, in order; a sync of `failing` fails."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, failing: Path | None = None) -> None:
+        self.inodes: list[int] = []
+        self.failing = failing
+        monkeypatch.setattr(publishing, "sync_file", self._sync)
+
+    def _sync(self, fd: int) -> None:
+        inode = os.fstat(fd).st_ino
+        if self.failing is not None and inode == self.failing.stat().st_ino:
+            raise OSError(errno.EIO, "Input/output error")
+        self.inodes.append(inode)
+        durable.sync_file(fd)
+
+
 def reason_of(call: object, *args: object) -> str:
     assert callable(call)
     with pytest.raises(FerryError) as caught:
@@ -292,18 +308,41 @@ def test_a_directory_is_synced_once_for_many_files(tmp_path: Path, monkeypatch: 
         for top in "ab"
         for number in range(20)
     ]
-    synced: list[bool] = []
-    sync = durable.sync_file
-
-    def counted(fd: int) -> None:
-        synced.append(stat.S_ISDIR(os.fstat(fd).st_mode))
-        sync(fd)
-
-    monkeypatch.setattr(publishing, "sync_file", counted)
+    synced = SyncedFiles(monkeypatch)
     names: list[Path] = []
     FILES.publish(pairs, IfExists.FAIL, names.append)
-    assert names == [final for _, final in pairs]
-    assert (synced.count(False), synced.count(True)) == (40, 2)
+    finals = [final for _, final in pairs]
+    assert names == finals
+    assert sorted(synced.inodes) == sorted(path.stat().st_ino for path in [*finals, tmp_path / "a", tmp_path / "b"])
+    before = list(synced.inodes)
+    synced.inodes.clear()
+    FILES.confirm(pairs)
+    assert synced.inodes == before, "an earlier run's names are made durable in the same way"
+    assert all(final.exists() for final in finals)
+
+
+def test_names_whose_sync_failed_are_given_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = ["first", "second"]
+    pairs = [(FILES.prepare(str(tmp_path), name, 0, TRANSFER), tmp_path / name) for name in names]
+    synced = SyncedFiles(monkeypatch, failing=tmp_path)
+    done: list[Path] = []
+    assert reason_of(FILES.publish, pairs, IfExists.FAIL, done.append) == "IO_ERROR"
+    assert done == [] and sorted(tmp_path.iterdir()) == sorted(part for part, _ in pairs)
+    for part, final in pairs:
+        part.rename(final)  # as the run left them that died before it synced
+    assert reason_of(FILES.confirm, pairs) == "IO_ERROR"
+    assert sorted(tmp_path.iterdir()) == sorted(part for part, _ in pairs)
+    synced.failing = None
+    FILES.publish(pairs, IfExists.FAIL, done.append)
+    assert done == [final for _, final in pairs]
+
+
+def test_names_whose_sync_failed_stay_when_they_are_not_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    part, final = complete(tmp_path)
+    final.write_bytes(b"old")
+    SyncedFiles(monkeypatch, failing=tmp_path)
+    assert reason_of(published, part, final, IfExists.SKIP) == "IO_ERROR"
+    assert list(tmp_path.iterdir()) == [final] and final.read_bytes() == b"old"
 
 
 def test_files_before_one_that_cannot_be_published_are(tmp_path: Path) -> None:
