@@ -148,6 +148,8 @@ class Hub:
 
     async def close(self) -> None:
         """Stop sweeping and close the catalogue. Harmless on a hub that is not started."""
+        if self._direct is not None:
+            self._direct.close()
         self._make_asgi = self._direct = None
         await self._lifetime.aclose()
 

@@ -17,6 +17,7 @@ from ferryhub.catalogue.crew import Crew
 from ferryhub.catalogue.sqlite import SqliteTransactions
 from ferryhub.catalogue.sqlite import sqlite_url as sqlite_url
 from ferrywire import tracing
+from ferrywire.reasons import FerryError
 
 P = ParamSpec("P")
 
@@ -62,7 +63,8 @@ class Database:
     """The catalogue's database. `close()` it; nothing is opened before the first use.
 
     On PostgreSQL a function may run more than once before its result counts: it must do nothing but use its
-    connection. Errors besides the function's own: `HUB_OVERLOADED`, `DISK_FULL`, `READ_ONLY`, `IO_ERROR`.
+    connection. Errors besides the function's own: `HUB_OVERLOADED`, `DISK_FULL`, `READ_ONLY`, `IO_ERROR`;
+    `SHUTTING_DOWN` once it is closed.
     """
 
     def __init__(self, url: str | URL) -> None:
@@ -72,6 +74,7 @@ class Database:
         self._write_threads = Crew("hub-writer", self._transactions.writers, at_once=remote)
         self._read_threads = Crew("hub-reader", self._transactions.readers, at_once=remote)
         self._reads = self._writes = self._running = 0
+        self._closed = False
 
     async def read(self, fn: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run `fn(connection, …)` in a reader thread on one snapshot."""
@@ -103,6 +106,7 @@ class Database:
 
     async def close(self) -> None:
         """Wait for what runs, then close every connection."""
+        self._closed = True
         for threads in (self._read_threads, self._write_threads):
             threads.stop()
         await asyncio.to_thread(self._close)
@@ -113,6 +117,8 @@ class Database:
         run: Callable[[Callable[[Connection], T]], T],
         work: Callable[[Connection], T],
     ) -> T:
+        if self._closed:
+            raise FerryError("SHUTTING_DOWN", "the catalogue is closed: the hub stops")
         self._running += 1
         try:
             return await threads.run(lambda: run(work))

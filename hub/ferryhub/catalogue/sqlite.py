@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
+from traceback import clear_frames
 from typing import Any, Final, TypeVar
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event
@@ -93,6 +94,7 @@ class _Connections:
         try:
             result = work(*used)
         except BaseException as error:
+            _let_go(error)
             self._roll_back(used)
             if isinstance(error, (DatabaseError, self._engine.dialect.loaded_dbapi.DatabaseError)):
                 raise _explained(error, self._engine) from error
@@ -126,6 +128,14 @@ class _Connections:
             connection.close()
         else:
             self._idle.append(used)
+
+
+def _let_go(error: BaseException | None) -> None:
+    """Take from the functions that failed what they hold. A result read in part would keep its SELECT unfinished, and
+    the connection on the snapshot of that, beyond the ROLLBACK: its next reader would see what was."""
+    while error is not None:
+        clear_frames(error.__traceback__)
+        error = error.__context__
 
 
 def copy_catalogue(source: Path, target: Path) -> None:

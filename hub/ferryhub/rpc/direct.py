@@ -29,6 +29,7 @@ class Direct:
 
     def __init__(self, services: Mapping[str, Any], identities: Identities) -> None:
         self._identities = identities
+        self._closed = False
         self._methods = {
             path: method for name, service in services.items() for path, method in _methods(SERVICES[name], service)
         }
@@ -36,6 +37,8 @@ class Direct:
     async def __call__(self, principal_id: str, method_path: str, body: bytes) -> bytes:
         """The reply to `/ferryapi.hub.v1.XService/Method`. Every error has a reason."""
         try:
+            if self._closed:
+                raise FerryError("SHUTTING_DOWN", "the hub is closed")
             found = self._methods.get(method_path)
             if found is None:
                 raise FerryError("UNIMPLEMENTED", f"the hub has no method {method_path}")
@@ -52,6 +55,10 @@ class Direct:
             raise faults.unexpected(error, method_path.rpartition("/")[2]) from error
         finally:
             set_caller(None)  # the daemon's task goes on in this context: nothing of the call is left behind
+
+    def close(self) -> None:
+        """Refuse every call from now on, with `SHUTTING_DOWN`: a caller may keep this for longer than the hub lives."""
+        self._closed = True
 
 
 def _methods(descriptor: ServiceDescriptor, service: object) -> Iterator[tuple[str, tuple[_Parse, _Answer]]]:

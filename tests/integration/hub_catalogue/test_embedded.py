@@ -123,6 +123,19 @@ async def test_start_and_close_in_different_tasks(tmp_path: Path) -> None:
     await hub.close()
 
 
+async def test_a_call_to_a_closed_hub_is_refused(tmp_path: Path) -> None:
+    hub = create_hub(HubSettings(state_dir=tmp_path / "hub"))
+    await hub.start()
+    await hub.ensure_principal("usr_me", "me@here")
+    assert await call(hub, "AccessService/GetIdentity")
+    kept = hub.call
+    await hub.close()
+    for method in ("AccessService/GetIdentity", "ProjectService/ListProjects", "ProjectService/CreateProject"):
+        with pytest.raises(FerryError) as caught:
+            await asyncio.wait_for(kept("usr_me", f"/ferryapi.hub.v1.{method}", b""), 60)
+        assert caught.value.reason == "SHUTTING_DOWN", method
+
+
 async def test_cancelled_caller_does_not_disturb_others(embedded: Hub) -> None:
     request = project_pb.CreateProjectRequest(name="P").SerializeToString()
     calls = [asyncio.ensure_future(call(embedded, "ProjectService/CreateProject", request)) for _ in range(10)]

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
+import weakref
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from functools import partial
 
 import pytest
 
+from ferryhub.catalogue import crew as crews
 from ferryhub.catalogue.crew import Crew
 
 
@@ -37,6 +41,95 @@ async def test_others_help_when_one_is_held_up(crew: Crew) -> None:
     assert not held.done()
     go_on.set()
     assert await held
+
+
+async def test_who_is_held_up_is_not_counted_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    crew, begun, go_on = Crew("crew", 3), threading.Event(), threading.Event()
+    held = crew.run(lambda: begun.set() or go_on.wait(60))
+    await asyncio.to_thread(begun.wait)
+    await crew.run(int)  # by a helper: from now on it is known
+    monkeypatch.setattr(crews, "_PATIENCE_S", 3600)
+    for n in range(50):
+        assert await asyncio.wait_for(crew.run(partial(int, n)), 60) == n
+    go_on.set()
+    assert await held
+    crew.stop()
+    await asyncio.to_thread(crew.join)
+    assert (crew._awake, crew._held, crew._running) == (0, 0, set())
+
+
+async def test_all_may_be_held_up(crew: Crew) -> None:
+    begun, go_on = threading.Semaphore(0), threading.Event()
+    held = [crew.run(lambda: begun.release() or go_on.wait(60)) for _ in range(2)]
+    for _ in held:
+        await asyncio.to_thread(begun.acquire)
+    later = [crew.run(partial(int, n)) for n in range(3)]
+    go_on.set()
+    assert await asyncio.gather(*held, *later) == [True, True, 0, 1, 2]
+    assert len(crew._threads) == 2
+
+
+@pytest.mark.parametrize("at_once", [False, True])
+async def test_nothing_is_taken_after_the_end(at_once: bool) -> None:
+    crew = Crew("crew", 2, at_once=at_once)
+    assert await crew.run(lambda: 1) == 1
+    crew.stop()
+    with pytest.raises(RuntimeError, match="were stopped"):
+        crew.run(lambda: 2)
+    await asyncio.to_thread(crew.join)
+    with pytest.raises(RuntimeError, match="were stopped"):
+        crew.run(lambda: 2)
+
+
+def _no_more(_thread: threading.Thread) -> None:
+    raise RuntimeError("can't start new thread")
+
+
+async def test_a_thread_that_cannot_be_started(crew: Crew, monkeypatch: pytest.MonkeyPatch) -> None:
+    ran: list[int] = []
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", _no_more)
+        with pytest.raises(RuntimeError, match="can't start"):
+            crew.run(lambda: ran.append(1))
+    await asyncio.wait_for(crew.run(lambda: ran.append(2)), 60)
+    assert ran == [2]
+
+
+async def test_a_helper_that_cannot_be_started_is_asked_for_again(crew: Crew, monkeypatch: pytest.MonkeyPatch) -> None:
+    start, asked, go_on = threading.Thread.start, list[int](), threading.Event()
+    held = crew.run(lambda: go_on.wait(60))
+
+    def start_at_last(thread: threading.Thread) -> None:
+        asked.append(1)
+        (_no_more if len(asked) < 3 else start)(thread)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", start_at_last)
+        assert await asyncio.wait_for(crew.run(lambda: 1), 60) == 1
+    assert len(asked) == 3
+    go_on.set()
+    assert await held
+
+
+async def test_what_failed_holds_nothing(crew: Crew) -> None:
+    class Large:
+        pass
+
+    kept: list[weakref.ref[Large]] = []
+
+    def broken() -> None:
+        large = Large()
+        kept.append(weakref.ref(large))
+        raise LookupError
+
+    gc.disable()
+    try:
+        with suppress(LookupError):
+            await crew.run(broken)
+        await crew.run(int)  # so that the thread is done with the one before
+        assert kept[0]() is None
+    finally:
+        gc.enable()
 
 
 async def test_what_waits_for_nobody_is_not_begun() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import stat
 import threading
 from pathlib import Path
@@ -103,6 +104,45 @@ async def test_cancelled_caller_does_not_break_the_next(catalogue: Catalogue) ->
     release.set()
     await catalogue.database.write(_put, "b")
     assert "b" in await catalogue.database.read(_keys)
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("wrapped", [False, True])
+async def test_a_result_read_in_part_leaves_no_snapshot(catalogue: Catalogue, wrapped: bool) -> None:
+    def fill(conn: Connection) -> None:
+        conn.execute(insert(t.settings), [{"key": f"k{n}", "value": "v"} for n in range(300)])
+
+    def refuse(conn: Connection) -> None:
+        rows = iter(conn.execute(select(t.settings), execution_options={"yield_per": 100}))
+        next(rows)
+        raise LookupError
+
+    def refuse_otherwise(conn: Connection) -> None:
+        try:
+            refuse(conn)
+        except LookupError:
+            raise ValueError from None
+
+    database = catalogue.database
+    await database.write(fill)
+    gc.disable()
+    try:
+        with pytest.raises((LookupError, ValueError)) as caught:  # and kept
+            await database.read(refuse_otherwise if wrapped else refuse)
+        await database.write(_put, "a")
+        assert await database.read(_keys) == {"a"}
+        assert caught.value
+    finally:
+        gc.enable()
+
+
+async def test_closed(catalogue: Catalogue) -> None:
+    await catalogue.database.read(_keys)
+    await catalogue.database.close()
+    for run in (catalogue.database.read, catalogue.database.write):
+        with fails("SHUTTING_DOWN"):
+            await run(_keys)
+    assert catalogue.database.statistics().running == 0
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
