@@ -24,7 +24,9 @@ _WASTE_BYTES: Final = 64 << 10
 class LargeBody(asyncio.BufferedProtocol):
     """The connection's protocol from the first pieces of a body until its last byte. Reads only while it is asked.
 
-    `length` is that of the whole body; `whole` is called when the connection's own protocol goes on.
+    `length` is that of the whole body; `whole` is called when the connection's own protocol goes on. What comes after
+    an early answer is read to nowhere, for as long as the server keeps an idle connection: nobody can send waste for
+    ever, and whoever is slower with what is left is cut off.
     """
 
     def __init__(
@@ -70,14 +72,14 @@ class LargeBody(asyncio.BufferedProtocol):
             await self._ready.wait()
         finally:
             self._memory = None
-            if self._left:
+            if self._left and not self._cycle.disconnected:
                 flow.pause_reading()
         if self._cycle.disconnected and not self._filled:
             return {"type": "http.disconnect"}
         return {"type": "http.request", "body": memory[: self._filled], "more_body": self._left > 0}
 
     def get_buffer(self, sizehint: int) -> memoryview:
-        """asyncio's. Never more than belongs to the body. After an early answer the rest is read to nowhere."""
+        """asyncio's. Never more than belongs to the body; memory of nobody's after an early answer."""
         memory = self._memory[self._filled :] if self._memory is not None else memoryview(bytearray(_WASTE_BYTES))
         return memory[: self._left]
 

@@ -36,12 +36,13 @@ class Connection(HttpToolsProtocol):
     _head_timer: asyncio.TimerHandle | None = None
     _head_bytes = 0
     _stopping = False
-    #: Of the response that is being sent.
+    #: Of the newest response. The one before may still be tidying up: its last byte lets the next request begin.
     _sender: FileSender | None = None
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._application, self.app = self.app, self._answer
+        self._lost = asyncio.Event()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
         super().connection_made(transport)
@@ -50,8 +51,9 @@ class Connection(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_waiting()
         super().connection_lost(exc)
+        self._lost.set()
         if self._sender is not None:
-            self._sender.lost()
+            self._sender.wake()
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
@@ -105,13 +107,14 @@ class Connection(HttpToolsProtocol):
             await self._application(scope, receive, send)
 
     async def _with_files(self, cycle: RequestResponseCycle, scope: Scope, receive: Any) -> None:
-        sender = self._sender = FileSender(self, cycle)
+        sender = self._sender = FileSender(self, cycle, self._lost)
         scope["extensions"] = {ZERO_COPY: {}}
         try:
             await self._application(scope, receive, sender.send)
         finally:
-            self._sender = None
-            sender.close()
+            sender.close(last=self._sender is sender)
+            if self._sender is sender:
+                self._sender = None
 
     def _go_on(self) -> None:
         """Behind a body that the parser has not seen to its end: the next byte begins a request."""
