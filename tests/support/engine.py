@@ -275,7 +275,10 @@ class MemoryLanes:
     async def receive_all(self, parts: Sequence[Incoming], meter: Meter, done: Callable[[bytes], None]) -> None:
         self.visits["receive"] += 1
         for part in parts:
-            done(await self.receive(part.origin, part.span, part.dest, meter))
+            blocks = await self.receive(part.origin, part.span, part.dest, meter)
+            if digest.of_blocks(blocks) != part.digest:
+                raise FerryError("CHUNK_CORRUPT", "arrived damaged", partNumber="")
+            done(blocks)
 
     async def send(self, source: SourceFile, span: Span, to: Location, blocks: bytes, meter: Meter) -> None:
         async with self._flight(meter):

@@ -169,11 +169,12 @@ class Outgoing:
 
 @dataclass(frozen=True, slots=True)
 class Incoming:
-    """A part on its way from the hub, into the same span of `dest`."""
+    """A part on its way from the hub, into the same span of `dest`. `digest` is the part's; None is not compared."""
 
     origin: Location
     span: Span
     dest: Path
+    digest: bytes | None
 
 
 class Lanes(Protocol):
@@ -194,7 +195,8 @@ class Lanes(Protocol):
         source now or what was read differs from its block digests."""
 
     async def receive_all(self, parts: Sequence[Incoming], meter: Meter, done: Callable[[bytes], None]) -> None:
-        """Fetch parts; `done` gets the block digests of each, in order, when it is in its file durably."""
+        """Fetch parts; `done` gets the block digests of each, in order, when it is right and in its file durably.
+        CHUNK_CORRUPT when one is not what its digest says."""
 
     async def hash_received(self, dest: Path, span: Span, meter: Meter) -> bytes:
         """Block digests of what `dest` holds there now; empty when it cannot be read. Counts nothing."""
@@ -210,10 +212,13 @@ class Files(Protocol):
     def check(self, source: SourceFile) -> None:
         """SOURCE_CHANGED or SOURCE_MISSING when the file is not what it was at submission."""
 
-    def prepare(self, dest_dir: str, path: str, size_bytes: int, transfer_id: str) -> Path:
-        """Make the directories below `dest_dir` for a manifest path (never outside it, never through a symlink:
-        UNSAFE_PATH) and the part file `.<name>.<transfer_id>.ferry-part` beside the final name, preallocated.
-        Returns its path; an existing one keeps its bytes. DISK_FULL, DESTINATION_UNWRITABLE, READ_ONLY."""
+    def prepare(
+        self, dest_dir: str, files: Sequence[tuple[str, int]], transfer_id: str, done: Callable[[Path], None]
+    ) -> None:
+        """Make the directories below `dest_dir` for several (manifest path, size), never outside it, never through a
+        symlink (UNSAFE_PATH), and the part file `.<name>.<transfer_id>.ferry-part` beside each final name, as long as
+        the file will be. `done` gets their paths in order, also before a failure; an existing one keeps its bytes.
+        DISK_FULL, DESTINATION_UNWRITABLE, READ_ONLY."""
 
     def resolve(self, dest_dir: str, path: str) -> Path:
         """The final path of a manifest path. UNSAFE_PATH when it would leave `dest_dir`."""

@@ -90,9 +90,13 @@ class Destination:
 
     def prepare(self, files: Sequence[TransferFile], done: Callable[[TransferFile], None]) -> None:
         """Make their part files, or find them again; `done` is told of each."""
-        for file in files:
-            part_file = self._files.prepare(self._spec.dest_dir, file.path, file.size_bytes, self._transfer_id)
-            done(replace(file, part_path=str(part_file)))
+        coming = iter(files)
+        wanted = [(file.path, file.size_bytes) for file in files]
+
+        def tell(part_file: Path) -> None:
+            done(replace(next(coming), part_path=str(part_file)))
+
+        self._files.prepare(self._spec.dest_dir, wanted, self._transfer_id, tell)
 
     def publish(
         self, files: Sequence[TransferFile], remote: Sequence[RemoteFile], done: Callable[[TransferFile], None]

@@ -44,8 +44,7 @@ class Download:
         self._blocks: dict[Key, bytes] = {}  #: of the parts that are durably here
         self._claimed: dict[Key, bytes] = {}  #: of the parts that an earlier run left here
         self._here: Counter[int] = Counter()  #: their number, by file
-        self._prepared: set[int] = set()
-        self._preparing = asyncio.Lock()
+        self._prepared: dict[int, asyncio.Event] = {}  #: by file that has, or is about to get, its part file
         self._ending: set[int] = set()  #: whole, and being published by somebody
 
     async def perform(self) -> dict[str, Any]:
@@ -117,19 +116,15 @@ class Download:
         missing = [
             (file.index, number) for file in self._files if not file.done for number in range(1, _count(file) + 1)
         ]
-        fetching = Fetching(self._run, self._tools, self._renew)
+        fetching = Fetching(self._run, self._tools, self._remote_file, self._renew)
 
         async def do(batch: list[Key]) -> None:
             await self._prepare({index for index, _ in batch})
-            parts, fresh = [], []
-            for key in batch:
-                blocks = await self._found_again(key)
-                if blocks is None:
-                    index, number = key
-                    blocks = await fetching.fetch(self._files[index], partial(self._remote_file, index), number)
-                    fresh.append(Part(*key, blocks))
-                parts.append(Part(*key, blocks))
-            await self._confirm(parts, fresh)
+            found = [Part(*key, blocks) for key in batch if (blocks := await self._found_again(key)) is not None]
+            if found:
+                await self._confirm(found, fresh=False)
+            async for parts in fetching.fetch([key for key in batch if key not in self._blocks], self._files):
+                await self._confirm(parts, fresh=True)
 
         await work_off(self._run, self._tools.slots, missing, self._files, do)
 
@@ -154,11 +149,16 @@ class Download:
         await self._manifest()
 
     async def _prepare(self, indexes: set[int]) -> None:
-        async with self._preparing:
-            new = [self._files[index] for index in sorted(indexes) if index not in self._prepared]
-            if new:
-                await self._touch(partial(self._dest.prepare, new))
-                self._prepared.update(file.index for file in new)
+        """Make the part files of these. A file whose parts are in several batches is prepared by the first of them; the
+        others wait, for when that fails all are cancelled."""
+        new = [self._files[index] for index in sorted(indexes) if index not in self._prepared]
+        if new:
+            ready = asyncio.Event()
+            self._prepared |= {file.index: ready for file in new}
+            await self._touch(partial(self._dest.prepare, new))
+            ready.set()
+        for index in indexes:
+            await self._prepared[index].wait()
 
     async def _touch(self, do: Callable[[Callable[[TransferFile], None]], None]) -> None:
         """Do something to local files in a thread. Whatever ends it in the midst of them, what was done is recorded."""
@@ -170,9 +170,9 @@ class Download:
                 self._put(done)
                 await self._run.record(parts=(), persisted=True, files=done)
 
-    async def _confirm(self, parts: Sequence[Part], fresh: Sequence[Part]) -> None:
-        """These are durably in their part files and right: write rows for those that have none, then show it; publish
-        the files they end."""
+    async def _confirm(self, parts: Sequence[Part], *, fresh: bool) -> None:
+        """These are durably in their part files and right: write rows for `fresh` ones, then show it; publish the files
+        they end."""
         crashpoint("after-part-file-write")
         for part in parts:
             key = (part.file_index, part.number)
@@ -189,7 +189,7 @@ class Download:
         last = files[-1]
         if fresh:
             self._run.progressed = True
-            await self._run.record(parts=fresh, persisted=True, files=files, file_index=last.index, file_name=last.path)
+            await self._run.record(parts=parts, persisted=True, files=files, file_index=last.index, file_name=last.path)
         self._run.show(self._run.phase, last)
         crashpoint("after-part-row")
         await self._end_files(ended)

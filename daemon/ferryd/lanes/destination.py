@@ -9,8 +9,9 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import groupby
 from pathlib import Path
 from typing import Final
 
@@ -49,14 +50,18 @@ def part_name(name: str, transfer_id: str) -> str:
     return f".{os.fsencode(name)[:room].decode(errors='ignore')}{tail}"
 
 
-def prepare(dest_dir: str, path: str, size_bytes: int, transfer_id: str, umask: int) -> Path:
-    """Make the directories and the part file, as long as the file will be. An existing part file keeps its bytes."""
-    *parents, name = segments(path)
+def prepare(dest_dir: str, files: Sequence[tuple[str, int]], transfer_id: str, umask: int) -> Iterator[Path]:
+    """Make the directories and the part files for (manifest path, size), as long as the files will be. An existing
+    part file keeps its bytes. Files that follow each other into one directory share the way to it."""
     root = _absolute(dest_dir)
-    part = Path(root, *parents, part_name(name, transfer_id))
-    with _directory(root, parents, path, umask) as directory:
-        _make_part(directory, part, size_bytes)
-    return part
+    named = [(segments(path), path, size_bytes) for path, size_bytes in files]
+    for parents, group in groupby(named, lambda one: one[0][:-1]):
+        together = list(group)
+        with _directory(root, parents, together[0][1], umask) as directory:
+            for names, _, size_bytes in together:
+                part = Path(root, *parents, part_name(names[-1], transfer_id))
+                _make_part(directory, part, size_bytes)
+                yield part
 
 
 def check_destination(dest_dir: str) -> None:

@@ -6,8 +6,13 @@ the bytes are written again.
 
 from __future__ import annotations
 
+import ctypes
 import os
 import sys
+from functools import cache
+from typing import Any, Final
+
+_SYNC_FILE_RANGE_WRITE: Final = 2
 
 
 def sync_data(fd: int) -> None:
@@ -16,6 +21,22 @@ def sync_data(fd: int) -> None:
         os.fdatasync(fd)
     else:
         sync_file(fd)
+
+
+def start_sync(fd: int) -> None:
+    """Let the bytes of a file be on their way to the disk, where that is possible. They are not durable by this: an
+    error, too, shows in the sync that follows."""
+    call = _sync_file_range()
+    if call is not None:
+        call(fd, 0, 0, _SYNC_FILE_RANGE_WRITE)  # from 0, and 0 bytes: all there are
+
+
+@cache
+def _sync_file_range() -> Any:
+    call = getattr(ctypes.CDLL(None), "sync_file_range", None) if sys.platform == "linux" else None
+    if call is not None:
+        call.argtypes = [ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint]
+    return call
 
 
 def sync_file(fd: int) -> None:

@@ -43,7 +43,7 @@ def send_local(fd: int, span: Span, to: FileLocation, block_digests: bytes, buff
 
 
 def receive_local(origin: FileLocation, span: Span, dest: int, path: str, buffer: memoryview, meter: Meter) -> bytes:
-    """Copy a span of the hub's blob into the open part file at `path`, durable; returns its block digests."""
+    """Copy a span of the hub's blob into the open part file at `path`, not durable yet; returns its block digests."""
     with _open_blob(origin.path) as blob:
         try:
             _copy(blob, origin.offset + span.offset, dest, span, path, buffer, meter)
@@ -51,10 +51,7 @@ def receive_local(origin: FileLocation, span: Span, dest: int, path: str, buffer
             name = shown(origin.path)
             message = f"the stored blob {name} ends before byte {origin.offset + span.offset + span.length:,}"
             raise FerryError("BLOB_DAMAGED", message, path=name) from None
-    digests = _written(dest, span, path, buffer, meter)
-    with writing(path):
-        sync_data(dest)
-    return digests
+    return _written(dest, span, path, buffer, meter)
 
 
 def _copy(source: int, source_offset: int, dest: int, to: Span, path: str, buffer: memoryview, meter: Meter) -> None:

@@ -39,10 +39,13 @@ class LocalFiles:
         """SOURCE_CHANGED or SOURCE_MISSING when the file is not what it was at submission."""
         source.check(source_file)
 
-    def prepare(self, dest_dir: str, path: str, size_bytes: int, transfer_id: str) -> Path:
-        """The part file beside the final name, with its directories. UNSAFE_PATH, DISK_FULL, READ_ONLY,
+    def prepare(
+        self, dest_dir: str, files: Sequence[tuple[str, int]], transfer_id: str, done: Callable[[Path], None]
+    ) -> None:
+        """The part files beside the final names, with their directories. UNSAFE_PATH, DISK_FULL, READ_ONLY,
         DESTINATION_UNWRITABLE, DESTINATION_EXISTS (a file where a directory is needed)."""
-        return destination.prepare(dest_dir, path, size_bytes, transfer_id, self._umask)
+        for part_file in destination.prepare(dest_dir, files, transfer_id, self._umask):
+            done(part_file)
 
     def resolve(self, dest_dir: str, path: str) -> Path:
         """The final path of a manifest path. UNSAFE_PATH when it would leave `dest_dir`."""

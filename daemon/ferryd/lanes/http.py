@@ -19,7 +19,6 @@ from ferryd.core.model import Span
 from ferryd.core.ports import UrlLocation
 from ferryd.lanes.body import EarlyReply, send_body
 from ferryd.lanes.direct import ALIGN_BYTES, DirectWrites
-from ferryd.lanes.durable import sync_data
 from ferryd.lanes.halt import Halt
 from ferryd.lanes.hashing import EndOfFile
 from ferryd.lanes.origin import Origin, split_url
@@ -76,7 +75,8 @@ class HttpLane:
     def receive(
         self, origin_location: UrlLocation, span: Span, dest: int, path: str, buffer: memoryview, halt: Halt
     ) -> bytes:
-        """GET a span into the same span of the open file at `path`, durable; returns the digests of its blocks."""
+        """GET a span into the same span of the open file at `path`, not durable yet; returns the digests of its
+        blocks."""
         origin, target = split_url(origin_location.url)
         last = span.offset + span.length - 1
 
@@ -92,10 +92,7 @@ class HttpLane:
                 link.reusable = not response.will_close
             return digests
 
-        digests = self._attempt(origin, get, halt)
-        with writing(path):
-            sync_data(dest)
-        return digests
+        return self._attempt(origin, get, halt)
 
     def _attempt(self, origin: Origin, act: Callable[[Link], T], halt: Halt) -> T:
         """Do it on a kept connection, and once more on a fresh one when the server had closed that."""

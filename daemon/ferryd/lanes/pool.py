@@ -19,11 +19,12 @@ from typing import Final, TypeVar
 from ferryd.core.model import Hashed, SourceFile, Span
 from ferryd.core.ports import FileLocation, Incoming, Interrupted, Location, Meter, Outgoing
 from ferryd.lanes import crc64
-from ferryd.lanes.file import receive_local, send_local
+from ferryd.lanes.arrivals import Arrivals
+from ferryd.lanes.file import send_local
 from ferryd.lanes.halt import Halt
 from ferryd.lanes.hashing import EndOfFile, hash_part, hash_span
 from ferryd.lanes.http import HttpLane
-from ferryd.lanes.oserrors import reading, writing
+from ferryd.lanes.oserrors import reading
 from ferryd.lanes.source import changed, opened
 from ferryd.lanes.windows import Buffers
 from ferryd.lanes.wire import Connections
@@ -88,17 +89,17 @@ class ByteLanes:
         await self._run(work, meter)
 
     async def receive(self, origin: Location, span: Span, dest: Path, meter: Meter) -> bytes:
-        """Fetch a span into the same span of `dest`, durably; returns the block digests of what was written."""
+        """Fetch a span into the same span of `dest`, durably; returns the block digests of what was written, which are
+        for the caller to compare."""
         found: list[bytes] = []
-        await self.receive_all([Incoming(origin, span, dest)], meter, found.append)
+        await self.receive_all([Incoming(origin, span, dest, digest=None)], meter, found.append)
         return found[0]
 
     async def receive_all(self, parts: Sequence[Incoming], meter: Meter, done: Callable[[bytes], None]) -> None:
         """See the port."""
 
         def work(halt: Halt) -> None:
-            for part in parts:
-                done(self._receive(part.origin, part.span, part.dest, halt))
+            Arrivals(self._http, self._buffers.view(), halt, done).receive(parts)
 
         await self._run(work, meter)
 
@@ -142,17 +143,6 @@ class ByteLanes:
                 if error.reason == "CHUNK_CORRUPT" and hash_span(fd, span, buffer, halt) != block_digests:
                     raise changed(source, "its bytes are not those that were hashed") from error
                 raise
-
-    def _receive(self, origin: Location, span: Span, dest: Path, halt: Halt) -> bytes:
-        path, buffer = os.fspath(dest), self._buffers.view()
-        with writing(path):
-            fd = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
-        try:
-            if isinstance(origin, FileLocation):
-                return receive_local(origin, span, fd, path, buffer, halt)
-            return self._http.receive(origin, span, fd, path, buffer, halt)
-        finally:
-            os.close(fd)
 
     def _hash_received(self, dest: Path, span: Span, halt: Halt) -> bytes:
         try:

@@ -42,6 +42,12 @@ BAD_NAMES = [
 ODD_BUT_GOOD = [".git/hooks/x", "-rf", "new\nline", "a\\b", "con", "\u202egnp.exe", "…", "x" * 255, "a/b/c/d/e", " "]
 
 
+def prepare(dest_dir: str, path: str, size_bytes: int, transfer_id: str) -> Path:
+    part_files: list[Path] = []
+    FILES.prepare(dest_dir, [(path, size_bytes)], transfer_id, part_files.append)
+    return part_files[0]
+
+
 def published(part: Path, final: Path, if_exists: IfExists) -> Path:
     names: list[Path] = []
     FILES.publish([(part, final)], if_exists, names.append)
@@ -76,7 +82,7 @@ def reason_of(call: object, *args: object) -> str:
 
 @pytest.mark.parametrize("name", BAD_NAMES)
 def test_names_that_lead_elsewhere_are_refused(tmp_path: Path, name: str) -> None:
-    assert reason_of(FILES.prepare, str(tmp_path / "d"), name, 1, TRANSFER) == "UNSAFE_PATH"
+    assert reason_of(prepare, str(tmp_path / "d"), name, 1, TRANSFER) == "UNSAFE_PATH"
     assert reason_of(FILES.resolve, str(tmp_path / "d"), name) == "UNSAFE_PATH"
     assert list(tmp_path.iterdir()) == []
 
@@ -84,7 +90,7 @@ def test_names_that_lead_elsewhere_are_refused(tmp_path: Path, name: str) -> Non
 @pytest.mark.parametrize("name", ODD_BUT_GOOD)
 def test_odd_names_are_kept_inside(tmp_path: Path, name: str) -> None:
     dest = str(tmp_path / "d")
-    part = FILES.prepare(dest, name, 3, TRANSFER)
+    part = prepare(dest, name, 3, TRANSFER)
     part.write_bytes(b"abc")
     final = published(part, FILES.resolve(dest, name), IfExists.FAIL)
     assert final == tmp_path / "d" / name
@@ -94,13 +100,13 @@ def test_odd_names_are_kept_inside(tmp_path: Path, name: str) -> None:
 
 def test_the_part_file_lies_beside_and_keeps_its_bytes(tmp_path: Path) -> None:
     tmp_path = tmp_path / "made" / "on demand"
-    part = FILES.prepare(str(tmp_path), "a/b.csv", 5, TRANSFER)
+    part = prepare(str(tmp_path), "a/b.csv", 5, TRANSFER)
     assert part == tmp_path / "a" / f".b.csv.{TRANSFER}.ferry-part"
     assert stat.S_IMODE(tmp_path.stat().st_mode) == stat.S_IMODE(tmp_path.parent.stat().st_mode) == 0o755
     assert part.read_bytes() == bytes(5)
     assert stat.S_IMODE(part.stat().st_mode) == 0o600
     part.write_bytes(b"abcde")
-    assert FILES.prepare(str(tmp_path), "a/b.csv", 5, TRANSFER).read_bytes() == b"abcde"
+    assert prepare(str(tmp_path), "a/b.csv", 5, TRANSFER).read_bytes() == b"abcde"
     final = published(part, FILES.resolve(str(tmp_path), "a/b.csv"), IfExists.FAIL)
     assert stat.S_IMODE(final.stat().st_mode) == 0o644
     assert stat.S_IMODE(final.parent.stat().st_mode) == 0o755
@@ -113,24 +119,24 @@ def test_a_link_below_the_directory_is_never_followed(tmp_path: Path, place: str
     link = dest / place
     link.parent.mkdir(parents=True)
     link.symlink_to(outside)
-    assert reason_of(FILES.prepare, str(dest), "dir/sub/deeper/file", 1, TRANSFER) == "UNSAFE_PATH"
+    assert reason_of(prepare, str(dest), "dir/sub/deeper/file", 1, TRANSFER) == "UNSAFE_PATH"
     assert list(outside.iterdir()) == []
 
 
 def test_a_part_file_that_is_not_ours_is_not_written(tmp_path: Path) -> None:
     victim = tmp_path / "victim"
     victim.write_text("precious")
-    part = FILES.prepare(str(tmp_path / "d"), "x", 100, TRANSFER)
+    part = prepare(str(tmp_path / "d"), "x", 100, TRANSFER)
     for make in (part.symlink_to, part.hardlink_to):
         part.unlink()
         make(victim)
-        assert reason_of(FILES.prepare, str(tmp_path / "d"), "x", 100, TRANSFER) == "UNSAFE_PATH"
+        assert reason_of(prepare, str(tmp_path / "d"), "x", 100, TRANSFER) == "UNSAFE_PATH"
     assert victim.read_text() == "precious"
 
 
 def test_a_file_where_a_directory_is_needed(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("a file")
-    assert reason_of(FILES.prepare, str(tmp_path), "a/b", 1, TRANSFER) == "DESTINATION_EXISTS"
+    assert reason_of(prepare, str(tmp_path), "a/b", 1, TRANSFER) == "DESTINATION_EXISTS"
 
 
 def test_a_directory_that_swaps_to_a_link_and_back_never_leads_outside(tmp_path: Path) -> None:
@@ -154,7 +160,7 @@ def test_a_directory_that_swaps_to_a_link_and_back_never_leads_outside(tmp_path:
     try:
         for number in range(2000):
             try:
-                FILES.prepare(str(dest), f"dir/{number % 50}", 1, TRANSFER)
+                prepare(str(dest), f"dir/{number % 50}", 1, TRANSFER)
             except FerryError:
                 refusals += 1
     finally:
@@ -165,7 +171,7 @@ def test_a_directory_that_swaps_to_a_link_and_back_never_leads_outside(tmp_path:
 
 
 def complete(directory: Path, data: bytes = b"new") -> tuple[Path, Path]:
-    part = FILES.prepare(str(directory), "data.tar.gz", len(data), TRANSFER)
+    part = prepare(str(directory), "data.tar.gz", len(data), TRANSFER)
     part.write_bytes(data)
     return part, FILES.resolve(str(directory), "data.tar.gz")
 
@@ -225,7 +231,7 @@ def test_a_directory_is_not_replaced(tmp_path: Path) -> None:
 
 
 def test_of_many_that_publish_one_name_exactly_one_gets_it(tmp_path: Path) -> None:
-    parts = [FILES.prepare(str(tmp_path), "x", 1, new_id("trf")) for _ in range(20)]
+    parts = [prepare(str(tmp_path), "x", 1, new_id("trf")) for _ in range(20)]
     final, won, start = tmp_path / "x", [], threading.Barrier(20)
 
     def race(part: Path) -> None:
@@ -256,7 +262,7 @@ def test_a_failed_fsync_publishes_nothing(tmp_path: Path, monkeypatch: pytest.Mo
 
 def test_a_full_disk_is_noticed_before_the_first_byte(tmp_path: Path) -> None:
     with pytest.raises(FerryError) as caught:
-        FILES.prepare(str(tmp_path), "huge", 1 << 60, TRANSFER)
+        prepare(str(tmp_path), "huge", 1 << 60, TRANSFER)
     assert caught.value.reason == "DISK_FULL"
     assert int(caught.value.metadata["freeBytes"]) > 0
 
@@ -277,7 +283,7 @@ def test_destinations_are_checked_early(tmp_path: Path, monkeypatch: pytest.Monk
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="this system has no /proc")
 @pytest.mark.parametrize(("dest_dir", "name"), [("/proc", "x"), ("/proc/no-such", "x"), ("/proc/no/such", "a/x")])
 def test_where_nothing_can_be_made_it_is_not_tried_again(dest_dir: str, name: str) -> None:
-    assert reason_of(FILES.prepare, dest_dir, name, 0, TRANSFER) == "DESTINATION_UNWRITABLE"
+    assert reason_of(prepare, dest_dir, name, 0, TRANSFER) == "DESTINATION_UNWRITABLE"
 
 
 def test_a_directory_removed_meanwhile_is_no_lack_of_rights(tmp_path: Path) -> None:
@@ -304,7 +310,7 @@ def test_digest_and_discard(tmp_path: Path) -> None:
 
 def test_a_directory_is_synced_once_for_many_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pairs = [
-        (FILES.prepare(str(tmp_path), f"{top}/{number}", 0, TRANSFER), FILES.resolve(str(tmp_path), f"{top}/{number}"))
+        (prepare(str(tmp_path), f"{top}/{number}", 0, TRANSFER), FILES.resolve(str(tmp_path), f"{top}/{number}"))
         for top in "ab"
         for number in range(20)
     ]
@@ -347,9 +353,35 @@ def test_names_whose_sync_failed_stay_when_they_are_not_ours(tmp_path: Path, mon
 
 def test_files_before_one_that_cannot_be_published_are(tmp_path: Path) -> None:
     names = ["first", "taken", "last"]
-    pairs = [(FILES.prepare(str(tmp_path), name, 0, TRANSFER), tmp_path / name) for name in names]
+    pairs = [(prepare(str(tmp_path), name, 0, TRANSFER), tmp_path / name) for name in names]
     (tmp_path / "taken").mkdir()
     done: list[Path] = []
     assert reason_of(FILES.publish, pairs, IfExists.FAIL, done.append) == "DESTINATION_EXISTS"
     assert done == [tmp_path / "first"]
     assert not (tmp_path / "last").exists()
+
+
+def test_the_way_to_a_directory_is_gone_once_for_files_that_follow_each_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entered: list[str] = []
+    enter = destination._enter
+
+    def counted(fd: int, name: str, *rest: object) -> int:
+        entered.append(name)
+        return enter(fd, name, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(destination, "_enter", counted)
+    files = [(f"{top}/below/{number}", number) for top in "ab" for number in range(20)]
+    part_files: list[Path] = []
+    FILES.prepare(str(tmp_path), files, TRANSFER, part_files.append)
+    assert entered == ["a", "below", "b", "below"]
+    assert [path.stat().st_size for path in part_files] == [size for _, size in files]
+
+
+def test_part_files_before_one_that_cannot_be_are_told(tmp_path: Path) -> None:
+    (tmp_path / "taken").write_text("a file")
+    part_files: list[Path] = []
+    files = [("first", 1), ("taken/below", 1), ("last", 1)]
+    assert reason_of(FILES.prepare, str(tmp_path), files, TRANSFER, part_files.append) == "DESTINATION_EXISTS"
+    assert [path.name for path in part_files] == [f".first.{TRANSFER}.ferry-part"]
