@@ -329,7 +329,7 @@ def test_a_directory_is_synced_once_for_many_files(tmp_path: Path, monkeypatch: 
 
 def test_names_whose_sync_failed_are_given_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     names = ["first", "second"]
-    pairs = [(FILES.prepare(str(tmp_path), name, 0, TRANSFER), tmp_path / name) for name in names]
+    pairs = [(prepare(str(tmp_path), name, 0, TRANSFER), tmp_path / name) for name in names]
     synced = SyncedFiles(monkeypatch, failing=tmp_path)
     done: list[Path] = []
     assert reason_of(FILES.publish, pairs, IfExists.FAIL, done.append) == "IO_ERROR"
