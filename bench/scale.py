@@ -116,9 +116,9 @@ def figures(found: list[Measured]) -> list[Figure]:
         for operation, cost in one.costs.items():
             made.append(Figure(f"{name}: {operation}, clock", cost.wall_ms, "ms", runs=cost.rounds))
             made.append(Figure(f"{name}: {operation}, processor", cost.busy_ms, "ms", runs=cost.rounds))
-            if cost.served_ms is not None:
-                title = f"{name}: {operation}, the server's own"
-                made.append(Figure(title, cost.served_ms, "ms", bar=LINEAGE_MS, runs=cost.rounds))
+            if cost.served_ms:
+                bar = LINEAGE_MS if operation.startswith("lineage") else None
+                made.append(Figure(f"{name}: {operation}, server", cost.served_ms, "ms", bar=bar, runs=cost.rounds))
         made += [Figure(f"{name}: bytes of {what}", size / 1e6, "MB") for what, size in one.sizes.items()]
         made += [Figure(f"{name}: {what}", value, "") for what, value in one.calls.items()]
         made.append(Figure(f"{name}: fill", one.fill_s, "s"))

@@ -26,8 +26,8 @@ class Cost:
     #: On a processor: the hub's thread and the database's process.
     busy_ms: float
     rounds: int
-    #: What PostgreSQL itself says; None where it was not asked.
-    served_ms: float | None = None
+    #: The database's process alone; 0 where it has none of its own, or it is not here.
+    served_ms: float
 
 
 class Meter:
@@ -39,7 +39,7 @@ class Meter:
 
     def cost(self, rounds: int, operation: Callable[[int], Any], prepare: Callable[[int], Any] | None = None) -> Cost:
         """Run `operation(round)` so often, each after `prepare(round)`. Those before 0 warm up and do not count."""
-        wall, busy = [], []
+        wall, busy, served = [], [], []
         backends: list[psutil.Process] = []
         for at in range(-max(1, rounds // 5), rounds):
             if prepare is not None:
@@ -51,9 +51,11 @@ class Meter:
             operation(at)
             took, mine = time.perf_counter() - began, time.thread_time() - mine
             if at >= 0:
+                theirs = sum(map(_on_processor_s, backends)) - theirs
                 wall.append(took * 1e3)
-                busy.append((mine + sum(map(_on_processor_s, backends)) - theirs) * 1e3)
-        return Cost(median(wall), median(busy), rounds)
+                busy.append((mine + theirs) * 1e3)
+                served.append(theirs * 1e3)
+        return Cost(median(wall), median(busy), rounds, median(served))
 
     def _backends(self) -> list[psutil.Process]:
         return [] if self._server is None else self._server.children()

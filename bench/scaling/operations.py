@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Final
 
 from sqlalchemy import Connection, Row, text
@@ -14,14 +14,12 @@ from ferryhub.catalogue.actor import Actor
 from ferryhub.catalogue.assets import NewAsset
 from ferryhub.catalogue.manifest import ManifestFile
 from ferryhub.catalogue.paging import Page
-from ferryhub.catalogue.postgres import PostgresTransactions
 from ferryhub.catalogue.sessions import NewUpload, Terms
 from ferryhub.catalogue.summary import summarise
 from ferryhub.rpc import convert
 from ferrywire.digest import of_blocks
 from scaling.measure import Cost, Meter
 from scaling.rows import digest, recent, session_of
-from scaling.served import served_ms
 from scaling.world import PROJECTS, World, key, made_at
 
 _MIB: Final = 1 << 20
@@ -47,18 +45,12 @@ class Bench:
     def everything(self) -> Iterator[tuple[str, Cost]]:
         """Name and cost of every operation."""
         for name, (rounds, read) in self._reads().items():
-            cost = self._read(rounds, read)
-            yield name, replace(cost, served_ms=self._served_ms(read)) if name.startswith("lineage") else cost
+            yield name, self._read(rounds, read)
         yield from self._writes()
 
     def _read(self, rounds: int, read: Read) -> Cost:
         transactions = self.meter.transactions
         return self.meter.cost(self._rounds(rounds), lambda at: transactions.read(lambda conn: read(conn, at)))
-
-    def _served_ms(self, read: Read) -> float | None:
-        if not isinstance(self.meter.transactions, PostgresTransactions):
-            return None
-        return served_ms(self.meter.transactions, self._rounds(FEW_ROUNDS), lambda conn: read(conn, 0))
 
     def _rounds(self, most: int) -> int:
         return max(2, int(most * self.share))

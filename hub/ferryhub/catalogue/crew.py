@@ -88,7 +88,7 @@ class Crew:
             # Those who are held up take nothing: to count on them, each call would wait until that is noticed again.
             wake = self._awake < self._size and (self._at_once or self._awake == self._held)
             if wake:
-                self._hire()
+                wake = self._hired()
             self._jobs.append(job)
         if wake:
             self._bell.put(True)
@@ -138,6 +138,16 @@ class Crew:
             self._bell.put(True)
         if self._jobs:
             self._look_later(loop)
+
+    def _hired(self) -> bool:
+        """Whether there is one more to take jobs. With no thread to be had, those held up are waited for."""
+        try:
+            self._hire()
+        except RuntimeError:
+            if not self._awake:
+                raise
+            return False
+        return True
 
     def _mark_held_up(self) -> None:
         for job in self._running:

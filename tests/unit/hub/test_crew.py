@@ -111,10 +111,30 @@ async def test_a_helper_that_cannot_be_started_is_asked_for_again(crew: Crew, mo
     assert await held
 
 
-async def test_what_failed_holds_nothing(crew: Crew) -> None:
+async def test_where_no_thread_is_to_be_had_those_who_are_held_up_are_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    crew, begun, go_on = Crew("crew", 3), threading.Semaphore(0), threading.Event()
+    held = [crew.run(lambda: begun.release() or go_on.wait(60)) for _ in range(2)]
+    for _ in held:
+        await asyncio.to_thread(begun.acquire)
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", _no_more)
+        later = [crew.run(int)]
+        while crew._held < len(held):  # noqa: ASYNC110 - noticed by a timer
+            await asyncio.sleep(0.01)
+        later.append(crew.run(int))
+    go_on.set()
+    assert await asyncio.gather(*held, *later) == [True, True, 0, 0]
+    crew.stop()
+    await asyncio.to_thread(crew.join)
+
+
+async def test_what_failed_holds_nothing() -> None:
     class Large:
         pass
 
+    crew = Crew("crew", 1)
     kept: list[weakref.ref[Large]] = []
 
     def broken() -> None:
@@ -130,6 +150,8 @@ async def test_what_failed_holds_nothing(crew: Crew) -> None:
         assert kept[0]() is None
     finally:
         gc.enable()
+    crew.stop()
+    await asyncio.to_thread(crew.join)
 
 
 async def test_what_waits_for_nobody_is_not_begun() -> None:
