@@ -63,7 +63,9 @@ def _receive(connection: socket.socket, fd: int, window: memoryview, offset: int
         filled, wanted = 0, min(WINDOW, end - offset)
         while filled < wanted:
             filled += connection.recv_into(window[filled:wanted])
-        digests.append(xxhash.xxh3_128_digest(window[:filled]))
+        digest = xxhash.xxh3_128()
+        digest.update(window[:filled])  # which lets other threads run; `xxh3_128_digest` does not
+        digests.append(digest.digest())
         offset += os.pwrite(fd, window[:filled], offset)
     xxhash.xxh3_128_digest(b"".join(digests))
     os.fdatasync(fd)

@@ -10,10 +10,10 @@ import ctypes
 import errno
 import fcntl
 import os
-import sys
 from typing import Final
 
 from ferryd.core.model import Span
+from ferryd.lanes.libc import libc
 from ferryd.lanes.windows import write_at
 
 #: What offset, length and memory of a direct write are multiples of.
@@ -67,7 +67,7 @@ def _reserve(fd: int, span: Span) -> None:
 
     Not os.posix_fallocate: where the file system cannot, that writes every byte.
     """
-    call = getattr(ctypes.CDLL(None, use_errno=True), "fallocate", None) if sys.platform == "linux" else None
+    call = libc("fallocate")
     if call is None:
         return
     offset, length = ctypes.c_int64(span.offset), ctypes.c_int64(span.length)

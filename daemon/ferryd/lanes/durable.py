@@ -9,8 +9,9 @@ from __future__ import annotations
 import ctypes
 import os
 import sys
-from functools import cache
-from typing import Any, Final
+from typing import Final
+
+from ferryd.lanes.libc import libc
 
 _SYNC_FILE_RANGE_WRITE: Final = 2
 
@@ -26,17 +27,10 @@ def sync_data(fd: int) -> None:
 def start_sync(fd: int) -> None:
     """Let the bytes of a file be on their way to the disk, where that is possible. They are not durable by this: an
     error, too, shows in the sync that follows."""
-    call = _sync_file_range()
+    call = libc("sync_file_range")
     if call is not None:
-        call(fd, 0, 0, _SYNC_FILE_RANGE_WRITE)  # from 0, and 0 bytes: all there are
-
-
-@cache
-def _sync_file_range() -> Any:
-    call = getattr(ctypes.CDLL(None), "sync_file_range", None) if sys.platform == "linux" else None
-    if call is not None:
-        call.argtypes = [ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint]
-    return call
+        everything = ctypes.c_int64(0)  # from 0, and 0 bytes: all there are
+        call(fd, everything, everything, _SYNC_FILE_RANGE_WRITE)
 
 
 def sync_file(fd: int) -> None:

@@ -9,17 +9,16 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
-from functools import cache
 from itertools import groupby
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from ferryd.core.crashpoint import crashpoint
 from ferryd.core.model import IfExists
 from ferryd.lanes.durable import sync_file
+from ferryd.lanes.libc import libc
 from ferryd.lanes.oserrors import shown, writing
 from ferrywire.reasons import FerryError
 
@@ -127,9 +126,7 @@ def _rename(directory: int, part: str, final: Path, if_exists: IfExists) -> str:
 
 def rename_noreplace(directory: int, old: str, new: str) -> None:
     """Rename within a directory. FileExistsError, from the kernel, when the new name is taken by anything."""
-    ways: list[Callable[[int, str, str], None]] = [_by_link, _by_look]
-    if sys.platform == "linux":
-        ways.insert(0, _by_renameat2)
+    ways: list[Callable[[int, str, str], None]] = [_by_renameat2, _by_link, _by_look]
     for way in ways[:-1]:
         try:
             return way(directory, old, new)
@@ -140,17 +137,12 @@ def rename_noreplace(directory: int, old: str, new: str) -> None:
 
 
 def _by_renameat2(directory: int, old: str, new: str) -> None:
-    call = _renameat2()
+    call = libc("renameat2")
     if call is None:
         raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
     if call(directory, os.fsencode(old), directory, os.fsencode(new), _RENAME_NOREPLACE) != 0:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number), new)
-
-
-@cache
-def _renameat2() -> Any:
-    return getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
 
 
 def _by_link(directory: int, old: str, new: str) -> None:

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import http.client
-import select
 import socket
 import ssl
 import threading
 from collections.abc import Iterator
 from typing import Final
 
+from ferryd.core.sockets import has_input
 from ferryd.lanes.origin import Origin
 from ferryd.lanes.replies import unreachable
 
@@ -97,7 +97,7 @@ class Connections:
                 if not kept:
                     return None
                 connection = kept.pop()
-            if not _readable(connection.sock):
+            if not has_input(connection.sock.fileno()):
                 return connection
             connection.close()  # the server closed it, or said something unasked
 
@@ -148,9 +148,3 @@ def _tune(sock: socket.socket, stall_timeout_s: float) -> None:
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     if hasattr(socket, "TCP_USER_TIMEOUT"):
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNACKNOWLEDGED_MS)
-
-
-def _readable(sock: socket.socket) -> bool:
-    poll = select.poll()
-    poll.register(sock, select.POLLIN)
-    return bool(poll.poll(0))

@@ -7,7 +7,6 @@ call. Raises `OSError` for whatever becomes of a connection. What requests and r
 from __future__ import annotations
 
 import asyncio
-import select
 import socket
 import ssl
 from asyncio import staggered
@@ -16,6 +15,8 @@ from functools import partial
 from typing import Any, Final, cast
 
 import httptools
+
+from ferryd.core.sockets import has_input
 
 _CONNECT_TIMEOUT_S: Final = 10.0
 #: When to try the next address of a name beside the last one (RFC 8305), in seconds.
@@ -164,12 +165,8 @@ class _Connection(asyncio.Protocol):
     @property
     def fresh(self) -> bool:
         """Whether to use it again. What the server has sent or done meanwhile, the loop may not have seen yet."""
-        return self.reusable and self._loop.time() - self._idle_since < _IDLE_S and not self._readable()
-
-    def _readable(self) -> bool:
-        poll = select.poll()
-        poll.register(self._transport.get_extra_info("socket").fileno(), select.POLLIN)
-        return bool(poll.poll(0))
+        recent = self.reusable and self._loop.time() - self._idle_since < _IDLE_S
+        return recent and not has_input(self._transport.get_extra_info("socket").fileno())
 
     def abort(self) -> None:
         self._reusable = False
