@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+from itertools import product
 from typing import Any
 
 import pytest
@@ -17,20 +19,20 @@ class Graph:
 
     def __init__(self, catalogue: Catalogue, actor: Actor) -> None:
         self._catalogue = catalogue
-        self._actor = actor
+        self.actor = actor
         self.assets: dict[str, Any] = {}
 
     async def draw(self, *links: str) -> Graph:
         for name in dict.fromkeys("".join(links)):
-            self.assets[name] = self.assets.get(name) or await self._catalogue.asset(self._actor, self._actor, name)
+            self.assets[name] = self.assets.get(name) or await self._catalogue.asset(self.actor, self.actor, name)
         for source, target in map(tuple, links):
             new = relationships.NewRelationship(self.assets[source].id, self.assets[target].id, "of")
-            await self._catalogue.do(relationships.create, self._actor, new)
+            await self._catalogue.do(relationships.create, self.actor, new)
         return self
 
     async def walk(self, start: str, how: Walk = Walk(), actor: Actor | None = None) -> tuple[str, str, bool]:  # noqa: B008
         """Assets with depth such as `a0b1`, links such as `ab bc`, truncated."""
-        found = await self._catalogue.do(lineage.walk, actor or self._actor, self.assets[start].id, how)
+        found = await self._catalogue.do(lineage.walk, actor or self.actor, self.assets[start].id, how)
         title = {row.id: row.title for row, _ in found.assets.values()}
         links = sorted(title[link.from_asset_id] + title[link.to_asset_id] for link in found.links.values())
         return "".join(f"{row.title}{depth}" for row, depth in found.assets.values()), " ".join(links), found.truncated
@@ -90,6 +92,53 @@ async def test_invisible_assets_are_neither_shown_nor_walked_through(
     assert await graph.walk("a", actor=bob) == ("a0d1", "ad", False)
     with fails("ASSET_NOT_FOUND"):
         await graph.walk("b", actor=bob)
+
+
+async def test_what_is_invisible_does_not_use_up_the_limit(graph: Graph, catalogue: Catalogue, bob: Actor) -> None:
+    await graph.draw("ax", "ay", "az", "ab", "bc")
+    for name in "abc":
+        await catalogue.do(grants.set_grant, graph.actor, graph.assets[name].id, bob.email, "viewer")
+    assert await graph.walk("a", Walk(max_assets=3), bob) == ("a0b1c2", "ab bc", False)
+    assert await graph.walk("a", Walk(max_assets=2), bob) == ("a0b1", "ab", True)
+
+
+async def test_a_draft_is_shown_to_its_writer_when_asked_for(catalogue: Catalogue, ann: Actor) -> None:
+    draft, origin = await catalogue.draft(ann, ann), await catalogue.asset(ann, ann)
+    await catalogue.do(relationships.create, ann, relationships.NewRelationship(draft.id, origin.id, "of"))
+    assert list((await catalogue.do(lineage.walk, ann, draft.id, Walk())).assets) == [draft.id, origin.id]
+    assert list((await catalogue.do(lineage.walk, ann, origin.id, Walk("both"))).assets) == [origin.id]
+
+
+@pytest.mark.parametrize("seed", range(6))
+async def test_any_graph_gives_what_a_plain_search_gives(
+    graph: Graph, catalogue: Catalogue, bob: Actor, seed: int
+) -> None:
+    """Random links, of which bob sees some ends, every way and with every limit."""
+    names, rng = "abcdefgh", random.Random(seed)
+    links = {"".join(rng.sample(names, 2)) for _ in range(12)} | {"ab"}
+    await graph.draw(*sorted(links))
+    visible = {"a", *rng.sample(sorted(graph.assets), 5)} if seed % 3 else set(graph.assets)
+    for name in visible:
+        await catalogue.do(grants.set_grant, graph.actor, graph.assets[name].id, bob.email, "viewer")
+    for way, depth, most in product(("origins", "derived", "both"), (1, 2, 3, 4, 100), (1, 2, 4, 100)):
+        found, shown, truncated = await graph.walk("a", Walk(way, depth, most), bob)
+        expected, more = _searched(links, visible, way, depth, most)
+        assert [int(n) for n in found[1::2]] == list(expected.values())[: len(found) // 2]
+        assert (len(found[::2]), truncated) == (min(len(expected), most), more)
+        assert all(expected[name] == int(at) for name, at in zip(found[::2], found[1::2], strict=True))
+        assert set(shown.split()) == {link for link in links if set(link) <= set(found[::2])}
+
+
+def _searched(links: set[str], visible: set[str], way: str, depth: int, most: int) -> tuple[dict[str, int], bool]:
+    """Names by depth, nearest first, as far as `depth`; and whether there is more than may be shown."""
+    onward = {link for link in links if way != "derived"} | {link[::-1] for link in links if way != "origins"}
+    depths, level = {"a": 0}, ["a"]
+    while level:
+        beyond = sorted({to for at, to in onward if at in level and to in visible and to not in depths})
+        depths |= dict.fromkeys(beyond, depths[level[0]] + 1)
+        level = beyond
+    near = {name: at for name, at in depths.items() if at <= depth}
+    return near, len(near) < len(depths) or len(near) > most
 
 
 @pytest.mark.parametrize(
