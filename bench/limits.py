@@ -1,7 +1,8 @@
-"""What the S3 store leaves room for: PUTs of the same bytes by the least code there is, beside everybody else.
+"""What the S3 store leaves room for: PUTs and GETs of the same bytes by the least code there is, beside everybody else.
 
-Signed before anything is measured, and with the checksum where the store is to verify it. Multipart uploads are not
-completed. Nobody can be quicker than this; it is a limit, not a peer.
+Signed before anything is measured. Those that are safe hash every byte; the store verifies what they put, and what they
+get is durable. Multipart uploads are not completed, and what is large is not got: we are far from that limit's being
+one. Nobody can be quicker than this; it is a limit, not a peer.
 """
 
 from __future__ import annotations
@@ -26,8 +27,10 @@ _PART_BYTES, _LANES, _SMALL_LANES = 64 * MIB, 4, 32
 _TTL_S = 3600
 
 
-def s3(endpoint: str, bucket: str, env: Mapping[str, str], root: Path, servers: Sequence[int]) -> Iterator[Program]:
-    """`env` has the keys; plans are written to `root`."""
+def s3(
+    endpoint: str, bucket: str, env: Mapping[str, str], root: Path, servers: Sequence[int], *, many: bool
+) -> Iterator[Program]:
+    """`env` has the keys; plans are written to `root`. `many` is whether a load is of many files."""
     keys = Credentials(env["AWS_ACCESS_KEY_ID"], env["AWS_SECRET_ACCESS_KEY"])
     config = Config(signature_version="s3v4", s3={"addressing_style": "path"})
     client = boto3.client(
@@ -39,18 +42,26 @@ def s3(endpoint: str, bucket: str, env: Mapping[str, str], root: Path, servers: 
         config=config,
     )
     signer = Presigner(client, keys, bucket)
-    for name, verified in ((f"{LIMIT} PUTs", False), (f"{LIMIT} PUTs, verified", True)):
+    place = urlsplit(client.meta.endpoint_url)
 
-        def send(load: Load, key: str, *, verified: bool = verified) -> list[str]:
-            plan = root / f"plan-{verified}.json"
+    def command(way: str, how: str, lanes: int, todo: Sequence[object]) -> list[str]:
+        plan = root / f"plan-{way}-{how}.json"
+        plan.write_text(json.dumps(todo))
+        return [*worker("bare"), str(place.hostname), str(place.port), str(lanes), str(plan), way, how]
+
+    for name, safe in ((f"{LIMIT} sockets", False), (f"{LIMIT} sockets, safe", True)):
+        how = "safe" if safe else "plain"
+
+        def send(load: Load, key: str, *, safe: bool = safe, how: str = how) -> list[str]:
             of = _files if load.many else _parts
-            puts = [_put(signer, *one, verified=verified) for one in of(client, bucket, load, key)]
-            plan.write_text(json.dumps(puts))
-            place = urlsplit(client.meta.endpoint_url)
-            lanes = _SMALL_LANES if load.many else _LANES
-            return [*worker("bare"), str(place.hostname), str(place.port), str(lanes), str(plan)]
+            puts = [_put(signer, *one, verified=safe) for one in of(client, bucket, load, key)]
+            return command("put", how, _SMALL_LANES if load.many else _LANES, puts)
 
-        yield Program(name, send, servers=servers)
+        def fetch(load: Load, key: str, dest: Path, *, how: str = how) -> list[str]:
+            gets = [_get(signer, f"{key}{n}", dest / file.relative_to(load.root)) for n, file in enumerate(load.files)]
+            return command("get", how, _SMALL_LANES, gets)
+
+        yield Program(name, send, fetch if many else None, servers=servers)
 
 
 def _files(client: Any, bucket: str, load: Load, key: str) -> Iterator[tuple[str, dict[str, str], Path, int, int]]:
@@ -76,6 +87,11 @@ def _put(
     signed = {**headers, "content-length": str(size)}
     url = urlsplit(signer.url("PUT", key, ttl_s=_TTL_S, query=query, headers=signed))
     return [f"{url.path}?{url.query}", headers, str(path), offset, size]
+
+
+def _get(signer: Presigner, key: str, dest: Path) -> list[object]:
+    url = urlsplit(signer.url("GET", key, ttl_s=_TTL_S))
+    return [f"{url.path}?{url.query}", {}, str(dest), 0, 0]
 
 
 def _crc(path: Path, offset: int, size: int) -> bytes:

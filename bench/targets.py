@@ -44,7 +44,7 @@ def s3(root: Path, load: Load) -> Iterator[Target]:
         words = ["--bucket", bucket, "--endpoint", store.endpoint, "--prefix", "kept"]
         hub = stack.enter_context(hub_process(root, words))
         others = [*peers.s3(store.endpoint, bucket, STORE_KEYS, _pids(store))]
-        others += limits.s3(store.endpoint, bucket, STORE_KEYS, root, _pids(store))
+        others += limits.s3(store.endpoint, bucket, STORE_KEYS, root, _pids(store), many=load.many)
         yield Target([stack.enter_context(_ferry(hub, [hub.pid, *_pids(store)])), *others], [store.root])
 
 

@@ -355,11 +355,17 @@ async def test_a_download_whose_names_could_not_be_synced_is_renamed_anew(
     dest = tmp_path / "dest"
     async with bench(tmp_path) as b:
         content = b.hub.add_content({"f": b"f"})
-        names = synced_names(monkeypatch, dest, fail=failures)
+        names, renamed, rename = synced_names(monkeypatch, dest, fail=failures), list[str](), publishing._rename
+
+        def noted(directory: int, part: str, *rest: object) -> str:
+            renamed.append(part)
+            return rename(directory, part, *rest)  # type: ignore[arg-type]
+
+        monkeypatch.setattr(publishing, "_rename", noted)
         done = await b.settled(await download(b, content, dest))
         assert done.state is State.SUCCEEDED and done.attempts == failures + 1 and done.resent_bytes == 0
-        part = f".f.{done.id}.ferry-part"
-        assert names == [part] * (failures + 1) + ["dest"], "each time from the part file"
+        assert renamed == [f".f.{done.id}.ferry-part"] * (failures + 1), "each time from the part file"
+        assert names == ["dest"]
         assert [path.name for path in dest.iterdir()] == ["f"]
 
 

@@ -5,6 +5,7 @@ Each test kills the daemon and the disk together, mounts the disk again and lets
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -122,13 +123,18 @@ def test_a_published_download_is_whole_or_absent(disk: Disk, home: Home, round_n
 
 def test_a_succeeded_download_survives_the_cut_right_after(disk: Disk, home: Home) -> None:
     """On a disk of its own: the queue's commits would sync the names of one they share."""
-    path = make_file(home.data / "file", 3 * MIB)
+    sizes = {"large": 3 * MIB, "empty": 0} | {f"small{number}": number for number in range(1, 40)}
+    (home.data / "files").mkdir()
+    paths = [make_file(home.data / "files" / name, size) for name, size in sizes.items()]
     with LoopFS() as other, Client() as client:
         project_id = client.create_project("P").project_id
-        asset_id = client.upload(path, title="t", owner_type="project", owner_id=project_id).asset_id
+        asset_id = client.upload(home.data / "files", title="t", owner_type="project", owner_id=project_id).asset_id
         client.download(asset_id, other.root / "dl")
+        [modes] = {stat.S_IMODE(path.stat().st_mode) for path in (other.root / "dl").rglob("*") if path.is_file()}
         other.crash()
-        assert same_bytes(path, other.root / "dl" / "file")
+        for path in paths:
+            [got] = (other.root / "dl").rglob(path.name)
+            assert same_bytes(path, got) and stat.S_IMODE(got.stat().st_mode) == modes
 
 
 def test_committed_bytes_survive_on_a_disk_of_their_own(disk: Disk, home: Home) -> None:

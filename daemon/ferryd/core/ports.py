@@ -217,16 +217,16 @@ class Files(Protocol):
     ) -> None:
         """Make the directories below `dest_dir` for several (manifest path, size), never outside it, never through a
         symlink (UNSAFE_PATH), and the part file `.<name>.<transfer_id>.ferry-part` beside each final name, as long as
-        the file will be. `done` gets their paths in order, also before a failure; an existing one keeps its bytes.
-        DISK_FULL, DESTINATION_UNWRITABLE, READ_ONLY."""
+        the file will be; one without bytes is durable then. `done` gets their paths in order, also before a failure; an
+        existing one keeps its bytes. DISK_FULL, DESTINATION_UNWRITABLE, READ_ONLY."""
 
     def resolve(self, dest_dir: str, path: str) -> Path:
         """The final path of a manifest path. UNSAFE_PATH when it would leave `dest_dir`."""
 
     def publish(self, files: Sequence[tuple[Path, Path]], if_exists: IfExists, done: Callable[[Path], None]) -> None:
-        """fsync, rename to the final name, fsync the directory, each for several (part file, final name): never a half
-        file, never a silent overwrite. `done` gets the name that each got (`rename` picks a free one), in order and
-        once it is durable, also before a failure. DESTINATION_EXISTS for `fail` when it is taken."""
+        """Rename to the final name, fsync the directory, for several (part file, final name) whose bytes are durable:
+        never a half file, never a silent overwrite. `done` gets the name that each got (`rename` picks a free one), in
+        order and once it is durable, also before a failure. DESTINATION_EXISTS for `fail` when it is taken."""
 
     def confirm(self, files: Sequence[tuple[Path, Path]]) -> None:
         """Make files durable, and the final names that an earlier run gave them: several (part file, final name). Where

@@ -15,6 +15,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Final
 
+from ferryd.lanes.durable import sync_file
 from ferryd.lanes.oserrors import destination_error, shown, writing
 from ferrywire.reasons import FerryError
 
@@ -51,8 +52,9 @@ def part_name(name: str, transfer_id: str) -> str:
 
 
 def prepare(dest_dir: str, files: Sequence[tuple[str, int]], transfer_id: str, umask: int) -> Iterator[Path]:
-    """Make the directories and the part files for (manifest path, size), as long as the files will be. An existing
-    part file keeps its bytes. Files that follow each other into one directory share the way to it."""
+    """Make the directories and the part files for (manifest path, size), as long as the files will be and with their
+    mode, for to publish one is to rename it. An existing part file keeps its bytes. Files that follow each other into
+    one directory share the way to it."""
     root = _absolute(dest_dir)
     named = [(segments(path), path, size_bytes) for path, size_bytes in files]
     for parents, group in groupby(named, lambda one: one[0][:-1]):
@@ -60,7 +62,7 @@ def prepare(dest_dir: str, files: Sequence[tuple[str, int]], transfer_id: str, u
         with _directory(root, parents, together[0][1], umask) as directory:
             for names, _, size_bytes in together:
                 part = Path(root, *parents, part_name(names[-1], transfer_id))
-                _make_part(directory, part, size_bytes)
+                _make_part(directory, part, size_bytes, 0o666 & ~umask)
                 yield part
 
 
@@ -152,12 +154,15 @@ def _enter(fd: int, name: str, place: str, path: str, umask: int) -> int:
         return below
 
 
-def _make_part(directory: int, part: Path, size_bytes: int) -> None:
-    """Open or create the part file and give it its length; DISK_FULL when what is missing does not fit."""
+def _make_part(directory: int, part: Path, size_bytes: int, mode: int) -> None:
+    """Open or create the part file and give it its length and mode; DISK_FULL when what is missing does not fit.
+
+    What is new is made durable with the first of its parts. That is not so for a file without parts, nor for a change
+    of one whose parts may all be here.
+    """
     with writing(part):
-        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
         with _making(directory, part.parent):
-            fd = os.open(part.name, flags, 0o600, dir_fd=directory)
+            fd, made = _open_part(directory, part.name)
         try:
             status = os.fstat(fd)
             if not stat.S_ISREG(status.st_mode) or status.st_uid != os.geteuid() or status.st_nlink != 1:
@@ -170,8 +175,22 @@ def _make_part(directory: int, part: Path, size_bytes: int) -> None:
             if status.st_size != size_bytes:
                 # Not posix_fallocate: it writes every byte where the file system cannot reserve, and fills holes.
                 os.ftruncate(fd, size_bytes)
+            if stat.S_IMODE(status.st_mode) != mode:
+                os.fchmod(fd, mode)  # not by open: the daemon's own umask is stricter than its user's
+            as_it_was = (stat.S_IMODE(status.st_mode), status.st_size) == (mode, size_bytes)
+            if not size_bytes or not (made or as_it_was):
+                sync_file(fd)
         finally:
             os.close(fd)
+
+
+def _open_part(directory: int, name: str) -> tuple[int, bool]:
+    """The descriptor, and whether the file was made."""
+    flags = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+    try:
+        return os.open(name, flags | os.O_CREAT | os.O_EXCL, 0o600, dir_fd=directory), True
+    except FileExistsError:
+        return os.open(name, flags, dir_fd=directory), False
 
 
 def _absolute(dest_dir: str) -> str:

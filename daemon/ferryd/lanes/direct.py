@@ -28,10 +28,15 @@ class DirectWrites:
 
     def __init__(self, fd: int, span: Span) -> None:
         self._fd = fd
-        self._possible = bool(_O_DIRECT) and span.length >= _LEAST_BYTES
+        self._possible = self.are_worth_it(span)
         self._on = False
         if self._possible:
             _reserve(fd, span)
+
+    @staticmethod
+    def are_worth_it(span: Span) -> bool:
+        """Whether a span is large enough, where this system has direct writes at all."""
+        return bool(_O_DIRECT) and span.length >= _LEAST_BYTES
 
     def write(self, view: memoryview, offset: int) -> None:
         """Write a window that starts at a page of memory. OSError."""

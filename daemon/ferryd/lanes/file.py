@@ -1,7 +1,8 @@
 """The file lane: bytes between two files of this machine, when hub and daemon share it. Upload step 8, download D8.
 
-The kernel copies (reflinks where it can, skips holes), then what was written is read back and hashed: the same digests
-and the same commit as over HTTP. The engine reports the part to the hub afterwards.
+The kernel copies (reflinks where it can, skips holes), then what was written is read back and hashed; large spans that
+cannot share blocks go through the buffer (`through.py`). The same digests and the same commit as over HTTP. The engine
+reports the part to the hub afterwards.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Final
 
 from ferryd.core.model import Span
 from ferryd.core.ports import FileLocation, Meter
+from ferryd.lanes import through
 from ferryd.lanes.durable import sync_data
 from ferryd.lanes.hashing import EndOfFile, hash_span
 from ferryd.lanes.oserrors import destination_error, shown, writing
@@ -23,7 +25,6 @@ from ferrywire.reasons import FerryError
 #: What kernels answer when these two files cannot be copied by copy_file_range.
 _CANNOT: Final = {errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM, errno.EBADF, errno.ETXTBSY}
 _ATTEMPTS: Final = 2
-_ST_BLOCK_BYTES: Final = 512  #: the unit of st_blocks, whatever the file system's own is
 #: (source, its offset, destination, its offset, a window as large as the copy may be) → bytes copied; 0 at the end.
 _Copy = Callable[[int, int, int, int, memoryview], int]
 
@@ -33,8 +34,8 @@ def send_local(fd: int, span: Span, to: FileLocation, block_digests: bytes, buff
     wrong twice; `EndOfFile` when the source is shorter."""
     with _open_staging(to.path) as dest:
         for _ in range(_ATTEMPTS):
-            _copy(fd, span.offset, dest, Span(to.offset, span.length), to.path, buffer, meter)
-            if _written(dest, Span(to.offset, span.length), to.path, buffer, meter) == block_digests:
+            at = Span(to.offset, span.length)
+            if _copy(fd, span.offset, dest, at, to.path, buffer, meter) == block_digests:
                 with writing(to.path):
                     sync_data(dest)
                 return
@@ -46,15 +47,27 @@ def receive_local(origin: FileLocation, span: Span, dest: int, path: str, buffer
     """Copy a span of the hub's blob into the open part file at `path`, not durable yet; returns its block digests."""
     with _open_blob(origin.path) as blob:
         try:
-            _copy(blob, origin.offset + span.offset, dest, span, path, buffer, meter)
+            return _copy(blob, origin.offset + span.offset, dest, span, path, buffer, meter)
         except EndOfFile:
             name = shown(origin.path)
             message = f"the stored blob {name} ends before byte {origin.offset + span.offset + span.length:,}"
             raise FerryError("BLOB_DAMAGED", message, path=name) from None
-    return _written(dest, span, path, buffer, meter)
+        except OSError as error:
+            name = shown(origin.path)
+            raise FerryError("IO_ERROR", f"reading the blob {name} failed: {error.strerror}", path=name) from error
 
 
-def _copy(source: int, source_offset: int, dest: int, to: Span, path: str, buffer: memoryview, meter: Meter) -> None:
+def _copy(source: int, source_offset: int, dest: int, to: Span, path: str, buffer: memoryview, meter: Meter) -> bytes:
+    """Copy into a span, not durable yet; returns the block digests of what was written."""
+    if through.is_better(source, dest, to):
+        return through.copy_through(source, source_offset, dest, to, path, buffer, meter)
+    _copy_in_kernel(source, source_offset, dest, to, path, buffer, meter)
+    return _written(dest, to, path, buffer, meter)
+
+
+def _copy_in_kernel(
+    source: int, source_offset: int, dest: int, to: Span, path: str, buffer: memoryview, meter: Meter
+) -> None:
     window = Window(meter)
     copy = _kernel_copy(source) if hasattr(os, "copy_file_range") else _by_hand
     done = 0
@@ -77,8 +90,7 @@ def _copy(source: int, source_offset: int, dest: int, to: Span, path: str, buffe
 
 def _kernel_copy(source: int) -> _Copy:
     """Holes are looked for only where there are some: on a file just written, asking costs more than copying."""
-    info = os.fstat(source)
-    return _by_kernel_with_holes if info.st_blocks * _ST_BLOCK_BYTES < info.st_size else _by_kernel
+    return _by_kernel_with_holes if through.has_holes(source) else _by_kernel
 
 
 def _by_kernel(source: int, source_offset: int, dest: int, dest_offset: int, window: memoryview) -> int:

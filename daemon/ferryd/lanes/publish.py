@@ -1,7 +1,8 @@
-"""Gives a complete file its final name: fsync, rename, fsync of the directory. Download D10.
+"""Gives a complete file its final name: rename, fsync of the directory. Download D10.
 
-Never a half-written file under the final name and never a silent overwrite: unless asked to replace, the kernel itself
-refuses a name that is taken, so no other program can slip in between a look and a rename.
+The file is durable already, with its mode and length: see `destination.py` and `arrivals.py`. Never a half-written file
+under the final name and never a silent overwrite: unless asked to replace, the kernel itself refuses a name that is
+taken, so no other program can slip in between a look and a rename.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import ctypes
 import errno
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from itertools import groupby
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -29,19 +30,20 @@ _RENAME_NOREPLACE: Final = 1
 _CANNOT: Final = {errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.EPERM, errno.EMLINK}
 
 
-def publish(files: Sequence[tuple[Path, Path]], if_exists: IfExists, umask: int, done: Callable[[Path], None]) -> None:
+def publish(files: Sequence[tuple[Path, Path]], if_exists: IfExists, done: Callable[[Path], None]) -> None:
     """Rename complete part files, which lie beside their final names; `done` gets the names they got, in order, once
     those are durable, also of files before one that fails. DESTINATION_EXISTS.
 
-    Files of one directory go together: what a sync of the first has to write into the journal holds the others too.
+    Files of one directory go together: one sync makes all their names durable.
     """
     for parent, together in _by_parent(files):
         with writing(parent), _opened(parent, os.O_DIRECTORY) as directory:
-            _publish(directory, together, if_exists, umask, done)
+            _publish(directory, together, if_exists, done)
 
 
 def confirm(files: Sequence[tuple[Path, Path]]) -> None:
-    """Make final names durable that an earlier run gave, and perhaps never synced: pairs as in `publish`."""
+    """Make files and their final names durable that an earlier run gave, and perhaps never synced: pairs as in
+    `publish`. The files too: all that is known of them is that their bytes are right."""
     for parent, together in _by_parent(files):
         with writing(parent), _opened(parent, os.O_DIRECTORY) as directory:
             given = [_Given(part_file.name, final.name, _sync(final, directory)) for part_file, final in together]
@@ -63,18 +65,16 @@ def _by_parent(files: Sequence[tuple[Path, Path]]) -> Iterator[tuple[Path, list[
 
 
 def _publish(
-    directory: int, files: Sequence[tuple[Path, Path]], if_exists: IfExists, umask: int, done: Callable[[Path], None]
+    directory: int, files: Sequence[tuple[Path, Path]], if_exists: IfExists, done: Callable[[Path], None]
 ) -> None:
-    for part_file, _ in files:
-        with writing(part_file), _opened_in(part_file, directory) as fd:
-            os.fchmod(fd, 0o666 & ~umask)
-    inodes = [_sync(part_file, directory) for part_file, _ in files]  # all have their mode: see `publish`
     given: list[_Given] = []
     try:
-        for (part_file, final), inode in zip(files, inodes, strict=True):
+        for part_file, final in files:
             crashpoint("before-publish")
+            part = part_file.name
             with writing(final):
-                given.append(_Given(part_file.name, _rename(directory, part_file.name, final, if_exists), inode))
+                inode = os.stat(part, dir_fd=directory, follow_symlinks=False).st_ino
+                given.append(_Given(part, _rename(directory, part, final, if_exists), inode))
     finally:
         if given:
             _sync_names(directory, given)
@@ -85,7 +85,7 @@ def _publish(
 
 def _sync(path: Path, directory: int) -> int:
     """Make a file of this directory durable; returns its inode. One is open at a time: there may be thousands."""
-    with writing(path), _opened_in(path, directory) as fd:
+    with writing(path), _opened(Path(path.name), os.O_NOFOLLOW, dir_fd=directory) as fd:
         sync_file(fd)
         return os.fstat(fd).st_ino
 
@@ -174,10 +174,6 @@ def _free_names(name: str) -> Iterator[str]:
 def _taken(final: Path, what: str) -> FerryError:
     name = shown(final)
     return FerryError("DESTINATION_EXISTS", f"{name} is {what}", path=name)
-
-
-def _opened_in(path: Path, directory: int) -> AbstractContextManager[int]:
-    return _opened(Path(path.name), os.O_NOFOLLOW, dir_fd=directory)
 
 
 @contextmanager

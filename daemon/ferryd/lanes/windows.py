@@ -53,11 +53,12 @@ class Window:
             self.size = min(WINDOW_BYTES, self.size * 2)
 
 
-def read_at(fd: int, view: memoryview, offset: int) -> int:
-    """Fill `view` from `offset` of a file; returns how many bytes there were, fewer only at the end of the file."""
+def read_at(fd: int, view: memoryview, offset: int, flags: int = 0) -> int:
+    """Fill `view` from `offset` of a file; returns how many bytes there were, fewer only at the end of the file.
+    `flags` are preadv's."""
     done = 0
     while done < len(view):
-        count = os.preadv(fd, [view[done:]], offset + done)
+        count = os.preadv(fd, [view[done:]], offset + done, flags)
         if count == 0:
             break
         done += count

@@ -7,13 +7,16 @@ instance role; temporary ones are renewed by it) and are never kept by us. No ke
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final
 
 import boto3
+import botocore.session
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
+from botocore.utils import parse_timestamp
 
 from ferryhub.logs import request_id
 from ferrywire import tracing
@@ -98,13 +101,31 @@ def clients(options: S3Options) -> tuple[Any, Any, Any]:
     """A client that calls the store, one that knows where clients of ours reach it, and the credentials of both, None
     when there are none. Nothing connects yet."""
     with explained(options.bucket):
-        session = boto3.Session(profile_name=options.profile or None, region_name=options.region or None)
+        session = boto3.Session(
+            profile_name=options.profile or None, region_name=options.region or None, botocore_session=_core()
+        )
         region = session.region_name or "us-east-1"
         calls = _client(session, options, options.endpoint, region)
         credentials = session.get_credentials()
         if options.public_endpoint in ("", options.endpoint):
             return calls, calls, credentials
         return calls, _client(session, options, options.public_endpoint, region), credentials
+
+
+def _core() -> Any:
+    """What boto3 is made on, with another reader of times: its own takes more than all else of a list of objects."""
+    core = botocore.session.Session()
+    core.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=_moment)
+    return core
+
+
+def _moment(text: Any) -> datetime:
+    """A time as lists write it, in UTC; boto3 reads any other way to write one."""
+    with suppress(ValueError):
+        if isinstance(text, str) and text.endswith("Z"):
+            return datetime.fromisoformat(text)
+    found: datetime = parse_timestamp(text)
+    return found
 
 
 def _client(session: Any, options: S3Options, endpoint: str, region: str) -> Any:

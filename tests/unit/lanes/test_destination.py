@@ -55,12 +55,13 @@ def published(part: Path, final: Path, if_exists: IfExists) -> Path:
 
 
 class SyncedFiles:
-    """What is synced while files are published, in order; a sync of `failing` fails."""
+    """What is synced while files are made and published, in order; a sync of `failing` fails."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, failing: Path | None = None) -> None:
         self.inodes: list[int] = []
         self.failing = failing
-        monkeypatch.setattr(publishing, "sync_file", self._sync)
+        for module in (destination, publishing):
+            monkeypatch.setattr(module, "sync_file", self._sync)
 
     def _sync(self, fd: int) -> None:
         inode = os.fstat(fd).st_ino
@@ -104,7 +105,7 @@ def test_the_part_file_lies_beside_and_keeps_its_bytes(tmp_path: Path) -> None:
     assert part == tmp_path / "a" / f".b.csv.{TRANSFER}.ferry-part"
     assert stat.S_IMODE(tmp_path.stat().st_mode) == stat.S_IMODE(tmp_path.parent.stat().st_mode) == 0o755
     assert part.read_bytes() == bytes(5)
-    assert stat.S_IMODE(part.stat().st_mode) == 0o600
+    assert stat.S_IMODE(part.stat().st_mode) == 0o644
     part.write_bytes(b"abcde")
     assert prepare(str(tmp_path), "a/b.csv", 5, TRANSFER).read_bytes() == b"abcde"
     final = published(part, FILES.resolve(str(tmp_path), "a/b.csv"), IfExists.FAIL)
@@ -249,7 +250,7 @@ def test_of_many_that_publish_one_name_exactly_one_gets_it(tmp_path: Path) -> No
     assert won == [final]
 
 
-def test_a_failed_fsync_publishes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_fsync_leaves_no_final_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     part, final = complete(tmp_path)
 
     def fail(fd: int) -> None:
@@ -291,7 +292,7 @@ def test_a_directory_removed_meanwhile_is_no_lack_of_rights(tmp_path: Path) -> N
     fd = os.open(tmp_path / "d", os.O_RDONLY)
     try:
         (tmp_path / "d").rmdir()
-        assert reason_of(destination._make_part, fd, tmp_path / "d" / "x", 0) == "IO_ERROR"
+        assert reason_of(destination._make_part, fd, tmp_path / "d" / "x", 0, 0o644) == "IO_ERROR"
     finally:
         os.close(fd)
 
@@ -319,12 +320,28 @@ def test_a_directory_is_synced_once_for_many_files(tmp_path: Path, monkeypatch: 
     FILES.publish(pairs, IfExists.FAIL, names.append)
     finals = [final for _, final in pairs]
     assert names == finals
-    assert sorted(synced.inodes) == sorted(path.stat().st_ino for path in [*finals, tmp_path / "a", tmp_path / "b"])
-    before = list(synced.inodes)
+    directories = [tmp_path / "a", tmp_path / "b"]
+    assert synced.inodes == [path.stat().st_ino for path in directories], "the files were durable before"
     synced.inodes.clear()
     FILES.confirm(pairs)
-    assert synced.inodes == before, "an earlier run's names are made durable in the same way"
+    assert sorted(synced.inodes) == sorted(path.stat().st_ino for path in [*finals, *directories])
     assert all(final.exists() for final in finals)
+
+
+def test_part_files_are_synced_when_no_part_will_do_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced = SyncedFiles(monkeypatch)
+    for _ in range(2):
+        empty = prepare(str(tmp_path), "empty", 0, TRANSFER)
+    assert synced.inodes == [empty.stat().st_ino] * 2, "who made it may have died before the sync"
+    synced.inodes.clear()
+    for _ in range(2):
+        part = prepare(str(tmp_path), "x", 5, TRANSFER)
+    assert synced.inodes == [], "with its first part"
+    part.chmod(0o600)  # as an earlier release made them; all parts may be here
+    assert stat.S_IMODE(prepare(str(tmp_path), "x", 5, TRANSFER).stat().st_mode) == 0o644
+    os.truncate(part, 3)
+    assert prepare(str(tmp_path), "x", 5, TRANSFER).stat().st_size == 5
+    assert synced.inodes == [part.stat().st_ino] * 2
 
 
 def test_names_whose_sync_failed_are_given_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,14 +10,17 @@ import pytest
 
 from ferryd.core.model import Span
 from ferryd.core.ports import FileLocation, Interrupted
+from ferryd.lanes import through
 from ferryd.lanes.pool import ByteLanes
 from ferrywire.reasons import FerryError
 from tests.support.meters import CountingMeter
 from tests.unit.lanes.samples import MIB, blocks, make_source, random_bytes, source_of
 
 
-@pytest.fixture(params=["by the kernel", "by hand", "kernel refuses"])
+@pytest.fixture(params=["by the kernel", "by hand", "kernel refuses", "through the buffer"])
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    kind = "ext4" if request.param == "through the buffer" else "btrfs"
+    monkeypatch.setattr(through, "_file_system", lambda fd: kind)
     if request.param == "by hand":
         monkeypatch.delattr(os, "copy_file_range")
     if request.param == "kernel refuses":
@@ -29,7 +32,7 @@ def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     return str(request.param)
 
 
-@pytest.mark.parametrize("size", [1, MIB, 3 * MIB + 7])
+@pytest.mark.parametrize("size", [1, MIB, 3 * MIB + 7, 5 * MIB + 7])
 async def test_a_span_is_sent_to_its_place(way: str, lanes: ByteLanes, tmp_path: Path, size: int) -> None:
     data, meter = random_bytes(MIB + size), CountingMeter()
     staging = tmp_path / "staging"
@@ -40,7 +43,7 @@ async def test_a_span_is_sent_to_its_place(way: str, lanes: ByteLanes, tmp_path:
     assert meter.count == size
 
 
-@pytest.mark.parametrize("size", [1, MIB, 3 * MIB + 7])
+@pytest.mark.parametrize("size", [1, MIB, 3 * MIB + 7, 5 * MIB + 7])
 async def test_a_span_is_received_in_its_place(way: str, lanes: ByteLanes, tmp_path: Path, size: int) -> None:
     data, meter = random_bytes(MIB + size), CountingMeter()
     blob, dest = tmp_path / "blob", tmp_path / "part"
@@ -98,11 +101,95 @@ async def test_a_copy_that_goes_wrong_once_is_repeated_and_twice_is_corrupt(
     assert staging.read_bytes() == data
 
 
-async def test_bytes_that_are_not_those_hashed_are_a_changed_source(lanes: ByteLanes, tmp_path: Path) -> None:
-    source = make_source(tmp_path, b"now")
+@pytest.mark.parametrize("size", [3, 5 * MIB])
+async def test_bytes_that_are_not_those_hashed_are_a_changed_source(
+    way: str, lanes: ByteLanes, tmp_path: Path, size: int
+) -> None:
+    source, to = make_source(tmp_path, b"n" * size), FileLocation(str(tmp_path / "s"), 0)
     with pytest.raises(FerryError) as caught:
-        await lanes.send(source, Span(0, 3), FileLocation(str(tmp_path / "s"), 0), blocks(b"old"), CountingMeter())
+        await lanes.send(source, Span(0, size), to, blocks(b"o" * size), CountingMeter())
     assert caught.value.reason == "SOURCE_CHANGED"
+
+
+async def test_a_blob_that_is_too_short_is_damaged(way: str, lanes: ByteLanes, tmp_path: Path) -> None:
+    blob, dest = tmp_path / "blob", tmp_path / "part"
+    blob.write_bytes(random_bytes(5 * MIB))
+    dest.touch()
+    with pytest.raises(FerryError) as caught:
+        await lanes.receive(FileLocation(str(blob), 0), Span(0, 6 * MIB), dest, CountingMeter())
+    assert caught.value.reason == "BLOB_DAMAGED"
+
+
+async def test_what_goes_through_the_buffer_leaves_the_kernel_alone(
+    lanes: ByteLanes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only large spans without holes, on a file system where no blocks can be shared."""
+    asked: list[int] = []
+    copy = os.copy_file_range
+
+    def counted(source: int, dest: int, count: int, *offsets: int) -> int:
+        asked.append(count)
+        return copy(source, dest, count, *offsets)
+
+    monkeypatch.setattr(os, "copy_file_range", counted)
+    data, full, sparse = random_bytes(8 * MIB), tmp_path / "full", tmp_path / "sparse"
+    full.write_bytes(data)
+    with sparse.open("wb") as file:
+        file.write(data)
+        file.truncate(16 * MIB)
+    for kind, path, size, by_kernel in [
+        ("ext4", full, 8 * MIB, False),
+        ("ext4", full, MIB, True),
+        ("ext4", sparse, 8 * MIB, True),
+        ("xfs", full, 8 * MIB, True),
+        ("", full, 8 * MIB, True),
+    ]:
+        monkeypatch.setattr(through, "_file_system", lambda fd, kind=kind: kind)
+        asked.clear()
+        to = FileLocation(str(tmp_path / f"s-{kind}-{path.name}-{size}"), 0)
+        await lanes.send(source_of(path), Span(0, size), to, blocks(data[:size]), CountingMeter())
+        assert bool(asked) is by_kernel, (kind, path, size)
+
+
+@pytest.mark.parametrize("refusal", [errno.EOPNOTSUPP, errno.EINVAL, errno.EIO])
+async def test_a_kernel_that_knows_no_reading_past_the_cache(
+    lanes: ByteLanes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refusal: int
+) -> None:
+    data, blob, dest, preadv, flagged = random_bytes(5 * MIB), tmp_path / "blob", tmp_path / "part", os.preadv, []
+
+    def old(fd: int, views: list[memoryview], offset: int, flags: int = 0) -> int:
+        if flags:
+            flagged.append(offset)
+            raise OSError(refusal, os.strerror(refusal))
+        return preadv(fd, views, offset)
+
+    blob.write_bytes(data)
+    dest.touch()
+    monkeypatch.setattr(through, "_file_system", lambda fd: "ext4")
+    monkeypatch.setattr(through, "_RWF_DONTCACHE", 0x80)
+    monkeypatch.setattr(os, "preadv", old)
+    work = lanes.receive(FileLocation(str(blob), 0), Span(0, 5 * MIB), dest, CountingMeter())
+    if refusal == errno.EIO:
+        with pytest.raises(FerryError, match=r"reading the blob .* failed: Input/output error") as caught:
+            await work
+        assert caught.value.reason == "IO_ERROR"
+    else:
+        assert await work == blocks(data) and dest.read_bytes() == data
+    assert flagged == [0], "asked once"
+
+
+def test_the_kind_of_a_file_system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, mounts = tmp_path / "file", tmp_path / "mountinfo"
+    path.touch()
+    device = path.stat().st_dev
+    here, elsewhere = f"{os.major(device)}:{os.minor(device)}", "0:99999"
+    monkeypatch.setattr(through, "_MOUNTS", mounts)
+    with path.open() as file:
+        assert through._file_system(file.fileno()) == "", "a system that does not say"
+        mounts.write_text(f"1 1 {elsewhere} / / rw - xfs /dev/b rw\n2 1 {here} / /m rw shared:1 - ext4 /dev/a rw\n")
+        assert through._file_system(file.fileno()) == "ext4"
+        mounts.write_text(f"1 1 {elsewhere} / / rw - xfs /dev/b rw\n")
+        assert through._file_system(file.fileno()) == ""
 
 
 async def test_a_failed_sync_is_an_error_and_not_repeated(
@@ -144,7 +231,7 @@ async def test_links_and_lost_places_of_the_hub(lanes: ByteLanes, tmp_path: Path
     assert victim.read_bytes() == b"precious"
 
 
-async def test_a_stop_comes_between_two_windows(lanes: ByteLanes, tmp_path: Path) -> None:
+async def test_a_stop_comes_between_two_windows(way: str, lanes: ByteLanes, tmp_path: Path) -> None:
     data = random_bytes(4 * MIB)
     meter = CountingMeter(limit=2 * MIB)
     with pytest.raises(Interrupted):
