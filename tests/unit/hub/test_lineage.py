@@ -134,7 +134,7 @@ def _searched(links: set[str], visible: set[str], way: str, depth: int, most: in
     onward = {link for link in links if way != "derived"} | {link[::-1] for link in links if way != "origins"}
     depths, level = {"a": 0}, ["a"]
     while level:
-        beyond = sorted({to for at, to in onward if at in level and to in visible and to not in depths})
+        beyond = sorted({link[1] for link in onward if link[0] in level and link[1] in visible - depths.keys()})
         depths |= dict.fromkeys(beyond, depths[level[0]] + 1)
         level = beyond
     near = {name: at for name, at in depths.items() if at <= depth}
