@@ -123,7 +123,9 @@ def test_a_published_download_is_whole_or_absent(disk: Disk, home: Home, round_n
 
 def test_a_succeeded_download_survives_the_cut_right_after(disk: Disk, home: Home) -> None:
     """On a disk of its own: the queue's commits would sync the names of one they share."""
-    sizes = {"large": 3 * MIB, "empty": 0} | {f"small{number}": number for number in range(1, 40)}
+    sizes = {"large": 9 * MIB + 1, "middling": 3 * MIB, "empty": 0} | {
+        f"small{number}": number for number in range(1, 40)
+    }
     (home.data / "files").mkdir()
     paths = [make_file(home.data / "files" / name, size) for name, size in sizes.items()]
     with LoopFS() as other, Client() as client:

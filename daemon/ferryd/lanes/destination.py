@@ -21,6 +21,8 @@ from ferrywire.reasons import FerryError
 
 _NAME_BYTES: Final = 255
 _SUFFIX: Final = ".ferry-part"
+#: What the daemon must be allowed with a part file, even where its user's umask takes that away.
+OWNERS: Final = 0o600
 _DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 
@@ -53,8 +55,8 @@ def part_name(name: str, transfer_id: str) -> str:
 
 def prepare(dest_dir: str, files: Sequence[tuple[str, int]], transfer_id: str, umask: int) -> Iterator[Path]:
     """Make the directories and the part files for (manifest path, size), as long as the files will be and with their
-    mode, for to publish one is to rename it. An existing part file keeps its bytes. Files that follow each other into
-    one directory share the way to it."""
+    mode, so that to publish one is to rename it. An existing part file keeps its bytes. Files that follow each other
+    into one directory share the way to it."""
     root = _absolute(dest_dir)
     named = [(segments(path), path, size_bytes) for path, size_bytes in files]
     for parents, group in groupby(named, lambda one: one[0][:-1]):
@@ -62,7 +64,7 @@ def prepare(dest_dir: str, files: Sequence[tuple[str, int]], transfer_id: str, u
         with _directory(root, parents, together[0][1], umask) as directory:
             for names, _, size_bytes in together:
                 part = Path(root, *parents, part_name(names[-1], transfer_id))
-                _make_part(directory, part, size_bytes, 0o666 & ~umask)
+                _make_part(directory, part, size_bytes, 0o666 & ~umask | OWNERS)
                 yield part
 
 
@@ -189,8 +191,8 @@ def _open_part(directory: int, name: str) -> tuple[int, bool]:
     flags = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
     try:
         return os.open(name, flags | os.O_CREAT | os.O_EXCL, 0o600, dir_fd=directory), True
-    except FileExistsError:
-        return os.open(name, flags, dir_fd=directory), False
+    except FileExistsError:  # and should it be removed just now, it is made: to be on the safe side, not as new
+        return os.open(name, flags | os.O_CREAT, 0o600, dir_fd=directory), False
 
 
 def _absolute(dest_dir: str) -> str:

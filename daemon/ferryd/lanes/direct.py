@@ -1,4 +1,4 @@
-"""Writes what arrives into a part file, past the page cache where the file system can. Download step D8.
+"""Writes into a part file, or the hub's staging file, past the page cache where the file system can. Upload 8, D8.
 
 Whoever writes through the cache pays for a page, a copy into it and its way to the disk, and pushes out what others
 read; here the disk takes the window from where it was received and hashed. Durable only with the caller's sync.

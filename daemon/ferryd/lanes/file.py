@@ -1,8 +1,8 @@
 """The file lane: bytes between two files of this machine, when hub and daemon share it. Upload step 8, download D8.
 
 The kernel copies (reflinks where it can, skips holes), then what was written is read back and hashed; large spans that
-cannot share blocks go through the buffer (`through.py`). The same digests and the same commit as over HTTP. The engine
-reports the part to the hub afterwards.
+cannot share blocks go through the buffer (`through.py`), which is hashed, as what comes over HTTP is. The same digests
+and the same commit. The engine reports the part to the hub afterwards.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def receive_local(origin: FileLocation, span: Span, dest: int, path: str, buffer
 
 
 def _copy(source: int, source_offset: int, dest: int, to: Span, path: str, buffer: memoryview, meter: Meter) -> bytes:
-    """Copy into a span, not durable yet; returns the block digests of what was written."""
+    """Copy into a span, not durable yet; returns the block digests of what was copied."""
     if through.is_better(source, dest, to):
         return through.copy_through(source, source_offset, dest, to, path, buffer, meter)
     _copy_in_kernel(source, source_offset, dest, to, path, buffer, meter)

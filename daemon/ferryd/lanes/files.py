@@ -53,7 +53,7 @@ class LocalFiles:
 
     def publish(self, files: Sequence[tuple[Path, Path]], if_exists: IfExists, done: Callable[[Path], None]) -> None:
         """Give complete files their final names, durably; `done` is told the names they got. DESTINATION_EXISTS."""
-        publish.publish(files, if_exists, done)
+        publish.publish(files, if_exists, self._umask, done)
 
     def confirm(self, files: Sequence[tuple[Path, Path]]) -> None:
         """Make final names durable that an earlier run gave."""

@@ -20,6 +20,7 @@ from ferryd.core.model import Hashed, SourceFile, Span
 from ferryd.core.ports import FileLocation, Incoming, Interrupted, Location, Meter, Outgoing
 from ferryd.lanes import crc64
 from ferryd.lanes.arrivals import Arrivals
+from ferryd.lanes.durable import sync_data
 from ferryd.lanes.file import send_local
 from ferryd.lanes.halt import Halt
 from ferryd.lanes.hashing import EndOfFile, hash_part, hash_span
@@ -104,7 +105,7 @@ class ByteLanes:
         await self._run(work, meter)
 
     async def hash_received(self, dest: Path, span: Span, meter: Meter) -> bytes:
-        """Block digests of what `dest` holds there now; empty when it cannot be read. Counts nothing."""
+        """Block digests of what `dest` holds there now, durably; empty when that is not to be had. Counts nothing."""
         return await self._run(lambda halt: self._hash_received(dest, span, halt), meter)
 
     def close(self) -> None:
@@ -150,9 +151,12 @@ class ByteLanes:
         except OSError:
             return b""  # whatever is wrong with it, the part is fetched again, and that says so
         try:
-            return hash_span(fd, span, self._buffers.view(), halt)
+            found = hash_span(fd, span, self._buffers.view(), halt)
+            sync_data(fd)  # these may be other bytes than those that an earlier run synced, though the same
         except (OSError, EndOfFile):
             return b""
+        else:
+            return found
         finally:
             os.close(fd)
 

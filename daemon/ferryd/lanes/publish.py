@@ -10,6 +10,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+import stat
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import groupby
@@ -18,6 +19,7 @@ from typing import Final, NamedTuple
 
 from ferryd.core.crashpoint import crashpoint
 from ferryd.core.model import IfExists
+from ferryd.lanes.destination import OWNERS
 from ferryd.lanes.durable import sync_file
 from ferryd.lanes.libc import libc
 from ferryd.lanes.oserrors import shown, writing
@@ -30,7 +32,7 @@ _RENAME_NOREPLACE: Final = 1
 _CANNOT: Final = {errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.EPERM, errno.EMLINK}
 
 
-def publish(files: Sequence[tuple[Path, Path]], if_exists: IfExists, done: Callable[[Path], None]) -> None:
+def publish(files: Sequence[tuple[Path, Path]], if_exists: IfExists, umask: int, done: Callable[[Path], None]) -> None:
     """Rename complete part files, which lie beside their final names; `done` gets the names they got, in order, once
     those are durable, also of files before one that fails. DESTINATION_EXISTS.
 
@@ -38,6 +40,8 @@ def publish(files: Sequence[tuple[Path, Path]], if_exists: IfExists, done: Calla
     """
     for parent, together in _by_parent(files):
         with writing(parent), _opened(parent, os.O_DIRECTORY) as directory:
+            if umask & OWNERS:
+                _take_from_owner(directory, together, umask)
             _publish(directory, together, if_exists, done)
 
 
@@ -73,14 +77,24 @@ def _publish(
             crashpoint("before-publish")
             part = part_file.name
             with writing(final):
-                inode = os.stat(part, dir_fd=directory, follow_symlinks=False).st_ino
-                given.append(_Given(part, _rename(directory, part, final, if_exists), inode))
+                status = os.stat(part, dir_fd=directory, follow_symlinks=False)
+                if not stat.S_ISREG(status.st_mode):
+                    raise FerryError("UNSAFE_PATH", f"{shown(part_file)} is not the part file any more", path=part)
+                given.append(_Given(part, _rename(directory, part, final, if_exists), status.st_ino))
     finally:
         if given:
             _sync_names(directory, given)
             for one, (_, final) in zip(given, files, strict=False):
                 crashpoint("after-publish")
                 done(final.with_name(one.name))
+
+
+def _take_from_owner(directory: int, files: Sequence[tuple[Path, Path]], umask: int) -> None:
+    """Give complete files the mode that a strange umask asks for, and with which they could not have been written."""
+    for part_file, _ in files:
+        with writing(part_file), _opened(Path(part_file.name), os.O_NOFOLLOW, dir_fd=directory) as fd:
+            os.fchmod(fd, 0o666 & ~umask)
+            sync_file(fd)
 
 
 def _sync(path: Path, directory: int) -> int:

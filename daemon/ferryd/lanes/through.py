@@ -23,8 +23,10 @@ from ferrywire.digest import BlockHasher
 _MOUNTS: Final = Path("/proc/self/mountinfo")
 #: Here no two files share blocks. Wherever else they may, or cannot be asked: the kernel copies.
 _OWN_BLOCKS: Final = frozenset({"ext2", "ext3", "ext4"})
-_RWF_DONTCACHE: Final = 0x80 if sys.platform == "linux" else 0
-_UNKNOWN_FLAG: Final = {errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS}
+#: Not for a Python that was built without preadv2: it would refuse any flag.
+_RWF_DONTCACHE: Final = 0x80 if sys.platform == "linux" and hasattr(os, "RWF_NOWAIT") else 0
+#: EPERM is what a sandbox says to calls that it does not know.
+_UNKNOWN_FLAG: Final = {errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS, errno.EPERM}
 _ST_BLOCK_BYTES: Final = 512  #: the unit of st_blocks, whatever the file system's own is
 
 
@@ -41,7 +43,7 @@ def is_better(source: int, dest: int, span: Span) -> bool:
 
 def copy_through(source: int, offset: int, dest: int, to: Span, path: str, buffer: memoryview, meter: Meter) -> bytes:
     """Copy from `offset` of the source into a span of the open file at `path`, not durable yet; returns the block
-    digests of what was written. Raises `EndOfFile`, `Interrupted`, DISK_FULL and what else writing can."""
+    digests of the memory that was written from. Raises `EndOfFile`, `Interrupted`, and what writing raises."""
     hasher, window, read = BlockHasher(), Window(meter), _Reading(source)
     with writing(path):
         writes = DirectWrites(dest, to)
@@ -70,6 +72,8 @@ class _Reading:
         """As `read_at`."""
         try:
             return read_at(self._fd, view, offset, self._flags)
+        except NotImplementedError:
+            pass
         except OSError as error:
             if not self._flags or error.errno not in _UNKNOWN_FLAG:
                 raise
@@ -80,10 +84,10 @@ class _Reading:
 def _file_system(fd: int) -> str:
     """The kind of file system that an open file is on; empty where nobody says."""
     device = os.fstat(fd).st_dev
-    wanted = f"{os.major(device)}:{os.minor(device)}"
+    here = b"%d:%d" % (os.major(device), os.minor(device))
     try:
-        lines = _MOUNTS.read_text(errors="replace").splitlines()
+        lines = _MOUNTS.read_bytes().split(b"\n")  # bytes: a mount point may be called anything
     except OSError:
         return ""
-    kinds = [line.partition(" - ")[2].split(" ")[0] for line in lines if line.split(" ")[2] == wanted]
-    return kinds[0] if kinds else ""
+    kinds = [line.partition(b" - ")[2].split(b" ")[0] for line in lines if line.split(b" ")[2:3] == [here]]
+    return kinds[0].decode("ascii", "replace") if kinds else ""

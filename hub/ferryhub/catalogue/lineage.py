@@ -1,7 +1,8 @@
 """Lineage: everything an asset came from or that was made from it, level by level. Cycles and diamonds are fine.
 
-One statement finds the assets, one what is shown of them and one the links between them, however deep they lie. Assets
-that the caller may not see are neither shown nor walked through. Drafts count as not visible.
+One statement finds the assets, one what is shown of them and one the links between them, however deep they lie; where
+some may not be seen, the first two are asked twice. Assets that the caller may not see are neither shown nor walked
+through. Drafts count as not visible. That something is hidden can be told from the time that an answer takes.
 """
 
 from __future__ import annotations

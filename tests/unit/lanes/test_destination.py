@@ -328,6 +328,42 @@ def test_a_directory_is_synced_once_for_many_files(tmp_path: Path, monkeypatch: 
     assert all(final.exists() for final in finals)
 
 
+@pytest.mark.parametrize("umask", [0o077, 0o022, 0o002, 0o277, 0o777])
+def test_the_users_umask_says_what_the_file_may_and_the_daemon_can_write_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, umask: int
+) -> None:
+    files, parts, names = LocalFiles(umask), list[Path](), list[Path]()
+    for _ in range(2):
+        files.prepare(str(tmp_path), [("x", 5)], TRANSFER, parts.append)
+        assert stat.S_IMODE(parts[-1].stat().st_mode) & 0o600 == 0o600
+    synced = SyncedFiles(monkeypatch)
+    inode = parts[0].stat().st_ino
+    files.publish([(parts[0], tmp_path / "x")], IfExists.FAIL, names.append)
+    assert stat.S_IMODE(names[0].stat().st_mode) == 0o666 & ~umask
+    assert synced.inodes == ([inode] if umask & 0o600 else []) + [tmp_path.stat().st_ino]
+
+
+def test_what_took_the_place_of_a_part_file_is_not_published(tmp_path: Path) -> None:
+    part, final = complete(tmp_path)
+    (tmp_path / "other").write_bytes(b"precious")
+    part.unlink()
+    part.symlink_to(tmp_path / "other")
+    assert reason_of(published, part, final, IfExists.REPLACE) == "UNSAFE_PATH"
+    assert not os.path.lexists(final)
+
+
+def test_a_part_file_that_goes_while_it_is_opened_is_made_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def taken(name: str, flags: int, *rest: int, dir_fd: int | None = None) -> int:
+        if flags & os.O_EXCL:
+            raise FileExistsError(errno.EEXIST, "as if somebody had it", name)
+        return really(name, flags, *rest, dir_fd=dir_fd)
+
+    really, synced = os.open, SyncedFiles(monkeypatch)
+    monkeypatch.setattr(os, "open", taken)
+    assert prepare(str(tmp_path), "x", 5, TRANSFER).stat().st_size == 5
+    assert len(synced.inodes) == 1
+
+
 def test_part_files_are_synced_when_no_part_will_do_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     synced = SyncedFiles(monkeypatch)
     for _ in range(2):

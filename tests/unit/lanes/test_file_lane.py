@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
+import fcntl
 import os
 from pathlib import Path
 
@@ -33,12 +35,13 @@ def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 @pytest.mark.parametrize("size", [1, MIB, 3 * MIB + 7, 5 * MIB + 7])
-async def test_a_span_is_sent_to_its_place(way: str, lanes: ByteLanes, tmp_path: Path, size: int) -> None:
+@pytest.mark.parametrize("place", [5 * MIB, 5 * MIB + 1])
+async def test_a_span_is_sent_to_its_place(way: str, lanes: ByteLanes, tmp_path: Path, size: int, place: int) -> None:
     data, meter = random_bytes(MIB + size), CountingMeter()
     staging = tmp_path / "staging"
     source = make_source(tmp_path, data)
-    await lanes.send(source, Span(MIB, size), FileLocation(str(staging), 5 * MIB), blocks(data[MIB:]), meter)
-    assert staging.read_bytes() == bytes(5 * MIB) + data[MIB:]
+    await lanes.send(source, Span(MIB, size), FileLocation(str(staging), place), blocks(data[MIB:]), meter)
+    assert staging.read_bytes() == bytes(place) + data[MIB:]
     assert staging.stat().st_mode & 0o777 == 0o600
     assert meter.count == size
 
@@ -120,6 +123,43 @@ async def test_a_blob_that_is_too_short_is_damaged(way: str, lanes: ByteLanes, t
     assert caught.value.reason == "BLOB_DAMAGED"
 
 
+async def test_two_parts_of_a_file_go_through_at_once_past_the_page_cache(
+    lanes: ByteLanes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data, staging, pwrite, direct = random_bytes(12 * MIB + 5), tmp_path / "staging", os.pwrite, list[bool]()
+    source, half = make_source(tmp_path, data), 6 * MIB
+    monkeypatch.setattr(through, "_file_system", lambda fd: "ext4")
+
+    def noted(fd: int, view: memoryview, offset: int) -> int:
+        direct.append(bool(fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_DIRECT))
+        return pwrite(fd, view, offset)
+
+    monkeypatch.setattr(os, "pwrite", noted)
+    spans = [Span(0, half), Span(half, len(data) - half)]
+    await asyncio.gather(
+        *(
+            lanes.send(
+                source,
+                span,
+                FileLocation(str(staging), span.offset),
+                blocks(data[span.offset :][: span.length]),
+                CountingMeter(),
+            )
+            for span in spans
+        )
+    )
+    assert staging.read_bytes() == data
+    assert direct.count(True) == (12 if _knows_direct_writes(tmp_path / "probe") else 0), "all but the tail"
+
+
+def _knows_direct_writes(path: Path) -> bool:
+    try:
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_DIRECT))
+    except OSError:
+        return False
+    return True
+
+
 async def test_what_goes_through_the_buffer_leaves_the_kernel_alone(
     lanes: ByteLanes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -151,16 +191,17 @@ async def test_what_goes_through_the_buffer_leaves_the_kernel_alone(
         assert bool(asked) is by_kernel, (kind, path, size)
 
 
-@pytest.mark.parametrize("refusal", [errno.EOPNOTSUPP, errno.EINVAL, errno.EIO])
+@pytest.mark.parametrize("refusal", [errno.EOPNOTSUPP, errno.EINVAL, errno.EPERM, 0, errno.EIO])
 async def test_a_kernel_that_knows_no_reading_past_the_cache(
     lanes: ByteLanes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refusal: int
 ) -> None:
+    """0 is a Python that was built without preadv2."""
     data, blob, dest, preadv, flagged = random_bytes(5 * MIB), tmp_path / "blob", tmp_path / "part", os.preadv, []
 
     def old(fd: int, views: list[memoryview], offset: int, flags: int = 0) -> int:
         if flags:
             flagged.append(offset)
-            raise OSError(refusal, os.strerror(refusal))
+            raise OSError(refusal, os.strerror(refusal)) if refusal else NotImplementedError
         return preadv(fd, views, offset)
 
     blob.write_bytes(data)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -84,12 +85,20 @@ async def test_hashing_stops_when_told(lanes: ByteLanes, tmp_path: Path) -> None
         await lanes.hash(source, Span(0, MIB), CountingMeter(stopped=True))
 
 
-async def test_a_received_part_is_hashed_as_it_is_now(lanes: ByteLanes, tmp_path: Path) -> None:
+async def test_a_received_part_is_hashed_as_it_is_now(
+    lanes: ByteLanes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(fd: int) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
     data = random_bytes(2 * MIB + 3)
     part_file = tmp_path / "part"
     part_file.write_bytes(data)
     last = Span(MIB, MIB + 3)
     assert await lanes.hash_received(part_file, last, CountingMeter()) == blocks(data)[16:]
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fdatasync", fail)
+        assert await lanes.hash_received(part_file, last, CountingMeter()) == b"", "not durable: fetched again"
     _truncate(part_file)
     assert await lanes.hash_received(part_file, last, CountingMeter()) == b""
     part_file.unlink()
