@@ -67,6 +67,7 @@ class _Control(BaseHTTPRequestHandler):
     """What of S3 the hub uses to begin, check and complete a multipart upload."""
 
     protocol_version = "HTTP/1.1"
+    wbufsize = -1  # head and body leave together: apart, the second waits 40 ms for the first one's acknowledgement
 
     def do_POST(self) -> None:
         key, asked = self._asked()
