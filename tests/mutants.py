@@ -38,6 +38,20 @@ OURS = (
         f"{POWER} tests/unit/lanes",
     ),
     Mutant(
+        "found-again-not-synced",
+        "daemon/ferryd/lanes/pool.py",
+        "            sync_data(fd)  # these",
+        "            pass  # these",
+        "tests/unit/lanes/test_hashing.py",
+    ),
+    Mutant(
+        "empty-not-synced",
+        "daemon/ferryd/lanes/destination.py",
+        "            if not size_bytes or not (made or as_it_was):\n",
+        "            if not (made or as_it_was):\n",
+        "tests/unit/lanes/test_destination.py",
+    ),
+    Mutant(
         "rename-not-synced",
         "daemon/ferryd/lanes/publish.py",
         "        sync_file(directory)\n",

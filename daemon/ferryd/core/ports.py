@@ -199,7 +199,7 @@ class Lanes(Protocol):
         CHUNK_CORRUPT when one is not what its digest says."""
 
     async def hash_received(self, dest: Path, span: Span, meter: Meter) -> bytes:
-        """Block digests of what `dest` holds there now; empty when it cannot be read. Counts nothing."""
+        """Block digests of what `dest` holds there now, durably; empty when that is not to be had. Counts nothing."""
 
 
 class Files(Protocol):

@@ -18,17 +18,15 @@ from ferryd.core.following import HEADER, current
 from ferryd.core.model import Span
 from ferryd.core.ports import UrlLocation
 from ferryd.lanes.body import EarlyReply, send_body
-from ferryd.lanes.direct import ALIGN_BYTES, DirectWrites
 from ferryd.lanes.halt import Halt
 from ferryd.lanes.hashing import EndOfFile
+from ferryd.lanes.landing import Landing
 from ferryd.lanes.origin import Origin, split_url
-from ferryd.lanes.oserrors import writing
 from ferryd.lanes.replies import Method, Reply, error_of, require_range, require_stored, unreachable
 from ferryd.lanes.response import Response
-from ferryd.lanes.windows import Window, read_at
+from ferryd.lanes.windows import read_at
 from ferryd.lanes.wire import Connections, Link
 from ferrywire import traceparent
-from ferrywire.digest import BlockHasher
 
 T = TypeVar("T")
 
@@ -206,17 +204,7 @@ class _Incoming:
 
 
 def _store(incoming: _Incoming, span: Span, dest: int, path: str, buffer: memoryview) -> bytes:
-    hasher, window = BlockHasher(), Window(incoming.halt)
-    with writing(path):
-        writes = DirectWrites(dest, span)
-    done = 0
-    while done < span.length:
-        # After a piece that was cut short, by time or by a limit, the next one ends where a direct write can go on.
-        size = min(window.size - done % ALIGN_BYTES, span.length - done)
-        piece = buffer[: incoming.fill(buffer[:size])]
-        hasher.update(piece)
-        with writing(path):
-            writes.write(piece, span.offset + done)
-        done += len(piece)
-        window.moved(len(piece))
-    return hasher.block_digests()
+    landing = Landing(dest, span, path, incoming.halt)
+    while wanted := landing.wanted:
+        landing.take(buffer[: incoming.fill(buffer[:wanted])])
+    return landing.block_digests()

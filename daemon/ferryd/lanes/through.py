@@ -1,7 +1,7 @@
 """Copies a large span through the lane's buffer: read, hashed and written past the page cache in one pass.
 
-Upload step 8, download D8, between two files of this machine. Letting the kernel copy and reading that back is two
-passes over pages of the cache, which are dear; it is for file systems where a copy can share its blocks, and for holes.
+Upload step 8, download D8, between two files of this machine. To let the kernel copy and to read that back is two
+passes over pages of the cache, which are dear: better only where a copy can share its blocks, or leave holes.
 """
 
 from __future__ import annotations
@@ -16,9 +16,8 @@ from ferryd.core.model import Span
 from ferryd.core.ports import Meter
 from ferryd.lanes.direct import DirectWrites
 from ferryd.lanes.hashing import EndOfFile
-from ferryd.lanes.oserrors import writing
-from ferryd.lanes.windows import Window, read_at
-from ferrywire.digest import BlockHasher
+from ferryd.lanes.landing import Landing
+from ferryd.lanes.windows import read_at
 
 _MOUNTS: Final = Path("/proc/self/mountinfo")
 #: Here no two files share blocks. Wherever else they may, or cannot be asked: the kernel copies.
@@ -44,20 +43,13 @@ def is_better(source: int, dest: int, span: Span) -> bool:
 def copy_through(source: int, offset: int, dest: int, to: Span, path: str, buffer: memoryview, meter: Meter) -> bytes:
     """Copy from `offset` of the source into a span of the open file at `path`, not durable yet; returns the block
     digests of the memory that was written from. Raises `EndOfFile`, `Interrupted`, and what writing raises."""
-    hasher, window, read = BlockHasher(), Window(meter), _Reading(source)
-    with writing(path):
-        writes = DirectWrites(dest, to)
-    done = 0
-    while done < to.length:
-        piece = buffer[: min(window.size, to.length - done)]
-        if read.into(piece, offset + done) < len(piece):
+    landing, reading = Landing(dest, to, path, meter), _Reading(source)
+    while wanted := landing.wanted:
+        piece = buffer[:wanted]
+        if reading.into(piece, offset + landing.done) < wanted:
             raise EndOfFile
-        hasher.update(piece)
-        with writing(path):
-            writes.write(piece, to.offset + done)
-        done += len(piece)
-        window.moved(len(piece))
-    return hasher.block_digests()
+        landing.take(piece)
+    return landing.block_digests()
 
 
 class _Reading:
