@@ -26,6 +26,7 @@ _IDLE_S: Final = 30.0
 _MAX_CONNECTIONS: Final = 32
 _MAX_IDLE: Final = 16
 _MAX_HEAD_BYTES: Final = 64 << 10
+_CLOSED: Final = "it closed the connection without an answer"
 
 
 class TooLargeError(Exception):
@@ -150,8 +151,11 @@ class _Connection(asyncio.Protocol):
         self._answer: asyncio.Future[Answer] | None = None
         self._reusable = False
         self._idle_since = 0.0
+        self._begin()
 
     async def exchange(self, request: bytes) -> Answer:
+        if self._transport.is_closing():  # since it was made, a moment ago: nobody would tell of its end again
+            raise ConnectionResetError(_CLOSED)
         self._answer = self._loop.create_future()
         self._reusable = False
         self._begin()
@@ -220,7 +224,7 @@ class _Connection(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         # Never a TimeoutError of the network: those of asyncio are the caller's deadline.
-        self._fail(ConnectionResetError(str(error) if error else "it closed the connection without an answer"))
+        self._fail(ConnectionResetError(str(error) if error else _CLOSED))
 
     # What the parser calls.
 

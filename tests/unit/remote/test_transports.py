@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import socket
 import threading
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 import uvloop
 
 from ferryd.remote import inprocess
+from ferryd.remote.connection import Connections
 from ferryd.remote.http import HttpTransport
 from ferryd.remote.inprocess import Answer, DirectTransport
 from ferryd.remote.transport import MAX_REPLY_BYTES
@@ -260,6 +262,35 @@ async def test_nobody_listens(connect: Connect) -> None:
         url = f"http://127.0.0.1:{port}"
         error = await fails(connect(url))
     assert (error.reason, error.metadata["hub"]) == ("HUB_UNREACHABLE", url)
+
+
+@pytest.mark.parametrize("turns", [0, 10], ids=["at once", "and is seen to"])
+def test_a_connection_that_ends_before_the_request_is_written(monkeypatch: pytest.MonkeyPatch, turns: int) -> None:
+    lost: list[dict[str, object]] = []
+    connect = Connections._connect
+
+    async def dial(_: object) -> socket.socket:
+        ours, theirs = socket.socketpair()
+        theirs.close()
+        return ours
+
+    async def connect_slowly(self: Connections) -> object:
+        connection = await connect(self)
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        return connection
+
+    async def call() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: lost.append(context))
+        transport = HttpTransport("http://127.0.0.1:1", TOKEN)
+        assert (await fails(transport, timeout_s=5)).reason == "HUB_UNREACHABLE"
+        await transport.close()
+
+    monkeypatch.setattr("ferryd.remote.connection._dial", dial)
+    monkeypatch.setattr(Connections, "_connect", connect_slowly)
+    for run in (uvloop.run, asyncio.run):
+        run(call())
+    assert not lost
 
 
 async def test_the_callers_deadline(connect: Connect) -> None:
