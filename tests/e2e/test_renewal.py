@@ -28,7 +28,7 @@ from tests.support.crowd import crowd
 from tests.support.files import MIB, make_file
 from tests.support.home import Home
 from tests.support.hubs import HubServer
-from tests.support.waiting import wait_for
+from tests.support.waiting import ended, wait_for
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
@@ -153,7 +153,7 @@ def test_cut_off_between_reply_and_storage(home: Home, brief: HubServer, monkeyp
         spent = secrets(home)
         monkeypatch.delenv("FERRYMAN_CRASHPOINT")
         with Client(auto_start=False) as last:  # one that starts no successor, which would renew too
-            _use_until(lambda: not dies.is_running() or dies.status() == "zombie", last)
+            _use_until(lambda: ended(dies), last)
     assert secrets(home) == spent, "the new pair has not arrived on the disk"
     assert refreshes(brief) == 1, "but the hub has given it"
 
@@ -177,7 +177,7 @@ def test_cut_off_for_longer_than_the_grace(home: Home, monkeypatch: pytest.Monke
                 make_file(home.data / "big", SIZE), title="T", owner_type="project", owner_id=project, chunk_size_mb=1
             ).id
             with Client(auto_start=False) as last:  # one that starts no successor, which would renew too
-                _use_until(lambda: not dies.is_running() or dies.status() == "zombie", last)
+                _use_until(lambda: ended(dies), last)
         with Client() as client:
             # The renewal comes a little before the old access token ends.
             refused = wait_for(lambda: _refusal(client), what="the old access token to end")

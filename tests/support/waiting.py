@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
+import psutil
+
 T = TypeVar("T")
 
 
@@ -18,3 +20,11 @@ def wait_for(condition: Callable[[], T | None], *, timeout_s: float = 60.0, what
         if time.monotonic() > deadline:
             raise AssertionError(f"waited {timeout_s:g} s in vain for {what or condition}")
         time.sleep(0.01)
+
+
+def ended(process: psutil.Process) -> bool:
+    """Whether it runs no more, be it that nobody has asked for its exit code yet."""
+    try:
+        return bool(process.status() == psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:  # it may end between any two questions
+        return True

@@ -19,7 +19,7 @@ from tests.support.home import Home
 from tests.support.hubs import HubServer
 from tests.support.ports import dead_port
 from tests.support.reverse import ReverseProxy, program, reverse_proxy
-from tests.support.waiting import wait_for
+from tests.support.waiting import ended, wait_for
 
 pytestmark = pytest.mark.slow
 
@@ -66,9 +66,7 @@ def test_hubs_come_and_go(serve: Serve, kind: str, tmp_path: Path) -> None:
         leaving = psutil.Process(hubs[1].pid)
         leaving.terminate()
         answers = []
-        while (
-            leaving.status() != psutil.STATUS_ZOMBIE
-        ):  # until it is gone: what it took last may be lost at its very end
+        while not ended(leaving):  # what it took last may be lost at its very end
             answers.append(caller.call())
         _few_are_lost(answers)
         seen = _calls_of(hubs[0])
