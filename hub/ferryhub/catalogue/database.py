@@ -9,11 +9,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Concatenate, ParamSpec, Protocol, TypeVar
+from typing import Concatenate, ParamSpec, Protocol, TypeVar, TypeVarTuple
 
 from sqlalchemy import URL, Connection
 
 from ferryhub.catalogue.crew import Crew
+from ferryhub.catalogue.remembered import Remembered
 from ferryhub.catalogue.sqlite import SqliteTransactions
 from ferryhub.catalogue.sqlite import sqlite_url as sqlite_url
 from ferrywire import tracing
@@ -22,6 +23,8 @@ from ferrywire.reasons import FerryError
 P = ParamSpec("P")
 
 T = TypeVar("T")
+
+Ts = TypeVarTuple("Ts")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +58,9 @@ class Transactions(Protocol):
     def write(self, work: Callable[[Connection], T]) -> T:
         """Run a function, perhaps several times, as if nobody else wrote, and make what it did durable."""
 
+    def version(self) -> int | None:
+        """A number that every write changes, whoever writes; None where it would take long to say."""
+
     def close(self) -> None:
         """Close every connection."""
 
@@ -74,6 +80,7 @@ class Database:
         self._write_threads = Crew("hub-writer", self._transactions.writers, at_once=remote)
         self._read_threads = Crew("hub-reader", self._transactions.readers, at_once=remote)
         self._reads = self._writes = self._running = 0
+        self._remembered = Remembered()
         self._closed = False
 
     async def read(self, fn: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -82,12 +89,19 @@ class Database:
         with tracing.span("database read", operation=_name(fn)):
             return await self._run(self._read_threads, self._transactions.read, lambda conn: fn(conn, *args, **kwargs))
 
-    async def ask(self, fn: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """As `read`, for a function that sends one statement: on SQLite that takes no transaction, which would be two
-        statements more, each of them a dozen chances for threads to get in each other's way."""
+    async def ask(self, fn: Callable[[Connection, *Ts], T], *args: *Ts) -> T:
+        """As `read`, for a function that sends one statement and whose answer follows from the database and `args`
+        (hashable) alone. On SQLite that takes no transaction, which would be two statements more, each of them a dozen
+        chances for threads to get in each other's way; and no thread when the same was asked since the last write."""
+        question, version = (fn, args), self._version()
+        if (found := self._remembered.find(question, version)) is not None:
+            known: T = found
+            return known
         self._reads += 1
         with tracing.span("database read", operation=_name(fn)):
-            return await self._run(self._read_threads, self._transactions.ask, lambda conn: fn(conn, *args, **kwargs))
+            answer = await self._run(self._read_threads, self._transactions.ask, lambda conn: fn(conn, *args))
+        self._remembered.keep(question, version, answer)
+        return answer
 
     async def write(self, fn: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run `fn(connection, …)` in a writer thread; what it did is durable once this returns.
@@ -110,6 +124,9 @@ class Database:
         for threads in (self._read_threads, self._write_threads):
             threads.stop()
         await asyncio.to_thread(self._close)
+
+    def _version(self) -> int | None:
+        return None if self._closed else self._transactions.version()
 
     async def _run(
         self,

@@ -86,6 +86,9 @@ class PostgresTransactions:
         """Run and commit, as often as it takes."""
         return self._persistently(self._writer, work)
 
+    def version(self) -> None:
+        """Only the server knows: asking it takes as long as any question."""
+
     def close(self) -> None:
         """Close every connection."""
         self._reader.dispose()

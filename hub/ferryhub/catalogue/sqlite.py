@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
+from threading import Lock
 from traceback import clear_frames
 from typing import Any, Final, TypeVar
 
@@ -45,6 +46,7 @@ class SqliteTransactions:
         self._engine = _engine(url)
         self._writing = _Connections(self._engine, "BEGIN IMMEDIATE")
         self._reading = _Connections(self._engine, "BEGIN")
+        self._watch = _Watch(self._engine)
 
     def read(self, work: Callable[[Connection], T]) -> T:
         """Run on one snapshot."""
@@ -52,14 +54,21 @@ class SqliteTransactions:
 
     def ask(self, work: Callable[[Connection], T]) -> T:
         """Run without a transaction: one statement is a snapshot by itself."""
+        self._watch.open()
         return self._reading.use(lambda connection, _: work(connection))
 
     def write(self, work: Callable[[Connection], T]) -> T:
         """Run, then commit."""
         return self._writing.run(work)
 
+    def version(self) -> int | None:
+        """A number that every commit changes, of this process or another; None before the first `ask`. In the event
+        loop: it takes 3 µs, and is in memory."""
+        return self._watch.version()
+
     def close(self) -> None:
         """Close every connection; the last one checkpoints the WAL."""
+        self._watch.close()
         for connections in (self._reading, self._writing):
             connections.close()
         self._engine.dispose()
@@ -128,6 +137,46 @@ class _Connections:
             connection.close()
         else:
             self._idle.append(used)
+
+
+class _Watch:
+    """A connection that writes nothing, to see whether anybody has: SQLite counts the commits of all others for it, in
+    the index of the WAL."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._opening = Lock()
+        self._connection: Connection | None = None
+        self._cursor: Any = None
+
+    def open(self) -> None:
+        """Open it, when it is not; in a thread. Error: `FerryError`."""
+        if self._cursor is not None:
+            return
+        with self._opening:
+            if self._cursor is not None:
+                return
+            try:
+                self._connection = self._engine.connect()
+                cursor = self._connection.connection.cursor()
+                cursor.execute("PRAGMA busy_timeout=0")  # nobody waits on the event loop
+            except (DatabaseError, self._engine.dialect.loaded_dbapi.DatabaseError) as error:
+                raise _explained(error, self._engine) from error
+            self._cursor = cursor
+
+    def version(self) -> int | None:
+        if self._cursor is None:
+            return None
+        try:
+            ((version,),) = self._cursor.execute("PRAGMA data_version").fetchall()
+            return int(version)
+        except self._engine.dialect.loaded_dbapi.Error:
+            return None  # busy, or worse: whoever reads next is told
+
+    def close(self) -> None:
+        self._cursor = None
+        if self._connection is not None:
+            self._connection.close()
 
 
 def _let_go(error: BaseException | None) -> None:
