@@ -7,6 +7,7 @@ import errno
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -31,7 +32,7 @@ async def download(b: Bench, content: object, dest: Path) -> str:
     return (await b.engine.create_download(DownloadSpec(content.asset_id, str(dest)))).id  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize("call", ["create_upload", "sign_parts", "list_parts", "commit_upload"])
+@pytest.mark.parametrize("call", ["create_upload", "sign_parts", "commit_upload"])
 @pytest.mark.parametrize("after", [False, True])
 async def test_a_lost_call_or_reply_costs_nothing_but_time(tmp_path: Path, call: str, after: bool) -> None:
     path = make_file(tmp_path / "f", 3 * MIB)
@@ -42,6 +43,38 @@ async def test_a_lost_call_or_reply_costs_nothing_but_time(tmp_path: Path, call:
         assert len(b.hub.contents) == 1 and len(b.hub.requests) == 1
         assert done.resent_bytes == 0 or call == "sign_parts"
         assert len(b.lanes.sent) == 3, "no part may be sent twice"
+
+
+@pytest.mark.parametrize("after", [False, True])
+async def test_a_lost_list_of_what_is_stored_costs_nothing_but_time(tmp_path: Path, after: bool) -> None:
+    path = make_file(tmp_path / "f", 3 * MIB)
+    async with bench(tmp_path) as b:
+        b.hub.faults.add("sign_parts", UNREACHABLE)  # ends the first attempt, after which the hub is asked
+        b.hub.faults.add("list_parts", UNREACHABLE, after=after)
+        done = await b.settled(await upload(b, path))
+        assert done.state is State.SUCCEEDED, done.error
+        assert b.hub.faults.calls["list_parts"] == 2
+        assert len(b.lanes.sent) == 3, "no part may be sent twice"
+
+
+async def test_a_small_file_costs_the_queue_no_row_before_it_is_sent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = make_file(tmp_path / "f", 4096)
+    async with bench(tmp_path) as b:
+        record, rows = b.store.record, list[StoredPart]()
+
+        async def noting(transfer_id: str, *, parts: Sequence[StoredPart] = (), **fields: Any) -> object:
+            rows.extend(parts)
+            return await record(transfer_id, parts=parts, **fields)
+
+        monkeypatch.setattr(b.store, "record", noting)
+        done = await b.settled(await upload(b, path))
+        assert done.state is State.SUCCEEDED, done.error
+        assert [row.persisted for row in rows] == [True]
+        rows.clear()
+        assert (await b.settled(await upload(b, make_file(tmp_path / "g", MIB)))).state is State.SUCCEEDED
+        assert [row.persisted for row in rows] == [False, True]
 
 
 async def test_a_damaged_part_is_sent_again_alone(tmp_path: Path) -> None:
@@ -476,7 +509,7 @@ async def test_a_full_disk_under_the_queue_loses_no_outcome(tmp_path: Path, monk
 async def test_hub_parts_that_differ_from_what_was_hashed_are_sent_again(tmp_path: Path) -> None:
     path = make_file(tmp_path / "f", 2 * MIB)
     async with bench(tmp_path) as b:
-        b.hub.faults.add("list_parts", UNREACHABLE)
+        b.hub.faults.add("sign_parts", UNREACHABLE)
         one = await upload(b, path)
         await b.until(one, lambda it: it.waiting_for is Wait.NETWORK)
         [session] = b.hub.sessions.values()

@@ -106,17 +106,23 @@ class Dispatcher:
         """Start what may run now; returns how long nothing will change by itself."""
         now = self._tools.clock.now()  # one now for all: what becomes due meanwhile must not fall between two looks
         try:
-            if not self._draining:
-                await self._claim(runner, now)
-            return await self._wait_s(now)
+            due = await self._release_due(now)  # whoever changes it later wakes us
+            await self._claim(runner, now)
         except FerryError as error:
             return _refused(error)
+        return min((at - now for at in (due, self._gates.due(now)) if at is not None and at > now), default=None)
+
+    async def _release_due(self, now: float) -> float | None:
+        """Let go of what waited until now; returns when the next is due."""
+        ledger = self._tools.ledger
+        due = await ledger.store.next_due()
+        if due is None or due > now or self._draining:
+            return due
+        await ledger.release_due(now)
+        return await ledger.store.next_due()
 
     async def _claim(self, runner: Runner, now: float) -> None:
         ledger = self._tools.ledger
-        due = await ledger.store.next_due()
-        if due is not None and due <= now:
-            await ledger.release_due(now)
         async with self._claiming:
             running, limit = runner.running, self._limit
             if self._draining or len(running) >= limit:
@@ -127,10 +133,6 @@ class Dispatcher:
                 self._turns.note(chosen)
                 for transfer in await ledger.claim([candidate.id for candidate in chosen]):
                     runner.start(transfer)
-
-    async def _wait_s(self, now: float) -> float | None:
-        times = [await self._tools.ledger.store.next_due(), self._gates.due(now)]
-        return min((at - now for at in times if at is not None and at > now), default=None)
 
 
 def _refused(error: FerryError) -> float:

@@ -115,7 +115,7 @@ class Database:
         try:
             self._writer.execute("BEGIN IMMEDIATE")
             for action, done in group:
-                outcomes.append((done, *self._attempt(action)))
+                outcomes.append((done, *self._attempt(action, alone=len(group) == 1)))
             self._writer.execute("COMMIT")
             self._observer.committed(time.perf_counter() - began)
         except Exception as error:  # noqa: BLE001 - whatever it is, every caller gets it and the thread lives on
@@ -128,7 +128,9 @@ class Database:
             else:
                 done.set_exception(problem)
 
-    def _attempt(self, action: Action) -> tuple[Any, BaseException | None]:
+    def _attempt(self, action: Action, *, alone: bool) -> tuple[Any, BaseException | None]:
+        if alone:  # what fails takes nobody else's writes back
+            return action(self._writer), None
         self._writer.execute("SAVEPOINT one")
         try:
             result = action(self._writer)

@@ -67,7 +67,7 @@ async def test_a_lost_upload_costs_an_attempt_and_the_hub_is_asked_what_is_left(
         b.hub.direct_part_bytes = MIB
         b.lanes.faults.add("send", GONE)
         await uploaded(b, path)
-        assert b.hub.faults.calls["list_parts"] == 2
+        assert b.hub.faults.calls["list_parts"] == 1, "a session that was opened a moment ago has nothing"
         assert b.hub.faults.calls["create_upload"] == 1, "the session is as good as before"
 
 
@@ -76,8 +76,7 @@ async def test_urls_that_are_too_old_cost_no_attempt(tmp_path: Path) -> None:
     async with bench(tmp_path) as b:
         b.hub.direct_part_bytes = MIB
         b.lanes.faults.add("send", OLD, times=SIGNATURES - 1)
-        await uploaded(b, path)
-        assert b.hub.faults.calls["list_parts"] == 1
+        assert (await uploaded(b, path)).attempts == 1
         up = b.hub.add_content({"f": b"x" * MIB})
         b.lanes.faults.add("receive", OLD, times=SIGNATURES - 1)
         from ferryd.core.model import DownloadSpec
