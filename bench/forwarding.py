@@ -1,9 +1,9 @@
 """What forwarding costs: `get_metadata` through the daemon against a bare gRPC echo, same run; one caller, and many.
 
 `python bench/forwarding.py [CALLS [PROCESSES,… [SECONDS]]]`; 1, 8 and 64 processes. To the embedded hub and to one on
-loopback. The echo is a
-Python server in a process of its own on a Unix socket, sending messages of the same sizes. The calls alternate, and so
-do the crowds of processes, so that both see the same machine.
+loopback. The echo is a Python server in a process of its own on a Unix socket, sending messages of the same sizes. The
+calls alternate, and so do the crowds of processes, so that both see the same machine. The hub may answer from memory
+what has not changed; "just changed" and "of what changes" are where it cannot.
 """
 
 from __future__ import annotations
@@ -11,8 +11,10 @@ from __future__ import annotations
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -157,6 +159,26 @@ def crowd_rate(processes: int, seconds: float, words: Sequence[str]) -> float:
         return sum(int(caller.communicate()[0]) for caller in callers) / seconds
 
 
+@contextmanager
+def written_to(client: Client, asset_id: str) -> Iterator[None]:
+    """Somebody changes the asset fifty times a second, so that no answer lasts."""
+    end = threading.Event()
+
+    def write() -> None:
+        number = 0
+        while not end.wait(0.02):
+            client.set_metadata(asset_id, title=f"Table {number}")
+            number += 1
+
+    with ThreadPoolExecutor(1) as pool:
+        writing = pool.submit(write)
+        try:
+            yield
+        finally:
+            end.set()
+        writing.result()
+
+
 def crowd(processes: int, seconds: float, client: Client, root: Path) -> Iterator[Figure]:
     """Many processes, each with a client of its own."""
     asset_id, pairs = asset(client, root), []
@@ -164,6 +186,9 @@ def crowd(processes: int, seconds: float, client: Client, root: Path) -> Iterato
         for _ in range(ROUNDS):
             echo = crowd_rate(processes, seconds, ["echo", address, asset_id])
             pairs.append((echo, crowd_rate(processes, seconds, ["ferry", asset_id])))
+        with written_to(client, asset_id):
+            changing = crowd_rate(processes, seconds, ["ferry", asset_id])
+    yield Figure(f"get_metadata from {processes} processes, of what changes", changing, "/s", runs=1)
     yield Figure(f"bare echo from {processes} processes", median([echo for echo, _ in pairs]), "/s", runs=ROUNDS)
     yield Figure(f"get_metadata from {processes} processes", median([ours for _, ours in pairs]), "/s", runs=ROUNDS)
     ratio = median([ours / echo for echo, ours in pairs])

@@ -26,6 +26,8 @@ PART = 16 * MIB
 IN_FLIGHT = 8
 #: Of the files whose daemons crash at a given point: three parts, where a store wants 5 MiB of each.
 SMALL = 11 * MIB
+#: So small that the queue knows nothing of it before it was sent.
+NO_ROW = 4096
 #: Heads, catalogue calls and TCP's own view of them.
 OVERHEAD = 2 * MIB
 
@@ -116,11 +118,19 @@ def assert_one_crashed(home: Home) -> None:
 
 @pytest.mark.usefixtures("configuration")
 @pytest.mark.parametrize(
-    "point",
-    ["after-insert", "after-session", "after-part-sent", "after-part-row", "before-commit", "after-commit"],
+    ("point", "size"),
+    [
+        ("after-insert", SMALL),
+        ("after-session", SMALL),
+        ("after-part-sent", SMALL),
+        ("after-part-sent", NO_ROW),
+        ("after-part-row", SMALL),
+        ("before-commit", SMALL),
+        ("after-commit", SMALL),
+    ],
 )
-def test_an_upload_survives_a_crash_at(point: str, home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = make_file(home.data / "file", SMALL)
+def test_an_upload_survives_a_crash_at(point: str, size: int, home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = make_file(home.data / "file", size)
     with Client() as client:
         project_id = client.create_project("P").project_id
     home.stop_daemons()

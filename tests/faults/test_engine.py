@@ -45,6 +45,18 @@ async def test_a_lost_call_or_reply_costs_nothing_but_time(tmp_path: Path, call:
         assert len(b.lanes.sent) == 3, "no part may be sent twice"
 
 
+async def test_a_new_session_begins_with_no_file_there(tmp_path: Path) -> None:
+    path = make_file(tmp_path / "f", 4096)
+    async with bench(tmp_path) as b:
+        b.hub.faults.add("sign_parts", UNREACHABLE)
+        one = await upload(b, path)
+        await b.until(one, lambda it: it.waiting_for is Wait.NETWORK)
+        await b.store.update(one, present_file_count=1)  # as after a run that found it there, and could not commit
+        b.hub.sessions.clear()
+        done = await b.settled(one)
+        assert (done.state, done.present_file_count) == (State.SUCCEEDED, 0), done.error
+
+
 @pytest.mark.parametrize("after", [False, True])
 async def test_a_lost_list_of_what_is_stored_costs_nothing_but_time(tmp_path: Path, after: bool) -> None:
     path = make_file(tmp_path / "f", 3 * MIB)

@@ -76,6 +76,20 @@ HUB = (
         "tests/integration/hub_auth/test_stop.py",
     ),
     Mutant(
+        "version-asked-after-the-read",
+        "hub/ferryhub/catalogue/database.py",
+        "self._remembered.keep(question, version, answer)",
+        "self._remembered.keep(question, self._version(), answer)",
+        "tests/unit/hub/test_remembered.py",
+    ),
+    Mutant(
+        "answers-kept-beyond-a-write",
+        "hub/ferryhub/catalogue/remembered.py",
+        "if version is None or version != self._version or question not in self._answers:",
+        "if question not in self._answers:",
+        "tests/unit/hub/test_remembered.py",
+    ),
+    Mutant(
         "reuse-not-noticed",
         "hub/ferryhub/auth/signins.py",
         "if row.replaced_at is not None or not _usable(conn, row, grace_s):",

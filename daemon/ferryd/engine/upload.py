@@ -23,7 +23,7 @@ from ferrywire.parts import part_count
 from ferrywire.reasons import FerryError
 
 _ROUNDS: Final = 3  #: how often the hub may miss parts at the commit before the attempt fails
-#: A part below this is hashed again after a crash: 0.2 ms, which is less than its row would have cost.
+#: A part below this is hashed again by the next run when this one ends too early: 0.2 ms, less than a row would cost.
 _WORTH_A_ROW_BYTES: Final = 1 << 20
 
 
@@ -39,7 +39,7 @@ class Upload:
         self._crcs: dict[Key, bytes] = {}  #: of the parts hashed since the hub asks for it
         self._stored: set[Key] = set()  #: what the receiver has
         self._stored_parts: Counter[int] = Counter()  #: the same, counted by file
-        self._begun: set[Key] = set()  #: what was sent before, confirmed or not
+        self._begun: set[Key] = set()  #: what was sent before, confirmed or not, as far as rows tell
         self._opened = False  #: the session was opened by this run, and nothing has been sent to it
 
     async def perform(self) -> dict[str, Any]:
@@ -133,7 +133,8 @@ class Upload:
         begun = self._advance(self._stored)
         shown = {"present_file_count": sum(file.done for file in begun)} if first else {}
         files = begun + self._end_empty()
-        if adopted or files or self._run.transfer.persisted_bytes or not self._opened:
+        row = self._run.transfer
+        if adopted or files or not self._opened or row.persisted_bytes or row.present_file_count:
             await self._run.record(parts=adopted, persisted=True, files=files, **shown)
 
     async def _adopt_parts(self) -> list[Part]:

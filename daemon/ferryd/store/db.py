@@ -1,7 +1,8 @@
 """One thread writes, others read. Upload steps 5 and 9: a write is acknowledged after the COMMIT that holds it.
 
 Closures for the writer queue up; those that wait at the same time share one transaction (a commit is one fdatasync),
-each in its own savepoint, so that one that fails takes nothing with it. No await can sit inside a transaction.
+each in its own savepoint when they are several, so that one that fails takes nothing with it. No await can sit inside
+a transaction.
 """
 
 from __future__ import annotations
@@ -116,8 +117,9 @@ class Database:
             self._writer.execute("BEGIN IMMEDIATE")
             for action, done in group:
                 outcomes.append((done, *self._attempt(action, alone=len(group) == 1)))
-            self._writer.execute("COMMIT")
-            self._observer.committed(time.perf_counter() - began)
+            if self._writer.in_transaction:
+                self._writer.execute("COMMIT")
+                self._observer.committed(time.perf_counter() - began)
         except Exception as error:  # noqa: BLE001 - whatever it is, every caller gets it and the thread lives on
             self._abandon()
             failure = translate(error, self._path) if isinstance(error, sqlite3.Error) else error
@@ -129,19 +131,25 @@ class Database:
                 done.set_exception(problem)
 
     def _attempt(self, action: Action, *, alone: bool) -> tuple[Any, BaseException | None]:
-        if alone:  # what fails takes nobody else's writes back
-            return action(self._writer), None
-        self._writer.execute("SAVEPOINT one")
+        if not alone:
+            self._writer.execute("SAVEPOINT one")
         try:
             result = action(self._writer)
         except Exception as error:  # the boundary to the writer thread: the caller gets it
             if not self._writer.in_transaction:  # a full disk rolls the whole transaction back
                 raise
+            self._take_back(alone=alone)
+            return None, translate(error, self._path) if isinstance(error, sqlite3.Error) else error
+        if not alone:
+            self._writer.execute("RELEASE one")
+        return result, None
+
+    def _take_back(self, *, alone: bool) -> None:
+        if alone:
+            self._writer.execute("ROLLBACK")
+        else:
             self._writer.execute("ROLLBACK TO one")
             self._writer.execute("RELEASE one")
-            return None, translate(error, self._path) if isinstance(error, sqlite3.Error) else error
-        self._writer.execute("RELEASE one")
-        return result, None
 
     def _abandon(self) -> None:
         """Roll back what a failed commit left; a second failure changes nothing for the callers."""

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 #: Least recently used ones go first.
 _MOST: Final = 512
-#: A row with more text than this is looked up each time: so many large ones would be 500 MB.
+#: A row with more text than this is looked up each time: metadata may be 1 MiB, and 512 of those too much to keep.
 _LARGEST_LETTERS: Final = 16 << 10
 
 

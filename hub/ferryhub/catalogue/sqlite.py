@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from threading import Lock
 from traceback import clear_frames
@@ -63,7 +64,7 @@ class SqliteTransactions:
 
     def version(self) -> int | None:
         """A number that every commit changes, of this process or another; None before the first `ask`. In the event
-        loop: it takes 3 µs, and is in memory."""
+        loop: it takes 3 µs, and waits for no lock."""
         return self._watch.version()
 
     def close(self) -> None:
@@ -140,8 +141,8 @@ class _Connections:
 
 
 class _Watch:
-    """A connection that writes nothing, to see whether anybody has: SQLite counts the commits of all others for it, in
-    the index of the WAL."""
+    """A connection that writes nothing, to see whether anybody has: SQLite compares the index of the WAL, which is in
+    memory, with what it saw last, and reads one page again when that has changed."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -150,19 +151,18 @@ class _Watch:
         self._cursor: Any = None
 
     def open(self) -> None:
-        """Open it, when it is not; in a thread. Error: `FerryError`."""
+        """Open it, when it is not; in a thread. Where that fails, so does what the caller reads next, or it goes
+        without."""
         if self._cursor is not None:
             return
         with self._opening:
             if self._cursor is not None:
                 return
-            try:
+            with suppress(DatabaseError, self._engine.dialect.loaded_dbapi.DatabaseError):
                 self._connection = self._engine.connect()
                 cursor = self._connection.connection.cursor()
                 cursor.execute("PRAGMA busy_timeout=0")  # nobody waits on the event loop
-            except (DatabaseError, self._engine.dialect.loaded_dbapi.DatabaseError) as error:
-                raise _explained(error, self._engine) from error
-            self._cursor = cursor
+                self._cursor = cursor
 
     def version(self) -> int | None:
         if self._cursor is None:

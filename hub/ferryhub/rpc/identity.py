@@ -18,8 +18,8 @@ from ferrywire.reasons import FerryError
 if TYPE_CHECKING:
     from connectrpc.request import RequestContext
 
-#: How long a revocation by another process may go unnoticed, in seconds. Roles are never remembered, only who has a
-#: token: at five seconds that costs a busy caller one look-up in hundreds of calls, and a thief little time.
+#: How long a revocation by another process may go unnoticed, in seconds. Roles are not remembered here, only who has
+#: a token: at five seconds that costs a busy caller one look-up in hundreds of calls, and a thief little time.
 REMEMBERED_S: Final = 5.0
 _MAX_REMEMBERED: Final = 10_000
 _BEARER: Final = "bearer "

@@ -129,6 +129,18 @@ async def test_a_write_that_fails_takes_none_of_its_group_with_it(store: SqliteS
     assert await store.count(()) == 4
 
 
+async def test_a_write_that_fails_alone_leaves_nothing(store: SqliteStore) -> None:
+    def half(db: sqlite3.Connection) -> None:
+        db.execute("INSERT INTO settings (name, value) VALUES ('half', 'done')")
+        raise LookupError
+
+    with pytest.raises(LookupError):
+        await store._db.write(half)
+    queued = await store.insert(new(), [], "f")  # the writer goes on
+    assert await store.get(queued.id) == queued
+    assert not await store._db.read(lambda db: db.execute("SELECT * FROM settings WHERE name = 'half'").fetchall())
+
+
 async def test_a_request_repeated_gives_the_first_transfer(store: SqliteStore) -> None:
     first = new()
     await asyncio.gather(*(store.insert(replace(first, id=new_id("trf")), [], "f") for _ in range(20)))
