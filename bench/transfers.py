@@ -57,7 +57,7 @@ def measure(target: str, load: Load, asked: argparse.Namespace, ends: float) -> 
         details = {"rows": list(runs.rows()), "runs": runs.kept(), "settings": settings}
         details |= {"complete": runs.count >= asked.rounds, "title": f"{target}: {load.title}"}
         print(f"{title}: round {runs.count} of {asked.rounds}, {took_s:.0f} s", flush=True)
-        missed = report(title, list(figures(runs, target, load)), details)
+        missed = report(title, list(figures(runs, target, load, cold=asked.cold)), details)
     show(runs, f"{target}: {load.title}", many=load.many)
     return missed
 
@@ -141,7 +141,7 @@ def show(runs: Runs, title: str, *, many: bool) -> None:
         print(f"{row['direction']:6}{row['who']:20}{values}")
 
 
-def figures(runs: Runs, target: str, load: Load) -> Iterator[Figure]:
+def figures(runs: Runs, target: str, load: Load, *, cold: bool) -> Iterator[Figure]:
     """Ours over the best peer's, with the bar where there is one; and over those that a bar names."""
     for direction in runs.directions():
         if OURS not in runs.names(direction):
@@ -153,7 +153,7 @@ def figures(runs: Runs, target: str, load: Load) -> Iterator[Figure]:
                 peer = whom or runs.best(direction, what)
                 if peer in runs.names(direction):
                     found = runs.paired(direction, what, peer)
-                    name = f"{target} {load.title} {direction}, {what} over {peer}"
+                    name = f"{target} {load.title}{' cold' if cold else ''} {direction}, {what} over {peer}"
                     yield Figure(name, median(found), "×", bar=bar, runs=len(found))
 
 
