@@ -3,7 +3,7 @@
 `python bench/forwarding.py [CALLS [PROCESSES,… [SECONDS]]]`; 1, 8 and 64 processes. To the embedded hub and to one on
 loopback. The echo is a Python server in a process of its own on a Unix socket, sending messages of the same sizes. The
 calls alternate, and so do the crowds of processes, so that both see the same machine. The hub may answer from memory
-what has not changed; "just changed" and "of what changes" are where it cannot.
+what has not changed; "just changed" is where it cannot, "of what changes" where it cannot for long.
 """
 
 from __future__ import annotations
@@ -161,7 +161,7 @@ def crowd_rate(processes: int, seconds: float, words: Sequence[str]) -> float:
 
 @contextmanager
 def written_to(client: Client, asset_id: str) -> Iterator[None]:
-    """Somebody changes the asset fifty times a second, so that no answer lasts."""
+    """Somebody changes the asset fifty times a second, so that no answer lasts long."""
     end = threading.Event()
 
     def write() -> None:

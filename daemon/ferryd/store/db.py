@@ -117,9 +117,8 @@ class Database:
             self._writer.execute("BEGIN IMMEDIATE")
             for action, done in group:
                 outcomes.append((done, *self._attempt(action, alone=len(group) == 1)))
-            if self._writer.in_transaction:
-                self._writer.execute("COMMIT")
-                self._observer.committed(time.perf_counter() - began)
+            self._writer.execute("COMMIT")
+            self._observer.committed(time.perf_counter() - began)
         except Exception as error:  # noqa: BLE001 - whatever it is, every caller gets it and the thread lives on
             self._abandon()
             failure = translate(error, self._path) if isinstance(error, sqlite3.Error) else error
@@ -136,20 +135,14 @@ class Database:
         try:
             result = action(self._writer)
         except Exception as error:  # the boundary to the writer thread: the caller gets it
-            if not self._writer.in_transaction:  # a full disk rolls the whole transaction back
+            if alone or not self._writer.in_transaction:  # a full disk rolls the whole transaction back
                 raise
-            self._take_back(alone=alone)
+            self._writer.execute("ROLLBACK TO one")
+            self._writer.execute("RELEASE one")
             return None, translate(error, self._path) if isinstance(error, sqlite3.Error) else error
         if not alone:
             self._writer.execute("RELEASE one")
         return result, None
-
-    def _take_back(self, *, alone: bool) -> None:
-        if alone:
-            self._writer.execute("ROLLBACK")
-        else:
-            self._writer.execute("ROLLBACK TO one")
-            self._writer.execute("RELEASE one")
 
     def _abandon(self) -> None:
         """Roll back what a failed commit left; a second failure changes nothing for the callers."""
