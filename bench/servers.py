@@ -16,8 +16,9 @@ sys.path.append(str(Path(__file__).resolve().parents[1]))
 
 from tests.support.hubs import HubServer
 from tests.support.s3 import ACCESS_KEY, SECRET_KEY, S3Server, seaweedfs
+from tests.support.tls import Certificate
 
-__all__ = ["STORE_KEYS", "HubServer", "S3Server", "home_of", "hub_process", "seaweedfs", "server"]
+__all__ = ["STORE_KEYS", "Certificate", "HubServer", "S3Server", "home_of", "hub_process", "seaweedfs", "server"]
 STORE_KEYS = {"AWS_ACCESS_KEY_ID": ACCESS_KEY, "AWS_SECRET_ACCESS_KEY": SECRET_KEY, "AWS_EC2_METADATA_DISABLED": "true"}
 
 

@@ -75,6 +75,7 @@ STEPS = (
     _moved("embedded", "medium", 1),
     _moved("sink", "medium", 1),
     _moved("hub", "medium", 1),
+    _moved("s3-tls", "big", 12),
     _moved("s3", "small", 5, cold=True),
     _moved("embedded", "small", 2, cold=True),
     _moved("hub", "tree", 25),

@@ -6,17 +6,19 @@ Stores and hubs are started by what starts them in the tests.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from unittest.mock import patch
 
 import limits
 import peers
 from contenders import Contender, Ferry, Program, worker
 from figures import fresh_home
 from loads import MIB, Load
-from servers import STORE_KEYS, HubServer, S3Server, home_of, hub_process, seaweedfs, server
+from servers import STORE_KEYS, Certificate, HubServer, S3Server, home_of, hub_process, seaweedfs, server
 from sink import compiler, sink
 
 from ferryman import Client
@@ -37,15 +39,34 @@ class Target:
 @contextmanager
 def s3(root: Path, load: Load) -> Iterator[Target]:
     """SeaweedFS, and a hub that keeps its bytes there. One bucket for all, warm."""
-    with seaweedfs(volume_mb=8192, growth=3) as store, ExitStack() as stack:
-        bucket = store.bucket()
-        for number in range(_WARM_PARTS):
-            store.client().put_object(Bucket=bucket, Key=f"warm-{number}", Body=bytes(_WARM_BYTES))
-        words = ["--bucket", bucket, "--endpoint", store.endpoint, "--prefix", "kept"]
-        hub = stack.enter_context(hub_process(root, words))
-        others = [*peers.s3(store.endpoint, bucket, STORE_KEYS, _pids(store))]
-        others += limits.s3(store.endpoint, bucket, STORE_KEYS, root, _pids(store), many=load.many)
-        yield Target([stack.enter_context(_ferry(hub, [hub.pid, *_pids(store)])), *others], [store.root])
+    with seaweedfs(volume_mb=8192, growth=3) as store, _on(store, root) as (found, bucket):
+        bare = limits.s3(store.endpoint, bucket, STORE_KEYS, root, _pids(store), many=load.many)
+        yield Target([*found, *bare], [store.root])
+
+
+@contextmanager
+def s3_tls(root: Path, load: Load) -> Iterator[Target]:
+    """The same on TLS, with a certificate of an authority that all are told of in the ways they know."""
+    (root / "tls").mkdir()
+    certificate = Certificate(root / "tls")
+    words = [f"-s3.cert.file={certificate.cert}", f"-s3.key.file={certificate.key}"]
+    authority = str(certificate.authority)
+    with seaweedfs(lambda _: words, volume_mb=8192, growth=3, scheme="https") as store, patch.dict(os.environ):
+        store.ca = certificate.authority
+        os.environ |= {"SSL_CERT_FILE": authority, "AWS_CA_BUNDLE": authority}
+        with _on(store, root, "--ca-bundle", authority) as (found, _):
+            yield Target(found, [store.root])
+
+
+@contextmanager
+def _on(store: S3Server, root: Path, *words: str) -> Iterator[tuple[list[Contender], str]]:
+    """Everybody who sends to a store, and their bucket."""
+    bucket = store.bucket()
+    for number in range(_WARM_PARTS):
+        store.client().put_object(Bucket=bucket, Key=f"warm-{number}", Body=bytes(_WARM_BYTES))
+    more = ["--bucket", bucket, "--endpoint", store.endpoint, "--prefix", "kept", *words]
+    with hub_process(root, more) as hub, _ferry(hub, [hub.pid, *_pids(store)]) as ours:
+        yield [ours, *peers.s3(store.endpoint, bucket, STORE_KEYS, _pids(store))], bucket
 
 
 @contextmanager
@@ -98,6 +119,7 @@ def c_sink(root: Path, load: Load) -> Iterator[Target]:
 
 TARGETS: dict[str, Callable[[Path, Load], AbstractContextManager[Target]]] = {
     "s3": s3,
+    "s3-tls": s3_tls,
     "hub": hub,
     "embedded": embedded,
     "sink": c_sink,

@@ -72,7 +72,8 @@ class Crt:
         keys = AwsCredentialsProvider.new_static(os.environ["AWS_ACCESS_KEY_ID"], os.environ["AWS_SECRET_ACCESS_KEY"])
         self._client = S3Client(
             region=REGION,
-            tls_mode=S3RequestTlsMode.DISABLED,
+            tls_mode=S3RequestTlsMode.DISABLED if endpoint.startswith("http:") else S3RequestTlsMode.ENABLED,
+            tls_connection_options=None if endpoint.startswith("http:") else self._trust(),
             signing_config=create_default_s3_signing_config(region=REGION, credential_provider=keys),
             part_size=PART,
             max_active_connections_override=AT_ONCE if many else 4,
@@ -87,6 +88,14 @@ class Crt:
 
     def keys(self, prefix: str) -> Iterable[str]:
         return Boto3(self._endpoint, self._bucket, many=True).keys(prefix)
+
+    def _trust(self) -> object:
+        """It does not look into the environment for whom to trust."""
+        from awscrt.io import ClientTlsContext, TlsContextOptions
+
+        options = TlsContextOptions()
+        options.override_default_trust_store_from_path(ca_filepath=os.environ["SSL_CERT_FILE"])
+        return ClientTlsContext(options).new_connection_options()
 
     def _moved(self, method: str, key: str, headers: dict[str, str], **file: str) -> None:
         from awscrt.http import HttpHeaders, HttpRequest

@@ -1,25 +1,25 @@
 """Lineage: everything an asset came from or that was made from it, level by level. Cycles and diamonds are fine.
 
-One statement finds the assets, one what is shown of them and one the links between them, however deep they lie; where
-some may not be seen, the first two are asked twice. Assets that the caller may not see are neither shown nor walked
+One statement a level, two where both ways are followed, finds the links, and one what is shown of the assets; where
+some may not be seen, all is asked twice. One recursive statement for all levels takes PostgreSQL longer, for the links
+are looked at again afterwards (docs/scale.md). Assets that the caller may not see are neither shown nor walked
 through. Drafts count as not visible. That something is hidden can be told from the time that an answer takes.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
+from functools import cache
 from operator import itemgetter
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, FromClause, Row, case, literal, or_, select, true, union_all
+from sqlalchemy import ColumnElement, Connection, Integer, Row, Select, bindparam, or_, select
 
 from ferryhub.catalogue import tables as t
 from ferryhub.catalogue.access import require
 from ferryhub.catalogue.actor import Actor
-from ferryhub.catalogue.reach import among, reach_of, sees
+from ferryhub.catalogue.reach import among, among_later, reach_of, sees, together
 from ferryhub.catalogue.relationships import Direction
 from ferryhub.catalogue.validation import invalid
 
@@ -28,8 +28,6 @@ MAX_ASSETS: Final = 10_000
 DEFAULT_ASSETS: Final = 1000
 #: Links in one reply at most: some 200 bytes each.
 _MAX_LINKS: Final = 50_000
-#: Up to this depth the database counts levels, and may meet an asset once in each; below, it meets each asset once.
-_SHALLOW: Final = 3
 
 _a, _r = t.assets.c, t.relationships.c
 #: What is shown of an asset, and when it was made.
@@ -39,8 +37,7 @@ _LINK: Final = (
     *(_r.id, _r.created_at, _r.from_asset_id, _r.to_asset_id),
     *(_r.type, _r.analysis_mode, _r.qualifier_note, _r.qualifier_time, _r.qualifiers, _r.created_by),
 )
-_ID, _AGE, _FROM, _TO = itemgetter(0), itemgetter(1, 0), itemgetter(2), itemgetter(3)
-_ENDS: Final = itemgetter(2, 3)
+_ID, _FROM, _TO = itemgetter(0), itemgetter(2), itemgetter(3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,53 +61,88 @@ class Lineage:
 
 
 def walk(conn: Connection, actor: Actor, asset_key: str, how: Walk) -> Lineage:
-    """Follow the links of an asset. Errors: `ASSET_NOT_FOUND`, `INVALID_ARGUMENT`."""
+    """Follow the links of an asset. Errors: `ASSET_NOT_FOUND`, `INVALID_ARGUMENT`.
+
+    Mostly all that is linked is visible. So the first walk looks at links alone; what it found is thrown away when
+    there is an asset among it that the caller may not see. The start they may see.
+    """
     _in_range("max_depth", how.max_depth, MAX_DEPTH)
     _in_range("max_assets", how.max_assets, MAX_ASSETS)
     start = require(conn, actor, asset_key, "read", noun="asset")
-    rows = _reachable(conn, actor, start.id, how)
-    links = _links_among(conn, how.direction, rows)
-    depths = _depths(start.id, how.direction, links)
-    nearest = sorted((key for key in rows if key in depths), key=lambda key: (depths[key], rows[key].created_at))
-    shown = [key for key in nearest if depths[key] <= how.max_depth][: how.max_assets]
-    found = Lineage({key: (rows[key], depths[key]) for key in shown})
-    found.links = {
-        _ID(link): link for link in links[:_MAX_LINKS] if _FROM(link) in found.assets and _TO(link) in found.assets
-    }
-    found.truncated = len(shown) < len(rows) or len(links) > _MAX_LINKS
-    return found
+    visible = or_(_a.id == start.id, sees(conn, reach_of(conn, actor), t.assets))
+    met = _followed(conn, start.id, how)
+    # One of those left out is looked at, too: whether there is more must not hang on what is hidden.
+    looked_at = [*met.depths, *met.beyond[:1]]
+    rows = _rows(conn, looked_at, visible)
+    if len(rows) < len(looked_at):
+        met = _followed(conn, start.id, how, visible)
+        rows = _rows(conn, list(met.depths), visible)
+    return _shown(met, rows)
 
 
-def _reachable(conn: Connection, actor: Actor, start_id: str, how: Walk) -> dict[str, Row[Any]]:
-    """The visible assets that links lead to, nearest first: one more than wanted, one level more, if there are.
+@dataclass(slots=True)
+class _Met:
+    """What a walk came by."""
 
-    Mostly all that is linked is visible. So the first walk looks at links alone, in two thirds of the time; what it
-    found is thrown away when there is an asset among it that the caller may not see. The start they may see.
+    #: How many links away each asset is, nearest first.
+    depths: dict[str, int]
+    #: All links that lead on from them, also to where the walk did not go.
+    links: list[Row[Any]] = field(default_factory=list)
+    #: Assets left out because of a limit: some, if there are any.
+    beyond: list[str] = field(default_factory=list)
+
+
+def _followed(conn: Connection, start_id: str, how: Walk, visible: ColumnElement[bool] | None = None) -> _Met:
+    """Go from level to level, only to `visible` assets if that is given.
+
+    One level further than wanted: its links are shown, and tell whether there is more.
     """
-    visible = or_(_a.id == start_id, sees(conn, reach_of(conn, actor), t.assets))
-    met = _met(conn, start_id, how)
-    rows = _rows(conn, met, visible)
-    if len(rows) < len(met):
-        rows = _rows(conn, _met(conn, start_id, how, visible), visible)
-    return rows
+    looks, met, level = _looks(conn.dialect.name, how.direction), _Met({start_id: 0}), [start_id]
+    while level and len(met.links) <= _MAX_LINKS:
+        links, ends = looks.onward(conn, level, _MAX_LINKS + 1 - len(met.links))
+        met.links += links
+        new = list(dict.fromkeys(end for end in ends if end not in met.depths))
+        if visible is not None:
+            new = list(_rows(conn, new, visible))
+        depth = met.depths[level[0]] + 1
+        room = how.max_assets - len(met.depths) if depth <= how.max_depth else 0
+        level, left_out = new[:room], new[room:]
+        met.beyond = met.beyond or left_out
+        met.depths |= dict.fromkeys(level, depth)
+    return met
 
 
-def _met(conn: Connection, start_id: str, how: Walk, visible: ColumnElement[bool] | None = None) -> list[str]:
-    """Where links lead to, through `visible` assets if that is given.
+@dataclass(frozen=True, slots=True)
+class _Looks:
+    """What is asked for each level."""
 
-    `UNION` keeps what was met before from being walked from again.
-    """
-    shallow = how.max_depth <= _SHALLOW
-    met = select(_a.id, literal(0).label("depth")).where(_a.id == start_id).cte("met", recursive=True)
-    links, onward = _onward(conn, how.direction, met)
-    if visible is not None:
-        links = links.join(t.assets, _a.id == onward)
-    beyond = select(onward, met.c.depth + (1 if shallow else 0)).select_from(links).where(met.c.depth <= how.max_depth)
-    everything = met.union(beyond if visible is None else beyond.where(visible))
-    most = (how.max_assets + 1) * (how.max_depth + 2 if shallow else 1)
-    # Not sorted: so the database stops walking once it has enough. Ids alone: what it compares so often is short.
-    ids = dict.fromkeys(conn.scalars(select(everything.c.id).limit(most)))
-    return list(islice(ids, how.max_assets + 1))
+    #: Its links, each from one of its ends only, and the place of the other end.
+    links: Select[Any]
+    end: Callable[[Row[Any]], str]
+    #: What links lead here, when both ways are followed: those links come with the assets at which they begin.
+    back: Select[Any] | None
+
+    def onward(self, conn: Connection, level: Sequence[str], most: int) -> tuple[Sequence[Row[Any]], Sequence[str]]:
+        """So many links of a level, and where they lead, which may name an asset often."""
+        given = {"level": together(conn.dialect.name, level), "most": most}
+        links: Sequence[Row[Any]] = conn.execute(self.links, given).all()
+        ends = [self.end(link) for link in links]
+        if self.back is not None:
+            ends += conn.scalars(self.back, given).all()
+        return links, ends
+
+
+@cache
+def _looks(dialect: str, direction: Direction) -> _Looks:
+    """Made once: SQLAlchemy takes eight times as long to make such a statement as to run it."""
+    begin, end = (_r.to_asset_id, _FROM) if direction == "derived" else (_r.from_asset_id, _TO)
+    most = bindparam("most", type_=Integer)
+    links = select(*_LINK).where(among_later(dialect, begin, "level")).limit(most)
+    # Where more than that lead here, their links are too many as well, when it is their turn.
+    led_here = select(_r.from_asset_id).where(among_later(dialect, _r.to_asset_id, "level")).limit(_MAX_LINKS + 1)
+    # Each once: PostgreSQL takes longer to send a row than to find it.
+    back = select(led_here.subquery().c.from_asset_id).distinct()
+    return _Looks(links, end, back if direction == "both" else None)
 
 
 def _rows(conn: Connection, ids: Sequence[str], visible: ColumnElement[bool]) -> dict[str, Row[Any]]:
@@ -120,56 +152,13 @@ def _rows(conn: Connection, ids: Sequence[str], visible: ColumnElement[bool]) ->
     return {key: rows[key] for key in ids if key in rows}
 
 
-def _onward(conn: Connection, direction: Direction, met: FromClause) -> tuple[FromClause, ColumnElement[str]]:
-    """The links that lead on from the assets met, joined to them, and where each leads."""
-    if conn.dialect.name == "postgresql":
-        both = [_ALONG["origins"], _ALONG["derived"]]
-        ways = [_ALONG[direction]] if direction != "both" else both
-        looks = [select(end.label("id")).where(begin == met.c.id) for begin, end in ways]
-        # The OFFSET keeps the planner from looking inside: it then takes it that few assets are led to again and
-        # again, which is so, and remembers them instead of looking each up once per link.
-        links = (union_all(*looks).offset(0) if len(looks) > 1 else looks[0].offset(0)).lateral("links")
-        return met.join(links, true()), links.c.id
-    if direction != "both":
-        begin, end = _ALONG[direction]
-        return met.join(t.relationships, begin == met.c.id), end
-    onward = case((_r.from_asset_id == met.c.id, _r.to_asset_id), else_=_r.from_asset_id)
-    return met.join(t.relationships, or_(_r.from_asset_id == met.c.id, _r.to_asset_id == met.c.id)), onward
-
-
-def _links_among(conn: Connection, direction: Direction, rows: dict[str, Row[Any]]) -> list[Row[Any]]:
-    """The links between assets, oldest first: one more than can be shown, if there are."""
-    begin, _ = _ALONG[direction]
-    beginning = select(*_LINK).where(among(conn, begin, list(rows))).limit(_MAX_LINKS + 1)
-    other = _FROM if direction == "derived" else _TO
-    links: Sequence[Any] = conn.execute(beginning).all()
-    return sorted((link for link in links if other(link) in rows), key=_AGE)
-
-
-def _depths(start_id: str, direction: Direction, links: Sequence[Row[Any]]) -> dict[str, int]:
-    """How many links away each asset is."""
-    onward: dict[str, list[str]] = defaultdict(list)
-    for source, origin in map(_ENDS, links):
-        if direction != "derived":
-            onward[source].append(origin)
-        if direction != "origins":
-            onward[origin].append(source)
-    depths, level, depth = {start_id: 0}, [start_id], 0
-    while level:
-        depth += 1
-        level = list(dict.fromkeys(to for each in level for to in onward[each] if to not in depths))
-        depths |= dict.fromkeys(level, depth)
-    return depths
+def _shown(met: _Met, rows: dict[str, Row[Any]]) -> Lineage:
+    nearest = sorted(met.depths, key=lambda key: (met.depths[key], rows[key].created_at))
+    assets = {key: (rows[key], met.depths[key]) for key in nearest}
+    links = {_ID(link): link for link in met.links[:_MAX_LINKS] if _FROM(link) in assets and _TO(link) in assets}
+    return Lineage(assets, links, truncated=bool(met.beyond) or len(met.links) > _MAX_LINKS)
 
 
 def _in_range(name: str, value: int, most: int) -> None:
     if not 1 <= value <= most:
         raise invalid(name, f"{value} is not between 1 and {most}")
-
-
-#: By which end links are looked up, and the other end.
-_ALONG: Final = {
-    "origins": (_r.from_asset_id, _r.to_asset_id),
-    "derived": (_r.to_asset_id, _r.from_asset_id),
-    "both": (_r.from_asset_id, _r.to_asset_id),
-}

@@ -16,9 +16,9 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     FromClause,
-    Select,
     and_,
     any_,
+    bindparam,
     case,
     false,
     func,
@@ -69,9 +69,18 @@ def sees(conn: Connection, reach: Reach, assets: FromClause) -> ColumnElement[bo
 
 def among(conn: Connection, column: ColumnElement[Any], ids: Sequence[str]) -> ColumnElement[bool]:
     """The condition that a text column is one of any number of values, which are one parameter."""
-    if conn.dialect.name == "postgresql":
-        return column == any_(literal(list(ids), ARRAY(sqlalchemy.Text)))
-    return column.in_(_values(ids))
+    dialect = conn.dialect.name
+    return _one_of(dialect, column, literal(together(dialect, ids), _kind(dialect)))
+
+
+def among_later(dialect: str, column: ColumnElement[Any], name: str) -> ColumnElement[bool]:
+    """The same for a statement that is made once: the parameter of this name is what `together` makes of the values."""
+    return _one_of(dialect, column, bindparam(name, type_=_kind(dialect)))
+
+
+def together(dialect: str, ids: Sequence[str]) -> list[str] | str:
+    """Ids as one parameter."""
+    return list(ids) if dialect == "postgresql" else as_json(ids)
 
 
 def as_json(ids: Sequence[str]) -> str:
@@ -79,9 +88,14 @@ def as_json(ids: Sequence[str]) -> str:
     return "[" + ",".join(f'"{each}"' for each in ids) + "]"
 
 
-def _values(ids: Sequence[str]) -> Select[Any]:
-    given = literal(as_json(ids), sqlalchemy.Text)
-    return select(func.json_each(given).table_valued("value").c.value)
+def _one_of(dialect: str, column: ColumnElement[Any], given: ColumnElement[Any]) -> ColumnElement[bool]:
+    if dialect == "postgresql":
+        return column == any_(given)
+    return column.in_(select(func.json_each(given).table_valued("value").c.value))
+
+
+def _kind(dialect: str) -> Any:
+    return ARRAY(sqlalchemy.Text) if dialect == "postgresql" else sqlalchemy.Text
 
 
 def _those(noun: Noun, granted: Sequence[str]) -> list[str]:

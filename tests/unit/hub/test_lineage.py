@@ -129,6 +129,20 @@ async def test_any_graph_gives_what_a_plain_search_gives(
         assert set(shown.split()) == {link for link in links if set(link) <= set(found[::2])}
 
 
+@pytest.mark.parametrize("way", ["origins", "derived", "both"])
+async def test_more_links_than_a_reply_holds_are_cut_and_said_to_be(
+    graph: Graph, monkeypatch: pytest.MonkeyPatch, way: Any
+) -> None:
+    await graph.draw("ab", "bc", "ca", "ad", "dc", "bd")
+    for most in (1, 3, 5, 6, 7):
+        monkeypatch.setattr(lineage, "_MAX_LINKS", most)
+        lineage._looks.cache_clear()
+        _, links, truncated = await graph.walk("a", Walk(way))
+        assert (len(links.split()) <= most, truncated) == (True, most < 6)
+        assert truncated or links == "ab ad bc bd ca dc"
+    lineage._looks.cache_clear()
+
+
 def _searched(links: set[str], visible: set[str], way: str, depth: int, most: int) -> tuple[dict[str, int], bool]:
     """Names by depth, nearest first, as far as `depth`; and whether there is more than may be shown."""
     onward = {link for link in links if way != "derived"} | {link[::-1] for link in links if way != "origins"}
