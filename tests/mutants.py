@@ -63,7 +63,7 @@ OURS = (
         "daemon/ferryd/engine/destination.py",
         "        self._files.confirm(own)",
         "        pass",
-        "tests/faults/test_engine.py -k renamed",
+        "tests/faults/test_downloads.py -k renamed",
     ),
     Mutant(
         "names-synced-twice",

@@ -5,13 +5,16 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from ferryhub.blobs import localfs
 from ferryhub.blobs.localfs import LocalBlobStore
-from ferryhub.blobs.store import StagedFile
+from ferryhub.blobs.store import PartBytes, StagedFile
 from ferrywire.ids import new_id
 from ferrywire.parts import MIB
 from ferrywire.reasons import FerryError
@@ -58,7 +61,7 @@ def test_a_closed_writer_writes_no_more(store: LocalBlobStore) -> None:
 
 
 def test_staging_is_sparse_and_private(store: LocalBlobStore) -> None:
-    path = store.staging_path(StagedFile(new_id("upl"), 0, 1 << 40))
+    [path] = store.staging_paths([StagedFile(new_id("upl"), 0, 1 << 40)])
     status = path.stat()
     assert status.st_size == 1 << 40
     assert status.st_blocks * 512 < MIB
@@ -76,28 +79,89 @@ def test_a_published_blob_cannot_be_written(store: LocalBlobStore) -> None:
 def test_an_old_staged_file_is_young_once_it_is_published(store: LocalBlobStore) -> None:
     file = StagedFile(new_id("upl"), 0, MIB)
     put_all(store, file, content(MIB))
-    os.utime(store.staging_path(file), (0, 0))
+    os.utime(store.stage(file), (0, 0))
     store.publish([file])
     (blob,) = store.blobs()
     assert blob.touched_at > 1_000_000_000
 
 
-def test_a_publish_syncs_the_bytes_before_the_name_and_the_names_after(
-    store: LocalBlobStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def synced(monkeypatch: pytest.MonkeyPatch, *, fail: int | None = None) -> list[int]:
+    """The inodes of what is synced from now on, in order. Syncs of the inode `fail` do."""
+    inodes, real = list[int](), {"fsync": os.fsync, "fdatasync": os.fdatasync}
+
+    def watch(name: str, fd: int) -> None:
+        inode = os.fstat(fd).st_ino
+        if inode == fail:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        inodes.append(inode)
+        real[name](fd)
+
+    monkeypatch.setattr(os, "fsync", partial(watch, "fsync"))
+    monkeypatch.setattr(localfs, "_datasync", partial(watch, "fdatasync"))
+    return inodes
+
+
+def test_a_publish_syncs_the_names_it_gives_and_takes(store: LocalBlobStore, monkeypatch: pytest.MonkeyPatch) -> None:
     file = StagedFile(new_id("upl"), 0, MIB)
     put_all(store, file, content(MIB))
-    staged, blob = store.staging_path(file), store.blob_path(file.key)
-    fsync, synced = os.fsync, list[tuple[int, bool]]()
-
-    def watch(fd: int) -> None:
-        synced.append((os.fstat(fd).st_ino, blob.exists()))
-        fsync(fd)
-
-    monkeypatch.setattr(os, "fsync", watch)
+    staged, inodes = store.stage(file), synced(monkeypatch)
     store.publish([file])
-    assert (blob.stat().st_ino, False) in synced
-    assert {(staged.parent.stat().st_ino, True), (blob.parent.stat().st_ino, True)} <= set(synced)
+    blob = store.blob_path(file.key)
+    assert {staged.parent.stat().st_ino, blob.parent.stat().st_ino} == set(inodes[-2:])
+
+
+def test_a_part_is_synced_and_so_is_its_name(store: LocalBlobStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = StagedFile(new_id("upl"), 0, 2 * PART)
+    inodes = synced(monkeypatch)
+    put(store, file, content(2 * PART), 2)
+    path = store.stage(file)
+    assert inodes == [path.parent.parent.stat().st_ino, path.stat().st_ino, path.parent.stat().st_ino]
+
+
+def test_parts_kept_together_are_synced_each_and_their_names_once(
+    store: LocalBlobStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, other = new_id("upl"), new_id("upl")
+    files = [StagedFile(one, 0, 3), StagedFile(other, 0, 3), StagedFile(one, 1, 3)]
+    inodes = synced(monkeypatch)
+    parts = [PartBytes(file, 0, memoryview(b"abc")) for file in files]
+    assert store.keep(parts) == [None] * 3
+    paths = [store.stage(file) for file in files]
+    assert [path.read_bytes() for path in paths] == [b"abc"] * 3
+    directories = [path.parent.stat().st_ino for path in paths[:2]]
+    assert sorted(inodes[2:]) == sorted([*directories, *(path.stat().st_ino for path in paths)])
+    assert set(inodes[-2:]) == set(directories), "names last"
+
+
+@pytest.mark.parametrize("what", ["file", "directory"])
+def test_who_cannot_be_made_durable_is_told_and_nobody_else(
+    store: LocalBlobStore, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    bad, good = StagedFile(new_id("upl"), 0, 3), StagedFile(new_id("upl"), 0, 3)
+    path = store.stage(bad)
+    synced(monkeypatch, fail=(path if what == "file" else path.parent).stat().st_ino)
+    failure, fine = store.keep([PartBytes(file, 0, memoryview(b"abc")) for file in (bad, good)])
+    assert fine is None and failure is not None and failure.reason == "IO_ERROR"
+
+
+def test_a_part_that_cannot_be_written_spoils_no_other(store: LocalBlobStore, tmp_path: Path) -> None:
+    bad, good = StagedFile(new_id("upl"), 0, 3), StagedFile(new_id("upl"), 0, 3)
+    path = store.stage(bad)
+    path.unlink()
+    path.symlink_to(tmp_path / "nowhere")
+    fds = len(os.listdir("/proc/self/fd")) if sys.platform == "linux" else 0
+    failure, fine = store.keep([PartBytes(file, 0, memoryview(b"abc")) for file in (bad, good)])
+    assert fine is None and failure is not None and store.stage(good).read_bytes() == b"abc"
+    assert sys.platform != "linux" or len(os.listdir("/proc/self/fd")) == fds
+
+
+def test_staging_files_are_made_with_their_names_durable(
+    store: LocalBlobStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session, inodes = new_id("upl"), synced(monkeypatch)
+    paths = store.staging_paths([StagedFile(session, index, 5) for index in range(20)])
+    assert [path.stat().st_size for path in paths] == [5] * 20
+    assert inodes[-1] == paths[0].parent.stat().st_ino and len(inodes) == 2
 
 
 def test_a_crash_after_any_rename_of_a_publish_is_mended_by_a_repeat(
@@ -167,7 +231,7 @@ def test_a_symbolic_link_in_the_place_of_a_staging_file_is_not_followed(store: L
     victim = tmp_path / "victim"
     victim.write_bytes(b"precious")
     file = StagedFile(new_id("upl"), 0, len(b"precious"))
-    path = store.staging_path(file)
+    path = store.stage(file)
     path.unlink()
     path.symlink_to(victim)
     writer = store.open_part(file, 0)

@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import Final
 
 from ferryd.core.ports import FileLocation, Incoming
-from ferryd.lanes.durable import start_sync, sync_data
+from ferryd.lanes.durable import sync_data
 from ferryd.lanes.file import receive_local
 from ferryd.lanes.halt import Halt
 from ferryd.lanes.http import HttpLane
 from ferryd.lanes.oserrors import writing
 from ferrywire import digest
+from ferrywire.durable import start_sync
 from ferrywire.reasons import FerryError
 
 #: Files that are open at once, by each thread that receives.

@@ -13,8 +13,8 @@ import os
 from typing import Final
 
 from ferryd.core.model import Span
-from ferryd.lanes.libc import libc
 from ferryd.lanes.windows import write_at
+from ferrywire.libc import libc
 
 #: What offset, length and memory of a direct write are multiples of.
 ALIGN_BYTES: Final = 4096

@@ -6,14 +6,8 @@ the bytes are written again.
 
 from __future__ import annotations
 
-import ctypes
 import os
 import sys
-from typing import Final
-
-from ferryd.lanes.libc import libc
-
-_SYNC_FILE_RANGE_WRITE: Final = 2
 
 
 def sync_data(fd: int) -> None:
@@ -22,15 +16,6 @@ def sync_data(fd: int) -> None:
         os.fdatasync(fd)
     else:
         sync_file(fd)
-
-
-def start_sync(fd: int) -> None:
-    """Let the bytes of a file be on their way to the disk, where that is possible. They are not durable by this: an
-    error, too, shows in the sync that follows."""
-    call = libc("sync_file_range")
-    if call is not None:
-        everything = ctypes.c_int64(0)  # from 0, and 0 bytes: all there are
-        call(fd, everything, everything, _SYNC_FILE_RANGE_WRITE)
 
 
 def sync_file(fd: int) -> None:

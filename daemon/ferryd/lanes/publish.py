@@ -21,8 +21,8 @@ from ferryd.core.crashpoint import crashpoint
 from ferryd.core.model import IfExists
 from ferryd.lanes.destination import OWNERS
 from ferryd.lanes.durable import sync_file
-from ferryd.lanes.libc import libc
 from ferryd.lanes.oserrors import shown, writing
+from ferrywire.libc import libc
 from ferrywire.reasons import FerryError
 
 _NAME_BYTES: Final = 255

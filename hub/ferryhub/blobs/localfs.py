@@ -1,6 +1,7 @@
 """Blobs as files: staged under `uploads/<session>/<file index>`, published as `blobs/<2 characters>/<key>`.
 
-Upload step 8: parts land in a sparse staging file. Step 10: fsync, rename, fsync of the directories. D8: ranges go out.
+Upload step 8: parts land in a sparse staging file; they and its name are durable before anybody says so. Step 10:
+rename, fsync of the directories. D8: ranges go out.
 One hub process at a time owns a root. Only ids made by the hub become names here, never a client's words.
 """
 
@@ -10,12 +11,14 @@ import errno
 import os
 import shutil
 import threading
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from ferryhub.blobs.store import Gap, StagedFile, Stored, blob_key, is_blob_key
+from ferryhub.blobs.store import Gap, PartBytes, StagedFile, Stored, blob_key, is_blob_key
+from ferrywire.durable import start_sync
 from ferrywire.ids import is_id
 from ferrywire.reasons import FerryError
 
@@ -37,7 +40,7 @@ class LocalBlobStore:
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def publish(self, files: Sequence[StagedFile]) -> list[Gap]:
-        """See `BlobStore`. The size of each file is checked; its bytes were verified as they came."""
+        """See `BlobStore`. The size of each file is checked; its bytes were verified and synced as they came."""
         with self.explained():
             gaps = [Gap(file) for file in files if not self.holds(file)]
             if gaps:
@@ -55,7 +58,6 @@ class LocalBlobStore:
             if not final.parent.exists():
                 final.parent.mkdir(mode=0o700, exist_ok=True)
                 _sync_directory(self._blobs)
-            _sync_file(staged)
             staged.rename(final)
         # The new mode also renews ctime: the sweep must see a blob that was staged long ago as young.
         final.chmod(0o400)
@@ -112,15 +114,53 @@ class LocalBlobStore:
             except FileNotFoundError:
                 return None
 
-    def staging_path(self, file: StagedFile) -> Path:
+    def keep(self, parts: Sequence[PartBytes]) -> list[FerryError | None]:
+        """See `SupportsPartWrites`. Their bytes are on their way to the disk together, and names of one directory are
+        synced once."""
+        outcome: dict[int, FerryError] = {}
+        writers: dict[int, LocalPartWriter] = {}
+        for number, part in enumerate(parts):
+            with _noting(outcome, number):
+                writers[number] = self._begun(part)
+        for number, writer in writers.items():
+            with _noting(outcome, number):
+                writer.sync_data()
+            writer.close()
+        written: defaultdict[Path, list[int]] = defaultdict(list)
+        for number in writers.keys() - outcome.keys():
+            written[self._staged(parts[number].file).parent].append(number)
+        for directory, numbers in written.items():
+            with _noting(outcome, *numbers), self.explained():
+                _sync_directory(directory)
+        return [outcome.get(number) for number in range(len(parts))]
+
+    def _begun(self, part: PartBytes) -> LocalPartWriter:
+        """A writer of a part that is on its way to the disk."""
+        writer = LocalPartWriter(self, part.file, part.offset)
+        try:
+            writer.write(part.data)
+            writer.start_sync()
+        except BaseException:
+            writer.close()
+            raise
+        return writer
+
+    def staging_paths(self, files: Sequence[StagedFile]) -> list[Path]:
         """See `SupportsLocalFiles`. Sparse: no space is taken before bytes come."""
-        path = self._staged(file)
         with self.explained():
-            if _size(path) != file.size_bytes:
-                self._stage(path, file)
+            paths = [self.stage(file) for file in files]
+            for directory in dict.fromkeys(path.parent for path in paths):
+                _sync_directory(directory)
+        return paths
+
+    def stage(self, file: StagedFile) -> Path:
+        """The file that takes bytes, made when it is not there. It and its name are not durable yet."""
+        path = self._staged(file)
+        if _size(path) != file.size_bytes:
+            self._make(path, file)
         return path
 
-    def _stage(self, path: Path, file: StagedFile) -> None:
+    def _make(self, path: Path, file: StagedFile) -> None:
         if not path.parent.exists():
             path.parent.mkdir(mode=0o700, exist_ok=True)
             _sync_directory(self._uploads)
@@ -131,10 +171,8 @@ class LocalBlobStore:
         fd = os.open(path, _FILE_FLAGS | os.O_CREAT, 0o600)
         try:
             os.ftruncate(fd, file.size_bytes)
-            os.fsync(fd)
         finally:
             os.close(fd)
-        _sync_directory(path.parent)
 
     def _take_back(self, path: Path, file: StagedFile) -> None:
         """A commit was cut short after this file's rename, and now a part of it is sent anew."""
@@ -151,6 +189,10 @@ class LocalBlobStore:
     def holds(self, file: StagedFile) -> bool:
         """See `BlobStore`."""
         return _size(self._staged(file)) == file.size_bytes or self._is_published(file)
+
+    def sync_name(self, file: StagedFile) -> None:
+        """Make the name of a staged file durable."""
+        _sync_directory(self._staged(file).parent)
 
     def blob_path(self, key: str) -> Path:
         """See `SupportsLocalFiles`. Files of one session share a directory, so that one fsync serves them all."""
@@ -213,6 +255,17 @@ class LocalPartWriter:
 
     def sync(self) -> None:
         """See `PartWriter`."""
+        self.sync_data()
+        with self._store.explained():
+            self._store.sync_name(self._file)
+
+    def start_sync(self) -> None:
+        """Let the bytes be on their way to the disk. They are not durable by this."""
+        with self._lock, self._store.explained():
+            start_sync(self._open_fd())
+
+    def sync_data(self) -> None:
+        """Wait until the bytes are on the disk, and the file's length; its name may not be."""
         with self._lock, self._store.explained():
             _datasync(self._open_fd())
 
@@ -227,9 +280,8 @@ class LocalPartWriter:
         if self._closed:
             raise ValueError("the part was closed")
         if self._fd is None:
-            path = self._store.staging_path(self._file)
             with self._store.explained():
-                self._fd = os.open(path, _FILE_FLAGS)
+                self._fd = os.open(self._store.stage(self._file), _FILE_FLAGS)
         return self._fd
 
 
@@ -289,12 +341,13 @@ def _touched(entry: os.DirEntry[str]) -> float:
     return max(stat.st_mtime, stat.st_ctime)
 
 
-def _sync_file(path: Path) -> None:
-    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+@contextmanager
+def _noting(outcome: dict[int, FerryError], *numbers: int) -> Iterator[None]:
+    """Note what goes wrong for those with these numbers."""
     try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
+        yield
+    except FerryError as error:
+        outcome |= dict.fromkeys(numbers, error)
 
 
 def _sync_directory(path: Path) -> None:

@@ -1,23 +1,28 @@
 """Takes the body of one part: window by window to the store, hashed on the way, verified, durable, then recorded.
 
-Upload step 8, the hub's end. Two windows are in memory at most: one fills while the other is written. A part that is
-recorded is never written again, so that bytes the hub has vouched for cannot be spoiled by a bad repeat.
+Upload step 8, the hub's end. Two windows are in memory at most: one fills while the other is written. A small part is
+in memory as a whole, and made durable together with others: `together.py`. A part that is recorded is never written
+again, so that bytes the hub has vouched for cannot be spoiled by a bad repeat.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from typing import Final, Protocol
 
 from ferryhub.blobs.gate import PartGate, PartKey, Turn
 from ferryhub.blobs.signing import PartClaim
-from ferryhub.blobs.store import WINDOW_BYTES, BlobStore, PartWriter, StagedFile, SupportsPartWrites
+from ferryhub.blobs.store import WINDOW_BYTES, BlobStore, PartBytes, PartWriter, StagedFile, SupportsPartWrites
 from ferryhub.blobs.threads import StoreThreads
+from ferryhub.blobs.together import Together
 from ferryhub.catalogue import parts
 from ferryhub.catalogue.database import Database
 from ferrywire.digest import BlockHasher, of_blocks
 from ferrywire.reasons import FerryError
+
+#: A part of up to so many bytes is small. Sixty-four may arrive at once.
+SMALL_BYTES: Final = 256 << 10
 
 
 class PartStore(BlobStore, SupportsPartWrites, Protocol):
@@ -50,6 +55,7 @@ class PartReceiver:
         self._gate = gate
         self._now_us = now_us
         self._ttl_us = ttl_us
+        self._together = Together(store, threads, self._record)
 
     async def receive(self, claim: PartClaim, body: Body) -> None:
         """Take a part; when this returns it is durable and recorded. A repeat is verified and changes nothing.
@@ -62,30 +68,47 @@ class PartReceiver:
             if slot.size_bytes != claim.size_bytes:
                 raise _corrupt(claim, f"has {slot.size_bytes} bytes, not {claim.size_bytes}")
             if slot.recorded == claim.digest:
-                await self._take(turn, claim, body, None)
-                return
-            writer = await self._open(claim, slot)
-            try:
-                block_digests = await self._take(turn, claim, body, writer)
-                await self._threads.run(writer.sync)
-            finally:
-                await self._threads.run_to_end(writer.close)
-            part = parts.Part(claim.file_index, claim.part_number, claim.digest, block_digests)
-            now = self._now_us()
-            await self._database.write(parts.record, claim.session_id, [part], now, now + self._ttl_us)
+                await self._take(turn, claim, body, self._intake(claim, None))
+            elif claim.size_bytes <= SMALL_BYTES:
+                await self._receive_small(turn, claim, slot, body)
+            else:
+                await self._receive_large(turn, claim, slot, body)
 
-    async def _open(self, claim: PartClaim, slot: parts.Slot) -> PartWriter:
-        """A writer for the part, once no row vouches any longer for bytes that it will overwrite or that are gone."""
+    async def _receive_small(self, turn: Turn, claim: PartClaim, slot: parts.Slot, body: Body) -> None:
+        """It is in memory until it is whole, and synced together with others."""
+        intake = _SmallIntake(claim.size_bytes)
+        block_digests = await self._take(turn, claim, body, intake)
+        data = PartBytes(await self._cleared(claim, slot), slot.offset, intake.data)
+        await self._together.keep(data, _part(claim, block_digests))
+
+    async def _receive_large(self, turn: Turn, claim: PartClaim, slot: parts.Slot, body: Body) -> None:
+        writer = self._store.open_part(await self._cleared(claim, slot), slot.offset)
+        try:
+            block_digests = await self._take(turn, claim, body, self._intake(claim, writer))
+            await self._threads.run(writer.sync)
+        finally:
+            await self._threads.run_to_end(writer.close)
+        await self._record(claim.session_id, [_part(claim, block_digests)])
+
+    async def _record(self, session_id: str, stored: Sequence[parts.Part]) -> None:
+        now = self._now_us()
+        await self._database.write(parts.record, session_id, stored, now, now + self._ttl_us)
+
+    async def _cleared(self, claim: PartClaim, slot: parts.Slot) -> StagedFile:
+        """The part's file, once no row vouches any longer for bytes that will be overwritten or that are gone."""
         file = StagedFile(claim.session_id, claim.file_index, slot.file_size_bytes)
         if slot.recorded is not None:
             await self._database.write(parts.forget, claim.session_id, [slot])
         if slot.file_begun and not await self._threads.run(self._store.holds, file):
             await self._database.write(parts.forget_files, claim.session_id, [claim.file_index])
-        return self._store.open_part(file, slot.offset)
+        return file
 
-    async def _take(self, turn: Turn, claim: PartClaim, body: Body, writer: PartWriter | None) -> bytes:
-        """Receive and check the whole body; returns its block digests. Without a writer it is only checked."""
-        intake = _Intake(self._threads, writer, min(WINDOW_BYTES, claim.size_bytes))
+    def _intake(self, claim: PartClaim, writer: PartWriter | None) -> _Intake:
+        """Without a writer the body is only checked."""
+        return _Intake(self._threads, writer, min(WINDOW_BYTES, claim.size_bytes))
+
+    async def _take(self, turn: Turn, claim: PartClaim, body: Body, intake: _Intake | _SmallIntake) -> bytes:
+        """Receive and check the whole body; returns its block digests."""
         try:
             async with turn.receiving():
                 while count := await body.read_into(await intake.room()):
@@ -104,6 +127,36 @@ class PartReceiver:
         if of_blocks(block_digests) != claim.digest:
             raise _corrupt(claim, "arrived with another digest than was signed")
         return block_digests
+
+
+class _SmallIntake:
+    """A body that is kept in memory and hashed at once: a thread would cost more than that."""
+
+    def __init__(self, size_bytes: int) -> None:
+        self._memory = memoryview(bytearray(size_bytes + 1))  # one more than may come
+        self.received_bytes = 0
+
+    @property
+    def data(self) -> memoryview:
+        """What came."""
+        return self._memory[: self.received_bytes]
+
+    async def room(self) -> memoryview:
+        """Where the next bytes go."""
+        return self._memory[self.received_bytes :]
+
+    def took(self, count: int) -> None:
+        """So many bytes are there."""
+        self.received_bytes += count
+
+    async def finish(self) -> bytes:
+        """The block digests of everything."""
+        hasher = BlockHasher()
+        hasher.update(self.data)
+        return hasher.block_digests()
+
+    async def settle(self) -> None:
+        """Nothing is under way."""
 
 
 class _Intake:
@@ -156,6 +209,10 @@ class _Intake:
         self._hasher.update(window)
         if self._writer is not None:
             self._writer.write(window)
+
+
+def _part(claim: PartClaim, block_digests: bytes) -> parts.Part:
+    return parts.Part(claim.file_index, claim.part_number, claim.digest, block_digests)
 
 
 def _corrupt(claim: PartClaim, what: str) -> FerryError:

@@ -59,10 +59,9 @@ class ServedPlace:
         if self._local_files is None:
             raise invalid("parts", "this hub takes parts at signed URLs, and records them itself")
         async with self._gate.whole(session_id):
-            for file in _staged(session_id, slots):
-                if not await self.threads.run(self.store.holds, file):
-                    message = f"file {file.file_index} has no staging file of {file.size_bytes} bytes"
-                    raise FerryError("CHUNK_CORRUPT", message, partNumber=given[0].part_number)
+            for file in await self._lost(_staged(session_id, slots)):
+                message = f"file {file.file_index} has no staging file of {file.size_bytes} bytes"
+                raise FerryError("CHUNK_CORRUPT", message, partNumber=given[0].part_number)
             await write()
 
     async def recheck(self, session_id: str) -> None:
@@ -82,11 +81,17 @@ class ServedPlace:
         async with self._gate.whole(session_id):
             if recorded:
                 await self._database.write(parts.forget, session_id, recorded)
-            for file in files:
-                if file.file_index in begun and not await self.threads.run(self.store.holds, file):
-                    await self._database.write(parts.forget_files, session_id, [file.file_index])
-            paths = {file.file_index: await self.threads.run(store.staging_path, file) for file in files}
-        return [FileLocation(paths[slot.file_index], slot.offset) for slot in slots]
+            if lost := await self._lost([file for file in files if file.file_index in begun]):
+                await self._database.write(parts.forget_files, session_id, [file.file_index for file in lost])
+            paths = await self.threads.run(store.staging_paths, files)
+        path_of = {file.file_index: path for file, path in zip(files, paths, strict=True)}
+        return [FileLocation(path_of[slot.file_index], slot.offset) for slot in slots]
+
+    async def _lost(self, files: Sequence[StagedFile]) -> list[StagedFile]:
+        """Those of which nothing is there."""
+        if not files:
+            return []
+        return await self.threads.run(lambda: [file for file in files if not self.store.holds(file)])
 
 
 def _staged(session_id: str, slots: Sequence[Slot]) -> list[StagedFile]:

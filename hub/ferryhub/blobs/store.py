@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final, Protocol, runtime_checkable
 
 from ferryhub.blobs.locations import UrlLocation
+from ferrywire.reasons import FerryError
 
 #: What one read or write moves at most, in bytes. A window, never a part, is held in memory.
 WINDOW_BYTES: Final = 1 << 20
@@ -80,6 +81,15 @@ class PartPut:
     number: int
     size_bytes: int
     crc64nvme: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class PartBytes:
+    """A part that is in memory: of which file, from which byte on, and its bytes."""
+
+    file: StagedFile
+    offset: int
+    data: memoryview
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +180,9 @@ class SupportsPartWrites(Protocol):
     def open_part(self, file: StagedFile, offset: int) -> PartWriter:
         """Take bytes of a staged file from `offset` on."""
 
+    def keep(self, parts: Sequence[PartBytes]) -> list[FerryError | None]:
+        """Store small parts and make them durable together; in their order, what went wrong with each."""
+
 
 @runtime_checkable
 class SupportsReads(Protocol):
@@ -183,9 +196,10 @@ class SupportsReads(Protocol):
 class SupportsLocalFiles(Protocol):
     """Callers on this machine may open the files themselves."""
 
-    def staging_path(self, file: StagedFile) -> Path:
-        """The file that takes a staged file's bytes, made with its full length, its name durable. A file that was
-        published by a commit cut short is taken back: nothing refers to it yet."""
+    def staging_paths(self, files: Sequence[StagedFile]) -> list[Path]:
+        """The files that take staged files' bytes, in their order, made with their full length, their names durable:
+        who writes syncs the file. One that was published by a commit cut short is taken back: nothing refers to it yet.
+        """
 
     def blob_path(self, key: str) -> Path:
         """The file of a blob."""

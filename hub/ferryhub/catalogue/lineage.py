@@ -1,25 +1,38 @@
 """Lineage: everything an asset came from or that was made from it, level by level. Cycles and diamonds are fine.
 
-One statement a level, two where both ways are followed, finds the links, and one what is shown of the assets; where
-some may not be seen, all is asked twice. One recursive statement for all levels takes PostgreSQL longer, for the links
-are looked at again afterwards (docs/scale.md). Assets that the caller may not see are neither shown nor walked
-through. Drafts count as not visible. That something is hidden can be told from the time that an answer takes.
+One statement a level finds the links, and one what is shown of the assets; where some may not be seen, both are asked
+once more. One recursive statement for all levels takes PostgreSQL longer, for the links are looked at again afterwards
+(docs/scale.md). Assets that the caller may not see are neither shown nor walked through. Drafts count as not visible.
+That something is hidden can be told from the time that an answer takes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from operator import itemgetter
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Integer, Row, Select, bindparam, or_, select
+from sqlalchemy import (
+    ColumnElement,
+    CompoundSelect,
+    Connection,
+    Integer,
+    Row,
+    Select,
+    bindparam,
+    func,
+    null,
+    or_,
+    select,
+    union_all,
+)
 
 from ferryhub.catalogue import tables as t
 from ferryhub.catalogue.access import require
 from ferryhub.catalogue.actor import Actor
-from ferryhub.catalogue.reach import among, among_later, reach_of, sees, together
+from ferryhub.catalogue.reach import among, among_later, as_parameter, reach_of, sees
 from ferryhub.catalogue.relationships import Direction
 from ferryhub.catalogue.validation import invalid
 
@@ -37,7 +50,7 @@ _LINK: Final = (
     *(_r.id, _r.created_at, _r.from_asset_id, _r.to_asset_id),
     *(_r.type, _r.analysis_mode, _r.qualifier_note, _r.qualifier_time, _r.qualifiers, _r.created_by),
 )
-_ID, _FROM, _TO = itemgetter(0), itemgetter(2), itemgetter(3)
+_ID, _COUNT, _AGE, _FROM, _TO = (itemgetter(*places) for places in ((0,), (1,), (1, 0), (2,), (3,)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,23 +74,13 @@ class Lineage:
 
 
 def walk(conn: Connection, actor: Actor, asset_key: str, how: Walk) -> Lineage:
-    """Follow the links of an asset. Errors: `ASSET_NOT_FOUND`, `INVALID_ARGUMENT`.
-
-    Mostly all that is linked is visible. So the first walk looks at links alone; what it found is thrown away when
-    there is an asset among it that the caller may not see. The start they may see.
-    """
+    """Follow the links of an asset. Errors: `ASSET_NOT_FOUND`, `INVALID_ARGUMENT`."""
     _in_range("max_depth", how.max_depth, MAX_DEPTH)
     _in_range("max_assets", how.max_assets, MAX_ASSETS)
     start = require(conn, actor, asset_key, "read", noun="asset")
+    # The start they may see, though it may be a draft.
     visible = or_(_a.id == start.id, sees(conn, reach_of(conn, actor), t.assets))
-    met = _followed(conn, start.id, how)
-    # One of those left out is looked at, too: whether there is more must not hang on what is hidden.
-    looked_at = [*met.depths, *met.beyond[:1]]
-    rows = _rows(conn, looked_at, visible)
-    if len(rows) < len(looked_at):
-        met = _followed(conn, start.id, how, visible)
-        rows = _rows(conn, list(met.depths), visible)
-    return _shown(met, rows)
+    return _shown(*_seen(conn, start.id, how, visible))
 
 
 @dataclass(slots=True)
@@ -86,63 +89,97 @@ class _Met:
 
     #: How many links away each asset is, nearest first.
     depths: dict[str, int]
-    #: All links that lead on from them, also to where the walk did not go.
+    #: Links from one end of each, also to where the walk did not go; one more than can be shown, if there are.
     links: list[Row[Any]] = field(default_factory=list)
-    #: Assets left out because of a limit: some, if there are any.
+    #: How many links were looked at from their other end, when both ways are followed. Where that is more than can be
+    #: shown, so are the links of the assets at which they begin, which come with the next level.
+    looked_back: int = 0
+    #: Assets left out because of `Walk`'s limits: some, if there are any.
     beyond: list[str] = field(default_factory=list)
 
+    @property
+    def has_too_many_links(self) -> bool:
+        return len(self.links) > _MAX_LINKS
 
-def _followed(conn: Connection, start_id: str, how: Walk, visible: ColumnElement[bool] | None = None) -> _Met:
-    """Go from level to level, only to `visible` assets if that is given.
+    def take(self, rows: Sequence[Row[Any]], direction: Direction) -> list[str]:
+        """Remember what `_links_of` found for a level; returns the assets that are new."""
+        end = _FROM if direction == "derived" else _TO
+        ends = []
+        for row in rows:
+            if _ID(row) is None:
+                self.looked_back += _COUNT(row)
+                ends.append(_FROM(row))
+            else:
+                self.links.append(row)
+                ends.append(end(row))
+        return [each for each in dict.fromkeys(ends) if each not in self.depths]
 
-    One level further than wanted: its links are shown, and tell whether there is more.
+    def go_on(self, new: list[str], depth: int, how: Walk) -> list[str]:
+        """The next level: as many of the assets as the limits allow."""
+        room = how.max_assets - len(self.depths) if depth <= how.max_depth else 0
+        self.beyond = self.beyond or new[room:]
+        self.depths |= dict.fromkeys(new[:room], depth)
+        return new[:room]
+
+
+def _seen(conn: Connection, start_id: str, how: Walk, visible: ColumnElement[bool]) -> tuple[_Met, dict[str, Row[Any]]]:
+    """What a walk through visible assets meets, and what is shown of them.
+
+    Mostly all that is linked is visible. So the first walk looks at links alone; what it found is thrown away when
+    there is an asset among it that the caller may not see.
     """
-    looks, met, level = _looks(conn.dialect.name, how.direction), _Met({start_id: 0}), [start_id]
-    while level and len(met.links) <= _MAX_LINKS:
-        links, ends = looks.onward(conn, level, _MAX_LINKS + 1 - len(met.links))
-        met.links += links
-        new = list(dict.fromkeys(end for end in ends if end not in met.depths))
-        if visible is not None:
-            new = list(_rows(conn, new, visible))
-        depth = met.depths[level[0]] + 1
-        room = how.max_assets - len(met.depths) if depth <= how.max_depth else 0
-        level, left_out = new[:room], new[room:]
-        met.beyond = met.beyond or left_out
-        met.depths |= dict.fromkeys(level, depth)
+    dialect = conn.dialect.name
+    met = _followed(conn, start_id, how, _made_once(dialect, how.direction))
+    # One of those left out is looked at, too: whether there is more must not hang on what is hidden.
+    looked_at = [*met.depths, *met.beyond[:1]]
+    rows = _rows(conn, looked_at, visible)
+    if len(rows) < len(looked_at):
+        del met  # it may be large
+        met = _followed(conn, start_id, how, _links_of(dialect, how.direction, visible))
+        rows = _rows(conn, list(met.depths), visible)
+    return met, rows
+
+
+def _followed(conn: Connection, start_id: str, how: Walk, statement: Select[Any] | CompoundSelect[Any]) -> _Met:
+    """Go from level to level. One further than wanted: its links are shown, and tell whether there is more."""
+    met, level = _Met({start_id: 0}), [start_id]
+    while level and not met.has_too_many_links:
+        given = {
+            "level": as_parameter(conn.dialect.name, level),
+            "most": _MAX_LINKS + 1 - len(met.links),
+            "most_back": _MAX_LINKS + 1 - met.looked_back,
+        }
+        new = met.take(conn.execute(statement, given).all(), how.direction)
+        level = met.go_on(new, met.depths[level[0]] + 1, how)
     return met
 
 
-@dataclass(frozen=True, slots=True)
-class _Looks:
-    """What is asked for each level."""
+def _links_of(
+    dialect: str, direction: Direction, visible: ColumnElement[bool] | None = None
+) -> Select[Any] | CompoundSelect[Any]:
+    """So many links of a level, each from one of its ends only; where `visible` is given, those to such assets only.
 
-    #: Its links, each from one of its ends only, and the place of the other end.
-    links: Select[Any]
-    end: Callable[[Row[Any]], str]
-    #: What links lead here, when both ways are followed: those links come with the assets at which they begin.
-    back: Select[Any] | None
-
-    def onward(self, conn: Connection, level: Sequence[str], most: int) -> tuple[Sequence[Row[Any]], Sequence[str]]:
-        """So many links of a level, and where they lead, which may name an asset often."""
-        given = {"level": together(conn.dialect.name, level), "most": most}
-        links: Sequence[Row[Any]] = conn.execute(self.links, given).all()
-        ends = [self.end(link) for link in links]
-        if self.back is not None:
-            ends += conn.scalars(self.back, given).all()
-        return links, ends
-
-
-@cache
-def _looks(dialect: str, direction: Direction) -> _Looks:
-    """Made once: SQLAlchemy takes eight times as long to make such a statement as to run it."""
-    begin, end = (_r.to_asset_id, _FROM) if direction == "derived" else (_r.from_asset_id, _TO)
-    most = bindparam("most", type_=Integer)
-    links = select(*_LINK).where(among_later(dialect, begin, "level")).limit(most)
-    # Where more than that lead here, their links are too many as well, when it is their turn.
-    led_here = select(_r.from_asset_id).where(among_later(dialect, _r.to_asset_id, "level")).limit(_MAX_LINKS + 1)
+    When both ways are followed, rows without an id say from which assets links lead here, and how many in the place of
+    an age. The links themselves come with the level at whose assets they begin.
+    """
+    begin, end = (_r.to_asset_id, _r.from_asset_id) if direction == "derived" else (_r.from_asset_id, _r.to_asset_id)
+    links = select(*_LINK).where(among_later(dialect, begin, "level"))
+    back = select(_r.from_asset_id).where(among_later(dialect, _r.to_asset_id, "level"))
+    if visible is not None:
+        links = links.join(t.assets, _a.id == end).where(visible)
+        back = back.join(t.assets, _a.id == _r.from_asset_id).where(visible)
+    links = links.limit(bindparam("most", type_=Integer))
+    if direction != "both":
+        return links
+    led_here = back.limit(bindparam("most_back", type_=Integer)).subquery().c.from_asset_id
     # Each once: PostgreSQL takes longer to send a row than to find it.
-    back = select(led_here.subquery().c.from_asset_id).distinct()
-    return _Looks(links, end, back if direction == "both" else None)
+    once = select(led_here, func.count().label("times")).group_by(led_here).subquery().c
+    told = {_r.from_asset_id: once.from_asset_id, _r.created_at: once.times}
+    return union_all(select(links.subquery()), select(*(told.get(column, null()) for column in _LINK)))
+
+
+#: SQLAlchemy takes eight times as long to make such a statement as to run it.
+_made_once: Final = cache(_links_of)
 
 
 def _rows(conn: Connection, ids: Sequence[str], visible: ColumnElement[bool]) -> dict[str, Row[Any]]:
@@ -153,10 +190,12 @@ def _rows(conn: Connection, ids: Sequence[str], visible: ColumnElement[bool]) ->
 
 
 def _shown(met: _Met, rows: dict[str, Row[Any]]) -> Lineage:
-    nearest = sorted(met.depths, key=lambda key: (met.depths[key], rows[key].created_at))
+    """Oldest first, assets within their level. Where links are too many, some of an asset's may be missing."""
+    nearest = sorted(met.depths, key=lambda key: (met.depths[key], rows[key].created_at, key))
     assets = {key: (rows[key], met.depths[key]) for key in nearest}
-    links = {_ID(link): link for link in met.links[:_MAX_LINKS] if _FROM(link) in assets and _TO(link) in assets}
-    return Lineage(assets, links, truncated=bool(met.beyond) or len(met.links) > _MAX_LINKS)
+    found = [link for link in met.links[:_MAX_LINKS] if _FROM(link) in assets and _TO(link) in assets]
+    links = {_ID(link): link for link in sorted(found, key=_AGE)}
+    return Lineage(assets, links, truncated=bool(met.beyond) or met.has_too_many_links)
 
 
 def _in_range(name: str, value: int, most: int) -> None:

@@ -70,15 +70,15 @@ def sees(conn: Connection, reach: Reach, assets: FromClause) -> ColumnElement[bo
 def among(conn: Connection, column: ColumnElement[Any], ids: Sequence[str]) -> ColumnElement[bool]:
     """The condition that a text column is one of any number of values, which are one parameter."""
     dialect = conn.dialect.name
-    return _one_of(dialect, column, literal(together(dialect, ids), _kind(dialect)))
+    return _one_of(dialect, column, literal(as_parameter(dialect, ids), _kind(dialect)))
 
 
 def among_later(dialect: str, column: ColumnElement[Any], name: str) -> ColumnElement[bool]:
-    """The same for a statement that is made once: the parameter of this name is what `together` makes of the values."""
+    """The same for a statement that is made once: the parameter of this name is what `as_parameter` gives."""
     return _one_of(dialect, column, bindparam(name, type_=_kind(dialect)))
 
 
-def together(dialect: str, ids: Sequence[str]) -> list[str] | str:
+def as_parameter(dialect: str, ids: Sequence[str]) -> list[str] | str:
     """Ids as one parameter."""
     return list(ids) if dialect == "postgresql" else as_json(ids)
 

@@ -242,11 +242,10 @@ COUNTS: Final = {
     "list links": 6,
     "list thousands of links": 6,
     "download": 3,
-    # A lineage is one statement a level, two both ways. Where Ann may not see all that it meets, it is walked again, and
-    # each level has one more.
+    # A lineage is one statement a level. Where Ann may not see all that it meets, it is walked again.
     "origins": 37,
     "derived": 30,
-    "both": 42,
+    "both": 29,
     "origins, one level": 12,
     "derived, all visible": 6,
     "a token": 1,

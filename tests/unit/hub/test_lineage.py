@@ -129,18 +129,39 @@ async def test_any_graph_gives_what_a_plain_search_gives(
         assert set(shown.split()) == {link for link in links if set(link) <= set(found[::2])}
 
 
-@pytest.mark.parametrize("way", ["origins", "derived", "both"])
-async def test_more_links_than_a_reply_holds_are_cut_and_said_to_be(
-    graph: Graph, monkeypatch: pytest.MonkeyPatch, way: Any
+@pytest.mark.parametrize("seed", range(4))
+async def test_links_that_may_be_seen_and_are_too_many_are_cut_and_said_to_be(
+    graph: Graph, catalogue: Catalogue, bob: Actor, monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
-    await graph.draw("ab", "bc", "ca", "ad", "dc", "bd")
-    for most in (1, 3, 5, 6, 7):
+    """Links to what bob does not see neither use up the limit nor end the walk, however many they are."""
+    names, rng = "abcdefgh", random.Random(seed)
+    links = {"".join(rng.sample(names, 2)) for _ in range(14)} | {"ab"}
+    await graph.draw(*sorted(links))
+    await graph.draw(*(f"{name}a" for name in "stuvw"), *(f"a{name}" for name in "xyz"))
+    visible = {"a", "b", *rng.sample(names, 5)}
+    for name in visible:
+        if name in graph.assets:
+            await catalogue.do(grants.set_grant, graph.actor, graph.assets[name].id, bob.email, "viewer")
+    for way, most in product(("origins", "derived", "both"), (1, 2, 4, 6, 8, 20)):
         monkeypatch.setattr(lineage, "_MAX_LINKS", most)
-        lineage._looks.cache_clear()
-        _, links, truncated = await graph.walk("a", Walk(way))
-        assert (len(links.split()) <= most, truncated) == (True, most < 6)
-        assert truncated or links == "ab ad bc bd ca dc"
-    lineage._looks.cache_clear()
+        found, shown, truncated = await graph.walk("a", Walk(way), bob)
+        expected, _ = _searched(links, visible, way, 100, 100)
+        between = {link for link in links if set(link) <= expected.keys()}
+        assert truncated == (len(between) > most)
+        assert len(shown.split()) <= most and set(shown.split()) <= between
+        assert set(found[::2]) <= expected.keys()
+        if not truncated:
+            assert dict(zip(found[::2], map(int, found[1::2]), strict=True)) == expected
+            assert set(shown.split()) == between
+
+
+async def test_several_links_between_two_assets_are_all_shown(graph: Graph, catalogue: Catalogue) -> None:
+    await graph.draw("ab", "bc")
+    for kind in ("like", "beside"):
+        new = relationships.NewRelationship(graph.assets["a"].id, graph.assets["b"].id, kind)
+        await catalogue.do(relationships.create, graph.actor, new)
+    for way in ("origins", "both"):
+        assert await graph.walk("a", Walk(way)) == ("a0b1c2", "ab ab ab bc", False)
 
 
 def _searched(links: set[str], visible: set[str], way: str, depth: int, most: int) -> tuple[dict[str, int], bool]:
@@ -171,7 +192,7 @@ async def test_limits_are_checked(graph: Graph, how: Walk, field: str) -> None:
 
 
 async def test_wide_fan(graph: Graph, catalogue: Catalogue, ann: Actor) -> None:
-    """More assets in one level than one statement asks for."""
+    """Many assets in one level."""
     start = await catalogue.asset(ann, ann, "start")
     count = 600
     for n in range(count):

@@ -37,7 +37,7 @@ def parts(server: ByteServer, directory: Path, count: int) -> list[Incoming]:
 def log(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What was begun, synced and acknowledged, in order."""
     events: list[str] = []
-    start, sync = durable.start_sync, durable.sync_data
+    start, sync = arrivals.start_sync, durable.sync_data
 
     def started(fd: int) -> None:
         events.append("start")

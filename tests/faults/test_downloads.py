@@ -1,0 +1,212 @@
+"""What goes wrong with a download, below the engine: damaged parts, files that others touch, a full disk."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+
+from ferryd.core.model import DownloadSpec, IfExists, Limits
+from ferryd.core.states import State
+from ferryd.lanes import durable
+from ferryd.lanes import publish as publishing
+from ferrywire.parts import MIB
+from ferrywire.reasons import FerryError, Wait
+from tests.support.engine import Bench, bench, cleaned
+
+
+async def download(b: Bench, content: object, dest: Path) -> str:
+    return (await b.engine.create_download(DownloadSpec(content.asset_id, str(dest)))).id  # type: ignore[attr-defined]
+
+
+async def test_a_part_that_arrives_damaged_is_fetched_again(tmp_path: Path) -> None:
+    async with bench(tmp_path) as b:
+        content = b.hub.add_content({"f": b"f" * (3 * MIB)})
+        b.lanes.damaged = frozenset({2})
+        done = await b.settled(await download(b, content, tmp_path / "dest"))
+        assert done.state is State.SUCCEEDED and len(b.lanes.received) == 4
+        assert (tmp_path / "dest" / "f").read_bytes() == b"f" * (3 * MIB)
+
+
+async def test_damage_that_repeats_is_the_hubs(tmp_path: Path) -> None:
+    async with bench(tmp_path) as b:
+        content = b.hub.add_content({"f": b"f" * MIB})
+        b.lanes.damaged = frozenset(range(100))
+        failed = await b.settled(await download(b, content, tmp_path / "dest"))
+        assert failed.error is not None and failed.error.reason == "BLOB_DAMAGED"
+        await cleaned(b)
+        assert list((tmp_path / "dest").iterdir()) == [], "neither a damaged file nor a part file stays"
+
+
+async def test_a_renamed_file_published_just_before_the_crash_is_found_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dest = tmp_path / "dest"
+    dest.mkdir()
+    (dest / "f.txt").write_bytes(b"mine")
+    async with bench(tmp_path) as b:
+        content = b.hub.add_content({"f.txt": b"theirs"})
+        publish = b.files.publish
+
+        def crash(*arguments: object) -> None:
+            publish(*arguments)  # type: ignore[arg-type]
+            raise FerryError("IO_ERROR", "as if it had died here", path=dest)
+
+        monkeypatch.setattr(b.files, "publish", crash)
+        spec = DownloadSpec(content.asset_id, str(dest), if_exists=IfExists.RENAME)
+        done = await b.settled((await b.engine.create_download(spec)).id)
+        assert done.state is State.SUCCEEDED and done.attempts == 2
+        [file] = (await b.engine.list_files(done.id)).items
+        assert file.local_path == str(dest / "f (1).txt") and not file.skipped
+        assert sorted(one.name for one in dest.iterdir()) == ["f (1).txt", "f.txt"]
+
+
+def synced_names(monkeypatch: pytest.MonkeyPatch, dest: Path, *, fail: int = 0) -> list[str]:
+    """The names, below `dest`, of what is synced while files are published. The first syncs of `dest` fail."""
+    sync, names, failures = durable.sync_file, list[str](), iter(range(fail))
+
+    def noted(fd: int) -> None:
+        inode = os.fstat(fd).st_ino
+        [name] = [path.name for path in (dest, *dest.rglob("*")) if path.stat().st_ino == inode]
+        if name == dest.name and next(failures, None) is not None:
+            raise OSError(errno.EIO, "Input/output error")
+        names.append(name)
+        sync(fd)
+
+    monkeypatch.setattr(publishing, "sync_file", noted)
+    return names
+
+
+@pytest.mark.parametrize("policy", list(IfExists))
+async def test_a_file_renamed_by_a_run_that_died_is_synced_before_it_is_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, policy: IfExists
+) -> None:
+    dest = tmp_path / "dest"
+    async with bench(tmp_path) as b:
+        content = b.hub.add_content({"f": b"f"})
+        names = synced_names(monkeypatch, dest)
+
+        def die(files: Sequence[tuple[Path, Path]], *_: object) -> None:
+            for part_file, final in files:
+                part_file.rename(final)
+            raise FerryError("IO_ERROR", "as if it had died here", path=dest)
+
+        monkeypatch.setattr(b.files, "publish", die)
+        spec = DownloadSpec(content.asset_id, str(dest), if_exists=policy)
+        done = await b.settled((await b.engine.create_download(spec)).id)
+        assert done.state is State.SUCCEEDED, done.error
+        assert names == ["f", "dest"]
+        [file] = (await b.engine.list_files(done.id)).items
+        assert file.digest and not file.skipped
+
+
+@pytest.mark.parametrize("failures", [1, 2])
+async def test_a_download_whose_names_could_not_be_synced_is_renamed_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failures: int
+) -> None:
+    dest = tmp_path / "dest"
+    async with bench(tmp_path) as b:
+        content = b.hub.add_content({"f": b"f"})
+        names, renamed, rename = synced_names(monkeypatch, dest, fail=failures), list[str](), publishing._rename
+
+        def noted(directory: int, part: str, *rest: object) -> str:
+            renamed.append(part)
+            return rename(directory, part, *rest)  # type: ignore[arg-type]
+
+        monkeypatch.setattr(publishing, "_rename", noted)
+        done = await b.settled(await download(b, content, dest))
+        assert done.state is State.SUCCEEDED and done.attempts == failures + 1 and done.resent_bytes == 0
+        assert renamed == [f".f.{done.id}.ferry-part"] * (failures + 1), "each time from the part file"
+        assert names == ["dest"]
+        assert [path.name for path in dest.iterdir()] == ["f"]
+
+
+async def test_expired_locations_are_renewed_once_for_all(tmp_path: Path) -> None:
+    async with bench(tmp_path, limits=Limits(parts_in_flight=2)) as b:
+        content = b.hub.add_content({"f": b"f" * (4 * MIB)})
+        b.lanes.faults.add("receive", FerryError("SIGNATURE_INVALID", "expired"), times=2)
+        done = await b.settled(await download(b, content, tmp_path / "dest"))
+        assert done.state is State.SUCCEEDED and b.hub.faults.calls["get_manifest"] in (2, 3)
+        assert done.resent_bytes == 0, "a refused URL moves no byte"
+
+
+async def test_a_full_disk_is_waited_for_and_what_is_there_is_kept(tmp_path: Path) -> None:
+    async with bench(tmp_path, limits=Limits(parts_in_flight=1)) as b:
+        content = b.hub.add_content({"f": b"f" * (4 * MIB)})
+        full = FerryError("DISK_FULL", "no space", path=tmp_path, freeBytes=0)
+        b.lanes.faults.add("receive", lambda: None, times=2)
+        b.lanes.faults.add("receive", full, times=3)
+        one = await download(b, content, tmp_path / "dest")
+        waiting = await b.until(one, lambda it: it.waiting_for is Wait.SPACE)
+        assert waiting.state is State.QUEUED and waiting.next_attempt_at is not None
+        done = await b.settled(one)
+        assert done.state is State.SUCCEEDED and sorted(b.lanes.received) == [0, MIB, 2 * MIB, 3 * MIB]
+
+
+async def test_a_resumed_download_keeps_to_its_version(tmp_path: Path) -> None:
+    async with bench(tmp_path, limits=Limits(parts_in_flight=1)) as b:
+        old = b.hub.add_content({"f": b"1" * (3 * MIB)})
+
+        def newer() -> None:
+            b.hub.add_content({"f": b"2" * (3 * MIB)}, asset_id=old.asset_id)
+            raise FerryError("DISK_FULL", "no space", path=tmp_path, freeBytes=0)
+
+        b.lanes.faults.add("receive", lambda: None)
+        b.lanes.faults.add("receive", newer)
+        done = await b.settled(await download(b, old, tmp_path / "dest"))
+        assert done.content_id == old.content_id
+        assert (tmp_path / "dest" / "f").read_bytes() == b"1" * (3 * MIB)
+
+
+async def test_part_rows_without_their_part_file_are_not_believed(tmp_path: Path) -> None:
+    async with bench(tmp_path, limits=Limits(parts_in_flight=1)) as b:
+        content = b.hub.add_content({"f": b"f" * (3 * MIB)})
+
+        def vanish() -> None:
+            for part_file in (tmp_path / "dest").iterdir():
+                part_file.unlink()
+            raise FerryError("DISK_FULL", "no space", path=tmp_path, freeBytes=0)
+
+        b.lanes.faults.add("receive", lambda: None, times=2)
+        b.lanes.faults.add("receive", vanish)
+        done = await b.settled(await download(b, content, tmp_path / "dest"))
+        assert done.state is State.SUCCEEDED
+        assert (tmp_path / "dest" / "f").read_bytes() == b"f" * (3 * MIB)
+        assert sorted(b.lanes.received) == [0, 0, MIB, MIB, 2 * MIB]
+        assert done.resent_bytes == 2 * MIB
+
+
+@pytest.mark.parametrize("harm", [lambda part: part.write_bytes(b""), lambda part: os.truncate(part, MIB + 1)])
+async def test_part_files_that_were_touched_meanwhile_are_not_believed(
+    tmp_path: Path, harm: Callable[[Path], object]
+) -> None:
+    async with bench(tmp_path, limits=Limits(parts_in_flight=1)) as b:
+        content = b.hub.add_content({"f": b"f" * (3 * MIB)})
+
+        def stop() -> None:
+            for part_file in (tmp_path / "dest").iterdir():
+                harm(part_file)
+            raise FerryError("DISK_FULL", "no space", path=tmp_path, freeBytes=0)
+
+        b.lanes.faults.add("receive", lambda: None, times=2)
+        b.lanes.faults.add("receive", stop)
+        done = await b.settled(await download(b, content, tmp_path / "dest"))
+        assert (tmp_path / "dest" / "f").read_bytes() == b"f" * (3 * MIB)
+        assert b.lanes.looked_at == [0, MIB]
+        assert done.resent_bytes in (MIB, 2 * MIB)
+
+
+async def test_parts_that_are_here_already_do_not_count_as_progress(tmp_path: Path) -> None:
+    async with bench(tmp_path, limits=Limits(parts_in_flight=1)) as b:
+        content = b.hub.add_content({"f": b"f" * (3 * MIB)})
+
+        def fail() -> None:
+            raise FerryError("IO_ERROR", "the disk fails", path=tmp_path)
+
+        b.lanes.faults.add("receive", lambda: None)
+        b.lanes.faults.add("receive", fail, times=100)
+        done = await b.settled(await download(b, content, tmp_path / "dest"))
+        assert done.state is State.FAILED and done.persisted_bytes == MIB

@@ -1,0 +1,126 @@
+"""Small parts that arrive at once are made durable in groups; each caller hears of its own part."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Sequence
+
+import pytest
+
+from ferryhub.blobs.store import PartBytes, PartWriter, StagedFile
+from ferryhub.blobs.threads import StoreThreads
+from ferryhub.blobs.together import Together
+from ferryhub.catalogue.parts import Part
+from ferrywire.ids import new_id
+from ferrywire.reasons import FerryError
+
+FULL = FerryError("DISK_FULL", "full", path="p", freeBytes=0)
+ONE, OTHER = new_id("upl"), new_id("upl")
+
+
+class Store:
+    """Waits for `gate` in each group; parts whose file index is in `bad` fail."""
+
+    def __init__(self) -> None:
+        self.groups: list[list[int]] = []
+        self.gate = threading.Event()
+        self.gate.set()
+        self.bad: set[int] = set()
+        self.bug = False
+
+    def open_part(self, file: StagedFile, offset: int) -> PartWriter:
+        raise NotImplementedError
+
+    def keep(self, parts: Sequence[PartBytes]) -> list[FerryError | None]:
+        self.gate.wait(10)
+        if self.bug:
+            raise ZeroDivisionError
+        indexes = [part.file.file_index for part in parts]
+        self.groups.append(indexes)
+        return [FULL if index in self.bad else None for index in indexes]
+
+
+class Rig:
+    def __init__(self, threads: StoreThreads) -> None:
+        self.store = Store()
+        self.recorded: list[tuple[str, list[int]]] = []
+        self.refused: set[str] = set()
+        self.together = Together(self.store, threads, self._record)
+
+    async def _record(self, session_id: str, parts: Sequence[Part]) -> None:
+        if session_id in self.refused:
+            raise FerryError("SESSION_NOT_FOUND", "settled", sessionId=session_id)
+        self.recorded.append((session_id, [part.file_index for part in parts]))
+
+    def keep(self, index: int, session: str = ONE) -> asyncio.Task[None]:
+        data = PartBytes(StagedFile(session, index, 3), 0, memoryview(b"abc"))
+        return asyncio.create_task(self.together.keep(data, Part(index, 1, b"d" * 16, b"d" * 16)))
+
+
+@pytest.fixture
+async def rig() -> AsyncIterator[Rig]:
+    threads = StoreThreads(2)
+    yield Rig(threads)
+    threads.close()
+
+
+async def outcomes(*tasks: asyncio.Task[None]) -> list[str]:
+    found = await asyncio.wait_for(asyncio.gather(*tasks, return_exceptions=True), 10)
+    return [one.reason if isinstance(one, FerryError) else type(one).__name__ if one else "" for one in found]
+
+
+async def held(rig: Rig, *more: asyncio.Task[None]) -> asyncio.Task[None]:
+    """The first part, whose group is being synced until the gate opens."""
+    rig.store.gate.clear()
+    first = rig.keep(0)
+    await asyncio.sleep(0.05)
+    return first
+
+
+async def test_who_comes_while_others_are_synced_is_of_the_next_group(rig: Rig) -> None:
+    first = await held(rig)
+    rest = [rig.keep(index, OTHER if index == 3 else ONE) for index in (1, 2, 3)]
+    await asyncio.sleep(0.05)
+    rig.store.gate.set()
+    assert await outcomes(first, *rest) == [""] * 4
+    assert rig.store.groups == [[0], [1, 2, 3]]
+    assert sorted(rig.recorded) == sorted([(ONE, [0]), (ONE, [1, 2]), (OTHER, [3])])
+
+
+async def test_a_group_is_bounded(rig: Rig) -> None:
+    first = await held(rig)
+    rest = [rig.keep(index) for index in range(1, 100)]
+    await asyncio.sleep(0.05)
+    rig.store.gate.set()
+    assert await outcomes(first, *rest) == [""] * 100
+    assert [len(group) for group in rig.store.groups] == [1, 64, 35]
+
+
+async def test_a_part_that_fails_is_not_recorded_and_the_others_are(rig: Rig) -> None:
+    rig.store.bad = {1}
+    assert await outcomes(rig.keep(0), rig.keep(1), rig.keep(2)) == ["", "DISK_FULL", ""]
+    assert rig.recorded == [(ONE, [0, 2])]
+
+
+async def test_a_settled_session_fails_its_own_parts(rig: Rig) -> None:
+    rig.refused = {OTHER}
+    assert await outcomes(rig.keep(0), rig.keep(1, OTHER)) == ["", "SESSION_NOT_FOUND"]
+
+
+async def test_after_a_bug_the_next_ones_are_kept(rig: Rig) -> None:
+    rig.store.bug = True
+    assert await outcomes(rig.keep(0), rig.keep(1)) == ["ZeroDivisionError"] * 2
+    rig.store.bug = False
+    assert await outcomes(rig.keep(2)) == [""]
+    assert rig.recorded == [(ONE, [2])]
+
+
+async def test_a_caller_who_goes_away_waits_until_nobody_writes(rig: Rig) -> None:
+    first = await held(rig)
+    first.cancel()
+    await asyncio.sleep(0.05)
+    assert not first.done(), "the part is still being written"
+    rig.store.gate.set()
+    assert await outcomes(first) == ["CancelledError"]
+    assert rig.recorded == [(ONE, [0])]
