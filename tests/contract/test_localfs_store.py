@@ -85,37 +85,67 @@ def test_an_old_staged_file_is_young_once_it_is_published(store: LocalBlobStore)
     assert blob.touched_at > 1_000_000_000
 
 
-def synced(monkeypatch: pytest.MonkeyPatch, *, fail: int | None = None) -> list[int]:
-    """The inodes of what is synced from now on, in order. Syncs of the inode `fail` do."""
-    inodes, real = list[int](), {"fsync": os.fsync, "fdatasync": os.fdatasync}
+def events(monkeypatch: pytest.MonkeyPatch, *, fail: int | None = None) -> list[tuple[str, int]]:
+    """What is made, written, renamed and synced from now on, in order, each with its inode. Syncs of the inode `fail`
+    do."""
+    seen: list[tuple[str, int]] = []
+    real = {"fsync": os.fsync, "fdatasync": os.fdatasync, "pwrite": os.pwrite, "ftruncate": os.ftruncate}
+    rename = Path.rename
 
-    def watch(name: str, fd: int) -> None:
+    def watch(name: str, word: str, fd: int, *rest: object) -> object:
         inode = os.fstat(fd).st_ino
-        if inode == fail:
+        if word == "synced" and inode == fail:
             raise OSError(errno.EIO, os.strerror(errno.EIO))
-        inodes.append(inode)
-        real[name](fd)
+        seen.append((word, inode))
+        return real[name](fd, *rest)  # type: ignore[operator]
 
-    monkeypatch.setattr(os, "fsync", partial(watch, "fsync"))
-    monkeypatch.setattr(localfs, "_datasync", partial(watch, "fdatasync"))
-    return inodes
+    def renamed(self: Path, target: Path) -> Path:
+        seen.append(("renamed", self.stat().st_ino))
+        return rename(self, target)
+
+    monkeypatch.setattr(os, "fsync", partial(watch, "fsync", "synced"))
+    monkeypatch.setattr(localfs, "_datasync", partial(watch, "fdatasync", "synced"))
+    monkeypatch.setattr(os, "pwrite", partial(watch, "pwrite", "written"))
+    monkeypatch.setattr(os, "ftruncate", partial(watch, "ftruncate", "made"))
+    monkeypatch.setattr(Path, "rename", renamed)
+    return seen
 
 
-def test_a_publish_syncs_the_names_it_gives_and_takes(store: LocalBlobStore, monkeypatch: pytest.MonkeyPatch) -> None:
+def inode(path: Path) -> int:
+    return path.stat().st_ino
+
+
+def test_a_publish_syncs_the_names_that_it_has_given_and_taken(
+    store: LocalBlobStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
     file = StagedFile(new_id("upl"), 0, MIB)
     put_all(store, file, content(MIB))
-    staged, inodes = store.stage(file), synced(monkeypatch)
+    staged, seen = store.stage(file), events(monkeypatch)
     store.publish([file])
     blob = store.blob_path(file.key)
-    assert {staged.parent.stat().st_ino, blob.parent.stat().st_ino} == set(inodes[-2:])
+    at = seen.index(("renamed", inode(blob)))
+    assert {("synced", inode(staged.parent)), ("synced", inode(blob.parent))} <= set(seen[at:])
 
 
-def test_a_part_is_synced_and_so_is_its_name(store: LocalBlobStore, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_part_is_synced_and_then_its_name(store: LocalBlobStore, monkeypatch: pytest.MonkeyPatch) -> None:
     file = StagedFile(new_id("upl"), 0, 2 * PART)
-    inodes = synced(monkeypatch)
+    seen = events(monkeypatch)
     put(store, file, content(2 * PART), 2)
     path = store.stage(file)
-    assert inodes == [path.parent.parent.stat().st_ino, path.stat().st_ino, path.parent.stat().st_ino]
+    of_file, uploads = inode(path), inode(path.parent.parent)
+    order = [("synced", uploads), ("made", of_file), ("written", of_file), ("synced", of_file)]
+    assert list(dict.fromkeys(seen)) == [*order, ("synced", inode(path.parent))]
+
+
+def test_a_directory_that_somebody_made_and_never_synced_is_synced(
+    store: LocalBlobStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = StagedFile(new_id("upl"), 0, 3)
+    path = store.stage(file)
+    seen = events(monkeypatch)
+    again = LocalBlobStore(path.parents[2])
+    assert again.keep([PartBytes(file, 0, memoryview(b"abc"))]) == [None]
+    assert ("synced", inode(path.parents[1])) in seen
 
 
 def test_parts_kept_together_are_synced_each_and_their_names_once(
@@ -123,14 +153,15 @@ def test_parts_kept_together_are_synced_each_and_their_names_once(
 ) -> None:
     one, other = new_id("upl"), new_id("upl")
     files = [StagedFile(one, 0, 3), StagedFile(other, 0, 3), StagedFile(one, 1, 3)]
-    inodes = synced(monkeypatch)
-    parts = [PartBytes(file, 0, memoryview(b"abc")) for file in files]
-    assert store.keep(parts) == [None] * 3
+    seen = events(monkeypatch)
+    assert store.keep([PartBytes(file, 0, memoryview(b"abc")) for file in files]) == [None] * 3
     paths = [store.stage(file) for file in files]
     assert [path.read_bytes() for path in paths] == [b"abc"] * 3
-    directories = [path.parent.stat().st_ino for path in paths[:2]]
-    assert sorted(inodes[2:]) == sorted([*directories, *(path.stat().st_ino for path in paths)])
-    assert set(inodes[-2:]) == set(directories), "names last"
+    for path in paths:
+        at = seen.index(("written", inode(path)))
+        assert seen[at:].count(("synced", inode(path))) == 1
+        assert seen[seen.index(("synced", inode(path))) :].count(("synced", inode(path.parent))) == 1
+        assert seen.count(("synced", inode(path.parent))) == 1
 
 
 @pytest.mark.parametrize("what", ["file", "directory"])
@@ -139,29 +170,74 @@ def test_who_cannot_be_made_durable_is_told_and_nobody_else(
 ) -> None:
     bad, good = StagedFile(new_id("upl"), 0, 3), StagedFile(new_id("upl"), 0, 3)
     path = store.stage(bad)
-    synced(monkeypatch, fail=(path if what == "file" else path.parent).stat().st_ino)
+    events(monkeypatch, fail=inode(path if what == "file" else path.parent))
     failure, fine = store.keep([PartBytes(file, 0, memoryview(b"abc")) for file in (bad, good)])
     assert fine is None and failure is not None and failure.reason == "IO_ERROR"
+    assert failure.__traceback__ is None, "it would keep the bytes of all parts"
 
 
-def test_a_part_that_cannot_be_written_spoils_no_other(store: LocalBlobStore, tmp_path: Path) -> None:
-    bad, good = StagedFile(new_id("upl"), 0, 3), StagedFile(new_id("upl"), 0, 3)
-    path = store.stage(bad)
-    path.unlink()
-    path.symlink_to(tmp_path / "nowhere")
-    fds = len(os.listdir("/proc/self/fd")) if sys.platform == "linux" else 0
-    failure, fine = store.keep([PartBytes(file, 0, memoryview(b"abc")) for file in (bad, good)])
-    assert fine is None and failure is not None and store.stage(good).read_bytes() == b"abc"
-    assert sys.platform != "linux" or len(os.listdir("/proc/self/fd")) == fds
-
-
-def test_staging_files_are_made_with_their_names_durable(
+def test_names_that_could_not_be_synced_are_not_believed_until_the_session_is_gone(
     store: LocalBlobStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    session, inodes = new_id("upl"), synced(monkeypatch)
+    file = StagedFile(new_id("upl"), 0, 3)
+    with monkeypatch.context() as failing:
+        events(failing, fail=inode(store.stage(file).parent))
+        assert store.keep([PartBytes(file, 0, memoryview(b"abc"))]) != [None]
+    for _ in range(2):
+        assert store.keep([PartBytes(file, 0, memoryview(b"abc"))]) != [None], "the kernel has forgotten, we have not"
+        with pytest.raises(FerryError):
+            put_all(store, file, b"abc")
+    store.discard(file.session_id)
+    assert store.keep([PartBytes(file, 0, memoryview(b"abc"))]) == [None]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="open files are counted in /proc")
+@pytest.mark.parametrize("what", ["open", "close", "bug"])
+def test_a_part_that_cannot_be_written_spoils_no_other_and_leaves_no_file_open(
+    store: LocalBlobStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    bad, good = StagedFile(new_id("upl"), 0, 3), StagedFile(new_id("upl"), 0, 3)
+    path, close, pwrite = store.stage(bad), os.close, os.pwrite
+    if what == "open":
+        path.unlink()
+        path.symlink_to(tmp_path / "nowhere")
+
+    def refuse(fd: int) -> None:
+        failing = os.fstat(fd).st_ino == inode(path)
+        close(fd)
+        if failing:
+            raise OSError(errno.EDQUOT, os.strerror(errno.EDQUOT))
+
+    def bug(fd: int, *rest: object) -> int:
+        if os.fstat(fd).st_ino != inode(path):
+            raise ZeroDivisionError
+        return pwrite(fd, *rest)  # type: ignore[arg-type]
+
+    parts = [PartBytes(file, 0, memoryview(b"abc")) for file in (bad, good)]
+    fds = len(os.listdir("/proc/self/fd"))
+    with monkeypatch.context() as patched:
+        if what == "close":
+            patched.setattr(os, "close", refuse)
+        if what == "bug":
+            patched.setattr(os, "pwrite", bug)
+            with pytest.raises(ZeroDivisionError):
+                store.keep(parts)
+        else:
+            failure, fine = store.keep(parts)
+            assert fine is None and (failure is None) == (what == "close"), "what is synced is durable"
+            assert store.stage(good).read_bytes() == b"abc"
+    assert len(os.listdir("/proc/self/fd")) == fds
+
+
+def test_staging_files_are_made_and_then_their_names_durable(
+    store: LocalBlobStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session, seen = new_id("upl"), events(monkeypatch)
     paths = store.staging_paths([StagedFile(session, index, 5) for index in range(20)])
     assert [path.stat().st_size for path in paths] == [5] * 20
-    assert inodes[-1] == paths[0].parent.stat().st_ino and len(inodes) == 2
+    made = [("made", inode(path)) for path in paths]
+    directory = paths[0].parent
+    assert seen == [("synced", inode(directory.parent)), *made, ("synced", inode(directory))]
 
 
 def test_a_crash_after_any_rename_of_a_publish_is_mended_by_a_repeat(

@@ -15,6 +15,7 @@ import pytest
 from ferryman import Client
 from tests.support.files import MIB, make_file, same_bytes
 from tests.support.home import Home
+from tests.support.hubs import HubServer
 from tests.support.loopfs import LoopFS, unavailable
 from tests.support.waiting import wait_for
 
@@ -155,3 +156,34 @@ def test_committed_bytes_survive_on_a_disk_of_their_own(disk: Disk, home: Home) 
             assert same_bytes(path, Path(got.files[0].local_path))
             client.daemon.shutdown()
         wait_for(lambda: not disk.home.daemons(), what="the daemon to let go of the disk")
+
+
+def test_small_files_that_a_hub_has_taken_survive_on_a_disk_of_their_own(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The blobs apart from the catalogue, as above. They came by HTTP, and were made durable together."""
+    if why := unavailable():
+        pytest.skip(why)
+    files = home.data / "files"
+    files.mkdir()
+    paths = [make_file(files / f"small{number}", number * 100) for number in range(1, 80)]
+    hub = HubServer(home.root / "hub")
+    with LoopFS(at=hub.state_dir / "blobs") as blobs:
+        for directory in (hub.state_dir, blobs.root):
+            directory.chmod(0o700)
+        hub.start()
+        try:
+            monkeypatch.setenv("FERRYMAN_HUB", hub.url)
+            monkeypatch.setenv("FERRYMAN_TOKEN", hub.token("me@x.org"))
+            with Client() as client:
+                project_id = client.create_project("P").project_id
+                result = client.upload(files, title="t", owner_type="project", owner_id=project_id)
+                hub.kill()
+                blobs.crash()
+                hub.start()
+                client.download(result.asset_id, home.root / "dl")
+            for path in paths:
+                [got] = (home.root / "dl").rglob(path.name)
+                assert same_bytes(path, got)
+        finally:
+            hub.kill()

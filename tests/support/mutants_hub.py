@@ -22,8 +22,8 @@ HUB = (
     Mutant(
         "small-parts-not-synced",
         "hub/ferryhub/blobs/localfs.py",
-        "                writer.sync_data()\n            writer.close()",
-        "                pass\n            writer.close()",
+        "                    writer.sync_data()",
+        "                    pass",
         "tests/contract/test_localfs_store.py",
     ),
     Mutant(
@@ -34,10 +34,24 @@ HUB = (
         "tests/contract/test_localfs_store.py",
     ),
     Mutant(
+        "failed-sync-repeated",
+        "hub/ferryhub/blobs/localfs.py",
+        "        if directory in self._doubtful:",
+        "        if False:",
+        "tests/contract/test_localfs_store.py",
+    ),
+    Mutant(
+        "directory-of-another-believed",
+        "hub/ferryhub/blobs/localfs.py",
+        "        self._have(path.parent)\n        if _size(path)",
+        "        path.parent.mkdir(mode=0o700, exist_ok=True)\n        if _size(path)",
+        "tests/contract/test_localfs_store.py",
+    ),
+    Mutant(
         "part-let-go-while-it-is-written",
         "hub/ferryhub/blobs/together.py",
-        "            await asyncio.wait([one.done])\n            one.done.exception()\n",
-        "",
+        "    while not done.done():\n",
+        "    if not done.done():\n",
         "tests/unit/hub_blobs/test_together.py",
     ),
     Mutant(

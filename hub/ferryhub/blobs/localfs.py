@@ -13,7 +13,8 @@ import shutil
 import threading
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from copy import copy
 from pathlib import Path
 from typing import Final
 
@@ -36,8 +37,13 @@ class LocalBlobStore:
         self._root = root
         self._uploads = root / "uploads"
         self._blobs = root / "blobs"
+        is_new = not root.exists()
         for directory in (root, self._uploads, self._blobs):
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for directory in (root.parent, root) if is_new else (root,):
+            _sync_directory(directory)
+        #: Directories of sessions and blobs whose names are durable; those of which one or another name may not be.
+        self._named, self._doubtful = set[Path](), set[Path]()
 
     def publish(self, files: Sequence[StagedFile]) -> list[Gap]:
         """See `BlobStore`. The size of each file is checked; its bytes were verified and synced as they came."""
@@ -48,16 +54,14 @@ class LocalBlobStore:
             touched = {directory for file in files for directory in self._publish_one(file)}
             for directory in sorted(touched):
                 if directory.exists():
-                    _sync_directory(directory)
+                    self._sync_names(directory)
         return []
 
     def _publish_one(self, file: StagedFile) -> tuple[Path, ...]:
         """Rename one staged file; returns the directories to sync. After a crash the rename may have been done."""
         staged, final = self._staged(file), self.blob_path(file.key)
         if staged.exists():
-            if not final.parent.exists():
-                final.parent.mkdir(mode=0o700, exist_ok=True)
-                _sync_directory(self._blobs)
+            self._have(final.parent)
             staged.rename(final)
         # The new mode also renews ctime: the sweep must see a blob that was staged long ago as young.
         final.chmod(0o400)
@@ -71,9 +75,12 @@ class LocalBlobStore:
         if not is_id(session_id, "upl"):
             raise ValueError(f"not a session id: {session_id!r}")
         with self.explained():
-            if (self._uploads / session_id).exists():
-                shutil.rmtree(self._uploads / session_id)
+            directory = self._uploads / session_id
+            self._named.discard(directory)
+            if directory.exists():
+                shutil.rmtree(directory)
                 _sync_directory(self._uploads)
+            self._doubtful.discard(directory)
 
     def delete(self, key: str) -> None:
         """See `BlobStore`."""
@@ -119,19 +126,23 @@ class LocalBlobStore:
         synced once."""
         outcome: dict[int, FerryError] = {}
         writers: dict[int, LocalPartWriter] = {}
-        for number, part in enumerate(parts):
-            with _noting(outcome, number):
-                writers[number] = self._begun(part)
-        for number, writer in writers.items():
-            with _noting(outcome, number):
-                writer.sync_data()
-            writer.close()
+        try:
+            for number, part in enumerate(parts):
+                with _noting(outcome, number):
+                    writers[number] = self._begun(part)
+            for number, writer in writers.items():
+                with _noting(outcome, number):
+                    writer.sync_data()
+        finally:
+            for writer in writers.values():
+                with suppress(OSError):  # what it holds is durable by now, or its error is noted
+                    writer.close()
         written: defaultdict[Path, list[int]] = defaultdict(list)
         for number in writers.keys() - outcome.keys():
             written[self._staged(parts[number].file).parent].append(number)
         for directory, numbers in written.items():
             with _noting(outcome, *numbers), self.explained():
-                _sync_directory(directory)
+                self._sync_names(directory)
         return [outcome.get(number) for number in range(len(parts))]
 
     def _begun(self, part: PartBytes) -> LocalPartWriter:
@@ -141,7 +152,8 @@ class LocalBlobStore:
             writer.write(part.data)
             writer.start_sync()
         except BaseException:
-            writer.close()
+            with suppress(OSError):
+                writer.close()
             raise
         return writer
 
@@ -150,20 +162,18 @@ class LocalBlobStore:
         with self.explained():
             paths = [self.stage(file) for file in files]
             for directory in dict.fromkeys(path.parent for path in paths):
-                _sync_directory(directory)
+                self._sync_names(directory)
         return paths
 
     def stage(self, file: StagedFile) -> Path:
         """The file that takes bytes, made when it is not there. It and its name are not durable yet."""
         path = self._staged(file)
+        self._have(path.parent)
         if _size(path) != file.size_bytes:
             self._make(path, file)
         return path
 
     def _make(self, path: Path, file: StagedFile) -> None:
-        if not path.parent.exists():
-            path.parent.mkdir(mode=0o700, exist_ok=True)
-            _sync_directory(self._uploads)
         if not path.exists() and self._is_published(file):
             self._take_back(path, file)
             return
@@ -192,7 +202,35 @@ class LocalBlobStore:
 
     def sync_name(self, file: StagedFile) -> None:
         """Make the name of a staged file durable."""
-        _sync_directory(self._staged(file).parent)
+        self._sync_names(self._staged(file).parent)
+
+    def _have(self, directory: Path) -> None:
+        """Have a directory whose own name is durable. Who made one that is there may not have synced its name."""
+        if directory in self._named:
+            return
+        self._require_sound(directory)
+        directory.mkdir(mode=0o700, exist_ok=True)
+        try:
+            _sync_directory(directory.parent)
+        except OSError:
+            self._doubtful.add(directory)
+            raise
+        self._named.add(directory)
+
+    def _sync_names(self, directory: Path) -> None:
+        """Make the names in a directory durable."""
+        self._require_sound(directory)
+        try:
+            _sync_directory(directory)
+        except OSError:
+            self._doubtful.add(directory)
+            raise
+
+    def _require_sound(self, directory: Path) -> None:
+        """After a failed sync another one could succeed and have written nothing: so nothing more is kept there, until
+        the session is discarded or the hub starts again."""
+        if directory in self._doubtful:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
 
     def blob_path(self, key: str) -> Path:
         """See `SupportsLocalFiles`. Files of one session share a directory, so that one fsync serves them all."""
@@ -207,7 +245,10 @@ class LocalBlobStore:
 
     def _free_bytes(self) -> int:
         """What the file system has left for us, in bytes."""
-        space = os.statvfs(self._root)
+        try:
+            space = os.statvfs(self._root)
+        except OSError:
+            return 0
         return space.f_bavail * space.f_frsize
 
     @contextmanager
@@ -347,7 +388,8 @@ def _noting(outcome: dict[int, FerryError], *numbers: int) -> Iterator[None]:
     try:
         yield
     except FerryError as error:
-        outcome |= dict.fromkeys(numbers, error)
+        # A copy has no traceback, which would keep the bytes of all parts.
+        outcome |= dict.fromkeys(numbers, copy(error))
 
 
 def _sync_directory(path: Path) -> None:

@@ -21,7 +21,7 @@ from ferryhub.catalogue.database import Database
 from ferrywire.digest import BlockHasher, of_blocks
 from ferrywire.reasons import FerryError
 
-#: A part of up to so many bytes is small. Sixty-four may arrive at once.
+#: A part of up to so many bytes is small. As many as `PartGate` lets in are in memory at once.
 SMALL_BYTES: Final = 256 << 10
 
 
@@ -37,7 +37,8 @@ class Body(Protocol):
 
 
 class PartReceiver:
-    """Receives parts for one store. `now_us` is the clock, `ttl_us` how long a part's arrival keeps its session."""
+    """Receives parts for one store. `now_us` is the clock, `ttl_us` how long a part's arrival keeps its session.
+    What is done for several parts together is of `tasks`."""
 
     def __init__(
         self,
@@ -48,6 +49,7 @@ class PartReceiver:
         gate: PartGate,
         now_us: Callable[[], int],
         ttl_us: int,
+        tasks: asyncio.TaskGroup,
     ) -> None:
         self._database = database
         self._store = store
@@ -55,13 +57,13 @@ class PartReceiver:
         self._gate = gate
         self._now_us = now_us
         self._ttl_us = ttl_us
-        self._together = Together(store, threads, self._record)
+        self._together = Together(store, threads, self._record, tasks)
 
     async def receive(self, claim: PartClaim, body: Body) -> None:
         """Take a part; when this returns it is durable and recorded. A repeat is verified and changes nothing.
 
         Errors: `SESSION_NOT_FOUND`, `CHUNK_CORRUPT`, `DISK_FULL`, `HUB_OVERLOADED` (too many, too slow, or another
-        sender of the same part came). After any error nothing is recorded.
+        sender of the same part came). After any error nothing is recorded; who is cancelled may have been too late.
         """
         async with self._gate.part(PartKey(claim.session_id, claim.file_index, claim.part_number)) as turn:
             slot = await self._database.read(parts.slot, claim.session_id, claim.file_index, claim.part_number)

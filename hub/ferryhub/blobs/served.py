@@ -46,7 +46,7 @@ class ServedPlace:
     ) -> list[Location]:
         """See `Place`. What arrives at a URL is recorded by the hub, which also sees to rows of what it overwrites."""
         if accept_files and self._local_files is not None:
-            return await self._staging_files(self._local_files, session_id, slots)
+            return await self._staging_files(self._local_files, session_id, wanted)
         return [
             self._urls.put(PartClaim(session_id, part.file_index, part.part_number, slot.size_bytes, part.digest))
             for part, slot in zip(wanted, slots, strict=True)
@@ -73,12 +73,16 @@ class ServedPlace:
             return [FileLocation(self._local_files.blob_path(key)) for key in keys]
         return [self._urls.get(key) for key in keys]
 
-    async def _staging_files(self, store: SupportsLocalFiles, session_id: str, slots: Sequence[Slot]) -> list[Location]:
-        """Staging files to write into. No row vouches any longer for the parts that will be overwritten."""
-        files = _staged(session_id, slots)
-        begun = {slot.file_index for slot in slots if slot.file_begun}
-        recorded = [slot for slot in slots if slot.recorded is not None]
+    async def _staging_files(
+        self, store: SupportsLocalFiles, session_id: str, wanted: Sequence[Part]
+    ) -> list[Location]:
+        """Staging files to write into. No row vouches any longer for the parts that will be overwritten: those that
+        are there now, not when somebody asked, for a part may have arrived at a URL meanwhile."""
         async with self._gate.whole(session_id):
+            slots = await self._database.read(parts.slots, session_id, wanted)
+            files = _staged(session_id, slots)
+            begun = {slot.file_index for slot in slots if slot.file_begun}
+            recorded = [slot for slot in slots if slot.recorded is not None]
             if recorded:
                 await self._database.write(parts.forget, session_id, recorded)
             if lost := await self._lost([file for file in files if file.file_index in begun]):

@@ -72,8 +72,11 @@ async def open_blobs(
     terms = Terms(int(options.session_ttl_s * 1e6), options.default_quota_bytes)
     local_files = store if options.local_files else None
     own = ServedPlace(database, store, threads=threads, gate=gate, urls=urls, local_files=local_files)
-    receiver = PartReceiver(database, store, threads=threads, gate=gate, now_us=now_us, ttl_us=terms.ttl_us)
-    async with closing(Places(database, own, lambda location: _direct(database, location, options))) as places:
+    places = Places(database, own, lambda location: _direct(database, location, options))
+    async with closing(places), asyncio.TaskGroup() as tasks:
+        receiver = PartReceiver(
+            database, store, threads=threads, gate=gate, now_us=now_us, ttl_us=terms.ttl_us, tasks=tasks
+        )
         yield BlobService(
             Uploads(database, places, gate=gate, terms=terms, now_us=now_us),
             Downloads(database, places),

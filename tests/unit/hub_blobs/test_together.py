@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
-from collections.abc import AsyncIterator, Sequence
+import weakref
+from collections.abc import AsyncIterator, Iterator, Sequence
 
 import pytest
 
@@ -42,11 +44,12 @@ class Store:
 
 
 class Rig:
-    def __init__(self, threads: StoreThreads) -> None:
+    def __init__(self, threads: StoreThreads, tasks: asyncio.TaskGroup) -> None:
         self.store = Store()
         self.recorded: list[tuple[str, list[int]]] = []
         self.refused: set[str] = set()
-        self.together = Together(self.store, threads, self._record)
+        self.together = Together(self.store, threads, self._record, tasks)
+        self.tasks = tasks
 
     async def _record(self, session_id: str, parts: Sequence[Part]) -> None:
         if session_id in self.refused:
@@ -59,18 +62,26 @@ class Rig:
 
 
 @pytest.fixture
-async def rig() -> AsyncIterator[Rig]:
+def threads() -> Iterator[StoreThreads]:
     threads = StoreThreads(2)
-    yield Rig(threads)
+    yield threads
     threads.close()
 
 
+@pytest.fixture
+async def rig(threads: StoreThreads) -> AsyncIterator[Rig]:
+    async with asyncio.TaskGroup() as tasks:
+        yield Rig(threads, tasks)
+
+
 async def outcomes(*tasks: asyncio.Task[None]) -> list[str]:
-    found = await asyncio.wait_for(asyncio.gather(*tasks, return_exceptions=True), 10)
+    _, hanging = await asyncio.wait(tasks, timeout=10)
+    assert not hanging
+    found = await asyncio.gather(*tasks, return_exceptions=True)
     return [one.reason if isinstance(one, FerryError) else type(one).__name__ if one else "" for one in found]
 
 
-async def held(rig: Rig, *more: asyncio.Task[None]) -> asyncio.Task[None]:
+async def held(rig: Rig) -> asyncio.Task[None]:
     """The first part, whose group is being synced until the gate opens."""
     rig.store.gate.clear()
     first = rig.keep(0)
@@ -110,7 +121,7 @@ async def test_a_settled_session_fails_its_own_parts(rig: Rig) -> None:
 
 async def test_after_a_bug_the_next_ones_are_kept(rig: Rig) -> None:
     rig.store.bug = True
-    assert await outcomes(rig.keep(0), rig.keep(1)) == ["ZeroDivisionError"] * 2
+    assert await outcomes(rig.keep(0), rig.keep(1)) == ["INTERNAL"] * 2
     rig.store.bug = False
     assert await outcomes(rig.keep(2)) == [""]
     assert rig.recorded == [(ONE, [2])]
@@ -118,9 +129,56 @@ async def test_after_a_bug_the_next_ones_are_kept(rig: Rig) -> None:
 
 async def test_a_caller_who_goes_away_waits_until_nobody_writes(rig: Rig) -> None:
     first = await held(rig)
-    first.cancel()
-    await asyncio.sleep(0.05)
-    assert not first.done(), "the part is still being written"
+    for _ in range(3):
+        first.cancel()
+        await asyncio.sleep(0.02)
+        assert not first.done(), "the part is still being written"
     rig.store.gate.set()
     assert await outcomes(first) == ["CancelledError"]
     assert rig.recorded == [(ONE, [0])]
+
+
+async def test_who_waits_when_the_hub_stops_is_told(rig: Rig) -> None:
+    """Closing the threads cancels what they have not begun; the loop's end cancels every task."""
+    first = await held(rig)
+    rest = [rig.keep(index) for index in (1, 2)]
+    await asyncio.sleep(0.02)
+    [syncing] = [task for task in asyncio.all_tasks() if "Together._sync" in repr(task.get_coro())]
+    syncing.cancel()
+    assert await outcomes(first, *rest) == ["HUB_OVERLOADED"] * 3
+    rig.store.gate.set()
+    assert await outcomes(rig.keep(3)) == [""]
+
+
+async def test_a_group_that_no_thread_takes_any_more_is_told(rig: Rig, threads: StoreThreads) -> None:
+    rig.store.gate.clear()
+    busy = [threads.start(rig.store.gate.wait, 10) for _ in range(2)]
+    waiting = rig.keep(0)
+    await asyncio.sleep(0.02)
+    closing = asyncio.create_task(asyncio.to_thread(threads.close))
+    assert await outcomes(waiting) == ["HUB_OVERLOADED"]
+    rig.store.gate.set()
+    await asyncio.gather(closing, *busy)
+
+
+async def test_what_failed_is_let_go_of(rig: Rig) -> None:
+    """Not when the garbage is collected: a full disk fails group after group."""
+    rig.store.bad = {1}
+    gc.collect()
+    gc.disable()
+    try:
+        data = bytearray(b"abc")
+        seen = weakref.ref(piece := Piece(data))
+        part = PartBytes(StagedFile(ONE, 1, 3), 0, memoryview(piece))
+        task = asyncio.create_task(rig.together.keep(part, Part(1, 1, b"d" * 16, b"d" * 16)))
+        del part, piece
+        assert await outcomes(task) == ["DISK_FULL"]
+        del task
+        await asyncio.sleep(0)
+        assert seen() is None
+    finally:
+        gc.enable()
+
+
+class Piece(bytearray):
+    """Bytes that can be watched."""
