@@ -139,7 +139,7 @@ def _written(dest: int, span: Span, path: str, buffer: memoryview, meter: Meter)
 @contextmanager
 def _open_staging(path: str) -> Iterator[int]:
     try:
-        with _open(path, os.O_RDWR) as fd:
+        with _open(path, os.O_RDWR | os.O_CREAT) as fd:
             yield fd
     except FileNotFoundError as error:
         name = shown(path)
