@@ -18,7 +18,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 from figures import RESULTS
-from steps import STEPS, Step, result
+from steps import STEPS, Step, is_whole, result
 
 HERE = Path(__file__).resolve().parent
 FRESH_S = 24 * 3600.0
@@ -31,8 +31,7 @@ def fresh(step: Step, results: Path, quick: bool) -> bool:
     last = result(step, results)
     if not last or time.time() - last["time"] > FRESH_S or last["command"] != step.command(quick):
         return False
-    details = last["details"]
-    return not isinstance(details, dict) or details.get("complete", True)
+    return is_whole(last)
 
 
 def expected_minutes(step: Step, results: Path, quick: bool) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -92,6 +93,12 @@ def result(step: Step, results: Path) -> dict[str, Any]:
     return found
 
 
+def is_whole(found: Mapping[str, Any]) -> bool:
+    """Whether a result has all its rounds."""
+    details = found["details"]
+    return not isinstance(details, dict) or bool(details.get("complete", True))
+
+
 def published() -> list[dict[str, Any]]:
     """What the documents show, in the order of the steps."""
     lines = PUBLISHED.read_text().splitlines() if PUBLISHED.exists() else []
@@ -100,10 +107,10 @@ def published() -> list[dict[str, Any]]:
 
 
 def publish(results: Path) -> None:
-    """Have the documents show these results, too; only what was measured in full size."""
+    """Have the documents show these results, too; only what was measured in full size and in all rounds."""
     known = {page["benchmark"]: page for page in published()}
     for step in STEPS:
         found = result(step, results)
-        if found and found["command"] == step.command(quick=False):
+        if found and found["command"] == step.command(quick=False) and is_whole(found):
             known[step.name] = found
     PUBLISHED.write_text("".join(json.dumps(page, separators=(",", ":")) + "\n" for page in known.values()))

@@ -94,6 +94,7 @@ def test_only_full_sizes_are_published(bench: Any, tmp_path: Path, monkeypatch: 
     _written(bench, tmp_path, "memory", command="python bench/memory.py 0.1 1")
     _written(bench, tmp_path, "startup", figures=[figure])
     _written(bench, tmp_path, "transfers-s3-big")
+    _written(bench, tmp_path, "transfers-s3-medium", details={"complete": False, "title": "256 MiB", "rows": []})
     bench.steps.publish(tmp_path)
     (tmp_path / "startup.json").unlink()
     bench.steps.publish(tmp_path)
