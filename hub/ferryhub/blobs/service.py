@@ -23,6 +23,7 @@ from ferryhub.blobs.served import ServedPlace
 from ferryhub.blobs.signing import UrlIssuer, UrlSigner
 from ferryhub.blobs.sweep import GRACE_S, Sweeper
 from ferryhub.blobs.threads import StoreThreads
+from ferryhub.blobs.together import waited_for
 from ferryhub.blobs.uploads import Uploads
 from ferryhub.catalogue.clock import now_us as system_now_us
 from ferryhub.catalogue.database import Database
@@ -73,7 +74,7 @@ async def open_blobs(
     local_files = store if options.local_files else None
     own = ServedPlace(database, store, threads=threads, gate=gate, urls=urls, local_files=local_files)
     places = Places(database, own, lambda location: _direct(database, location, options))
-    async with closing(places), asyncio.TaskGroup() as tasks:
+    async with closing(places), waited_for() as tasks:
         receiver = PartReceiver(
             database, store, threads=threads, gate=gate, now_us=now_us, ttl_us=terms.ttl_us, tasks=tasks
         )

@@ -9,8 +9,8 @@ import asyncio
 import logging
 import secrets
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from contextvars import Context
 from copy import copy
 from dataclasses import dataclass
@@ -39,6 +39,20 @@ class _Waiting:
     def fail(self, error: FerryError) -> None:
         if not self.done.done():
             self.done.set_result(copy(error))
+
+
+@asynccontextmanager
+async def waited_for() -> AsyncIterator[asyncio.TaskGroup]:
+    """Tasks that have ended when the block is left, however it is left. What the block raises stays what it is: a task
+    group would wrap it."""
+    failure: BaseException | None = None
+    async with asyncio.TaskGroup() as tasks:
+        try:
+            yield tasks
+        except BaseException as error:  # noqa: BLE001 - raised below
+            failure = error
+    if failure is not None:
+        raise failure
 
 
 class Together:

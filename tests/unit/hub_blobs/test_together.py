@@ -12,7 +12,7 @@ import pytest
 
 from ferryhub.blobs.store import PartBytes, PartWriter, StagedFile
 from ferryhub.blobs.threads import StoreThreads
-from ferryhub.blobs.together import Together
+from ferryhub.blobs.together import Together, waited_for
 from ferryhub.catalogue.parts import Part
 from ferrywire.ids import new_id
 from ferrywire.reasons import FerryError
@@ -70,7 +70,7 @@ def threads() -> Iterator[StoreThreads]:
 
 @pytest.fixture
 async def rig(threads: StoreThreads) -> AsyncIterator[Rig]:
-    async with asyncio.TaskGroup() as tasks:
+    async with waited_for() as tasks:
         yield Rig(threads, tasks)
 
 
@@ -178,6 +178,17 @@ async def test_what_failed_is_let_go_of(rig: Rig) -> None:
         assert seen() is None
     finally:
         gc.enable()
+
+
+async def test_the_hub_ends_when_what_is_under_way_has_and_with_its_own_error(threads: StoreThreads) -> None:
+    with pytest.raises(RuntimeError, match="of the hub"):
+        async with waited_for() as tasks:
+            rig = Rig(threads, tasks)
+            first = await held(rig)
+            asyncio.get_running_loop().call_later(0.05, rig.store.gate.set)
+            raise RuntimeError("of the hub")
+    assert rig.recorded == [(ONE, [0])]
+    assert await outcomes(first) == [""]
 
 
 class Piece(bytearray):

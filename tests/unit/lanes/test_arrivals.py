@@ -13,6 +13,7 @@ from ferryd.core.ports import Incoming, Interrupted, UrlLocation
 from ferryd.lanes import arrivals, durable
 from ferryd.lanes.pool import ByteLanes
 from ferrywire.digest import of_blocks
+from ferrywire.durable import start_sync
 from ferrywire.reasons import FerryError
 from tests.support.byte_server import ByteServer, answer, ok
 from tests.support.meters import CountingMeter
@@ -37,7 +38,7 @@ def parts(server: ByteServer, directory: Path, count: int) -> list[Incoming]:
 def log(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What was begun, synced and acknowledged, in order."""
     events: list[str] = []
-    start, sync = arrivals.start_sync, durable.sync_data
+    start, sync = start_sync, durable.sync_data
 
     def started(fd: int) -> None:
         events.append("start")
