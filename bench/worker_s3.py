@@ -70,10 +70,11 @@ class Crt:
         from awscrt.s3 import S3Client, S3RequestTlsMode, create_default_s3_signing_config
 
         keys = AwsCredentialsProvider.new_static(os.environ["AWS_ACCESS_KEY_ID"], os.environ["AWS_SECRET_ACCESS_KEY"])
+        tls = endpoint.startswith("https:")
         self._client = S3Client(
             region=REGION,
-            tls_mode=S3RequestTlsMode.DISABLED if endpoint.startswith("http:") else S3RequestTlsMode.ENABLED,
-            tls_connection_options=None if endpoint.startswith("http:") else self._trust(),
+            tls_mode=S3RequestTlsMode.ENABLED if tls else S3RequestTlsMode.DISABLED,
+            tls_connection_options=self._trust() if tls else None,
             signing_config=create_default_s3_signing_config(region=REGION, credential_provider=keys),
             part_size=PART,
             max_active_connections_override=AT_ONCE if many else 4,

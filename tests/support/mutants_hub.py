@@ -36,7 +36,7 @@ HUB = (
     Mutant(
         "failed-sync-repeated",
         "hub/ferryhub/blobs/localfs.py",
-        "        if directory in self._doubtful:",
+        "        if of in self._doubtful:",
         "        if False:",
         "tests/contract/test_localfs_store.py",
     ),

@@ -206,31 +206,25 @@ class LocalBlobStore:
 
     def _have(self, directory: Path) -> None:
         """Have a directory whose own name is durable. Who made one that is there may not have synced its name."""
-        if directory in self._named:
-            return
-        self._require_sound(directory)
-        directory.mkdir(mode=0o700, exist_ok=True)
-        try:
-            _sync_directory(directory.parent)
-        except OSError:
-            self._doubtful.add(directory)
-            raise
-        self._named.add(directory)
+        if directory not in self._named:
+            directory.mkdir(mode=0o700, exist_ok=True)
+            self._sync(directory.parent, of=directory)
+            self._named.add(directory)
 
     def _sync_names(self, directory: Path) -> None:
         """Make the names in a directory durable."""
-        self._require_sound(directory)
-        try:
-            _sync_directory(directory)
-        except OSError:
-            self._doubtful.add(directory)
-            raise
+        self._sync(directory, of=directory)
 
-    def _require_sound(self, directory: Path) -> None:
-        """After a failed sync another one could succeed and have written nothing: so nothing more is kept there, until
-        the session is discarded or the hub starts again."""
-        if directory in self._doubtful:
+    def _sync(self, names_in: Path, *, of: Path) -> None:
+        """After a failed sync another one could succeed and have written nothing: so nothing more is kept in
+        the directory it was for, until the session is discarded or the hub starts again."""
+        if of in self._doubtful:
             raise OSError(errno.EIO, os.strerror(errno.EIO))
+        try:
+            _sync_directory(names_in)
+        except OSError:
+            self._doubtful.add(of)
+            raise
 
     def blob_path(self, key: str) -> Path:
         """See `SupportsLocalFiles`. Files of one session share a directory, so that one fsync serves them all."""

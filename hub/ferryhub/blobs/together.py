@@ -14,6 +14,7 @@ from contextlib import asynccontextmanager, contextmanager
 from contextvars import Context
 from copy import copy
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 from ferryhub.blobs.store import PartBytes, SupportsPartWrites
@@ -81,7 +82,7 @@ class Together:
         self._waiting.append(one)
         if not self._syncing:
             self._syncing = True
-            self._begin(self._sync())
+            self._begin(self._sync(), self._stopped)
         error = await _ended(one.done)
         try:
             if error is not None:
@@ -91,16 +92,16 @@ class Together:
             del data, one, error
 
     async def _sync(self) -> None:
-        group: list[_Waiting] = []
-        try:
-            while self._waiting:
-                group, self._waiting = self._waiting[:_MOST], self._waiting[_MOST:]
-                with _telling(group):
-                    await self._sync_group(group)
-        finally:
-            self._syncing = False
-            _fail(self._waiting, _stopping())  # some are left only when this was cancelled
-            self._waiting = []
+        while self._waiting:
+            group, self._waiting = self._waiting[:_MOST], self._waiting[_MOST:]
+            with _telling(group):
+                await self._sync_group(group)
+        self._syncing = False
+
+    def _stopped(self) -> None:
+        self._syncing = False
+        waiting, self._waiting = self._waiting, []
+        _fail(waiting, _stopping())
 
     async def _sync_group(self, group: Sequence[_Waiting]) -> None:
         """Rows are written while the next group is synced."""
@@ -112,7 +113,7 @@ class Together:
             else:
                 one.fail(failure)
         for session_id, those in kept.items():
-            self._begin(self._record_group(session_id, those))
+            self._begin(self._record_group(session_id, those), partial(_fail, those, _stopping()))
 
     async def _record_group(self, session_id: str, group: Sequence[_Waiting]) -> None:
         with _telling(group):
@@ -120,9 +121,11 @@ class Together:
             for one in group:
                 one.done.set_result(None)
 
-    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
-        """What is done for many belongs to nobody's request."""
-        self._tasks.create_task(work, context=Context())
+    def _begin(self, work: Coroutine[Any, Any, None], stopped: Callable[[], None]) -> None:
+        """What is done for many belongs to nobody's request. Work that is cancelled may never have begun: those who
+        wait for it are told by `stopped`."""
+        task = self._tasks.create_task(work, context=Context())
+        task.add_done_callback(lambda task: stopped() if task.cancelled() else None)
 
 
 async def _ended(done: asyncio.Future[FerryError | None]) -> FerryError | None:

@@ -32,7 +32,7 @@ from ferryhub.catalogue import tables as t
 from ferryhub.catalogue.actor import Actor
 from ferryhub.catalogue.columns import Text
 from ferryhub.catalogue.paging import Key, Page
-from ferryhub.catalogue.reach import among, as_json, reach_of
+from ferryhub.catalogue.reach import among, as_parameter, reach_of
 
 _a = t.assets.c
 #: The condition that an asset is in the place with an id.
@@ -85,7 +85,7 @@ def _few_of_each(conn: Connection, place: Place, ids: Sequence[str], page: Page,
     if not ids:
         return ()
     postgres = conn.dialect.name == "postgresql"
-    given: dict[str, Any] = {"places": list(ids) if postgres else as_json(ids), "few": few}
+    given: dict[str, Any] = {"places": as_parameter(conn.dialect.name, ids), "few": few}
     if page.after is not None:
         given |= dict(zip(("after_time", "after_id"), page.after, strict=True))
     found = conn.execute(_statement(place, postgres=postgres, later=page.after is not None), given)

@@ -7,6 +7,9 @@ import gc
 import threading
 import weakref
 from collections.abc import AsyncIterator, Iterator, Sequence
+from contextvars import Context
+from typing import Any
+from unittest.mock import patch
 
 import pytest
 
@@ -148,6 +151,22 @@ async def test_who_waits_when_the_hub_stops_is_told(rig: Rig) -> None:
     assert await outcomes(first, *rest) == ["HUB_OVERLOADED"] * 3
     rig.store.gate.set()
     assert await outcomes(rig.keep(3)) == [""]
+
+
+@pytest.mark.parametrize("which", [0, 1])
+async def test_who_waits_for_work_that_is_cancelled_before_it_begins_is_told(rig: Rig, which: int) -> None:
+    """The sync itself, or the rows of its group."""
+    begin, begun = rig.tasks.create_task, list[asyncio.Task[None]]()
+
+    def cancelled(work: Any, *, context: Context) -> asyncio.Task[None]:
+        begun.append(begin(work, context=context))
+        if len(begun) == which + 1:
+            begun[-1].cancel()
+        return begun[-1]
+
+    with patch.object(rig.tasks, "create_task", cancelled):
+        assert await outcomes(rig.keep(0)) == ["HUB_OVERLOADED"]
+    assert await outcomes(rig.keep(1)) == [""]
 
 
 async def test_a_group_that_no_thread_takes_any_more_is_told(rig: Rig, threads: StoreThreads) -> None:
