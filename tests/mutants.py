@@ -94,6 +94,13 @@ OURS = (
         "tests/unit/lanes/test_arrivals.py",
     ),
     Mutant(
+        "copies-not-synced",
+        "daemon/ferryd/lanes/durable.py",
+        "            sync_data(fd)\n",
+        "            pass\n",
+        "tests/unit/lanes/test_departures.py",
+    ),
+    Mutant(
         "copy-not-verified",
         "daemon/ferryd/lanes/file.py",
         "buffer, meter) == block_digests:",

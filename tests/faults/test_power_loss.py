@@ -56,6 +56,17 @@ def disk(home: Home, monkeypatch: pytest.MonkeyPatch) -> Iterator[Disk]:
         disk.home.kill_daemons()
 
 
+def _small_files(directory: Path) -> list[Path]:
+    directory.mkdir()
+    return [make_file(directory / f"small{number}", number * 100) for number in range(1, 80)]
+
+
+def _assert_all_came(paths: list[Path], directory: Path) -> None:
+    for path in paths:
+        [got] = directory.rglob(path.name)
+        assert same_bytes(path, got)
+
+
 def test_acknowledged_transfers_survive(disk: Disk, home: Home) -> None:
     path = make_file(home.data / "small", 1000)
     with Client() as client:
@@ -84,6 +95,18 @@ def test_a_finished_upload_is_whole(disk: Disk, home: Home) -> None:
     with Client() as client:
         got = client.download(result.asset_id, home.root / "dl")
         assert same_bytes(path, Path(got.files[0].local_path))
+
+
+def test_small_files_of_a_finished_upload_are_whole(disk: Disk, home: Home) -> None:
+    """They are copied into the hub's store and made durable together."""
+    paths = _small_files(home.data / "files")
+    with Client() as client:
+        project_id = client.create_project("P").project_id
+        result = client.upload(home.data / "files", title="t", owner_type="project", owner_id=project_id)
+    disk.cut_power()
+    with Client() as client:
+        client.download(result.asset_id, home.root / "dl")
+    _assert_all_came(paths, home.root / "dl")
 
 
 def test_a_cut_in_the_middle_of_an_upload_costs_only_parts_in_flight(disk: Disk, home: Home) -> None:
@@ -164,9 +187,7 @@ def test_small_files_that_a_hub_has_taken_survive_on_a_disk_of_their_own(
     """The blobs apart from the catalogue, as above. They came by HTTP, and were made durable together."""
     if why := unavailable():
         pytest.skip(why)
-    files = home.data / "files"
-    files.mkdir()
-    paths = [make_file(files / f"small{number}", number * 100) for number in range(1, 80)]
+    paths = _small_files(home.data / "files")
     hub = HubServer(home.root / "hub")
     with LoopFS(at=hub.state_dir / "blobs") as blobs:
         for directory in (hub.state_dir, blobs.root):
@@ -177,13 +198,11 @@ def test_small_files_that_a_hub_has_taken_survive_on_a_disk_of_their_own(
             monkeypatch.setenv("FERRYMAN_TOKEN", hub.token("me@x.org"))
             with Client() as client:
                 project_id = client.create_project("P").project_id
-                result = client.upload(files, title="t", owner_type="project", owner_id=project_id)
+                result = client.upload(home.data / "files", title="t", owner_type="project", owner_id=project_id)
                 hub.kill()
                 blobs.crash()
                 hub.start()
                 client.download(result.asset_id, home.root / "dl")
-            for path in paths:
-                [got] = (home.root / "dl").rglob(path.name)
-                assert same_bytes(path, got)
+            _assert_all_came(paths, home.root / "dl")
         finally:
             hub.kill()

@@ -10,20 +10,15 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Final
 
 from ferryd.core.ports import FileLocation, Incoming
-from ferryd.lanes.durable import sync_data
+from ferryd.lanes.durable import AT_ONCE, close_synced, synced_together
 from ferryd.lanes.file import receive_local
 from ferryd.lanes.halt import Halt
 from ferryd.lanes.http import HttpLane
 from ferryd.lanes.oserrors import writing
 from ferrywire import digest
-from ferrywire.durable import start_sync
 from ferrywire.reasons import FerryError
-
-#: Files that are open at once, by each thread that receives.
-_AT_ONCE: Final = 32
 
 
 class Arrivals:
@@ -37,8 +32,8 @@ class Arrivals:
 
     def receive(self, parts: Sequence[Incoming]) -> None:
         """Fetch these parts. The first failure ends it: those before it are made durable and acknowledged first."""
-        for at in range(0, len(parts), _AT_ONCE):
-            self._receive(parts[at : at + _AT_ONCE])
+        for at in range(0, len(parts), AT_ONCE):
+            self._receive(parts[at : at + AT_ONCE])
 
     def _receive(self, parts: Sequence[Incoming]) -> None:
         arrived: list[tuple[Path, int, bytes]] = []
@@ -62,13 +57,8 @@ class Arrivals:
         return digests
 
     def _acknowledge(self, arrived: Sequence[tuple[Path, int, bytes]]) -> None:
-        if len(arrived) > 1:
-            for _, fd, _ in arrived:
-                start_sync(fd)
-        for dest, fd, digests in arrived:
-            with writing(dest):
-                sync_data(fd)
-            self._done(digests)
+        for at in synced_together([(dest, fd) for dest, fd, _ in arrived]):
+            self._done(arrived[at][2])
 
 
 @contextmanager
@@ -78,4 +68,4 @@ def _opened(dest: Path) -> Iterator[int]:
     try:
         yield fd
     finally:
-        os.close(fd)
+        close_synced(fd)

@@ -16,7 +16,7 @@ from typing import Final
 from ferryd.core.model import Span
 from ferryd.core.ports import FileLocation, Meter
 from ferryd.lanes import through
-from ferryd.lanes.durable import sync_data
+from ferryd.lanes.durable import close_synced
 from ferryd.lanes.hashing import EndOfFile, hash_span
 from ferryd.lanes.oserrors import destination_error, shown, writing
 from ferryd.lanes.windows import Window, read_at, write_at
@@ -29,16 +29,15 @@ _ATTEMPTS: Final = 2
 _Copy = Callable[[int, int, int, int, memoryview], int]
 
 
-def send_local(fd: int, span: Span, to: FileLocation, block_digests: bytes, buffer: memoryview, meter: Meter) -> None:
-    """Copy a span of the open source to the hub's staging file, verified and durable. CHUNK_CORRUPT when the copy is
-    wrong twice; `EndOfFile` when the source is shorter."""
-    with _open_staging(to.path) as dest:
-        for _ in range(_ATTEMPTS):
-            at = Span(to.offset, span.length)
-            if _copy(fd, span.offset, dest, at, to.path, buffer, meter) == block_digests:
-                with writing(to.path):
-                    sync_data(dest)
-                return
+def copy_verified(
+    fd: int, span: Span, dest: int, to: FileLocation, block_digests: bytes, buffer: memoryview, meter: Meter
+) -> None:
+    """Copy a span of the open source to the hub's staging file, open as `dest`; not durable yet. CHUNK_CORRUPT when the
+    copy is wrong twice; `EndOfFile` when the source is shorter."""
+    at = Span(to.offset, span.length)
+    for _ in range(_ATTEMPTS):
+        if _copy(fd, span.offset, dest, at, to.path, buffer, meter) == block_digests:
+            return
     message = f"the copy of {span.length:,} bytes at {span.offset:,} differs from the source, twice"
     raise FerryError("CHUNK_CORRUPT", message, partNumber="", offsetBytes=span.offset)
 
@@ -137,34 +136,36 @@ def _written(dest: int, span: Span, path: str, buffer: memoryview, meter: Meter)
 
 
 @contextmanager
-def _open_staging(path: str) -> Iterator[int]:
+def opened_staging(path: str) -> Iterator[int]:
+    """The hub's staging file. SESSION_NOT_FOUND when its directory is gone."""
     try:
-        with _open(path, os.O_RDWR | os.O_CREAT) as fd:
-            yield fd
+        fd = _open(path, os.O_RDWR | os.O_CREAT)
     except FileNotFoundError as error:
         name = shown(path)
         raise FerryError("SESSION_NOT_FOUND", f"the staging file {name} is not there", sessionId="") from error
+    try:
+        yield fd
+    finally:
+        close_synced(fd)
 
 
 @contextmanager
 def _open_blob(path: str) -> Iterator[int]:
     try:
-        with _open(path, os.O_RDONLY) as fd:
-            yield fd
+        fd = _open(path, os.O_RDONLY)
     except FileNotFoundError as error:
         raise FerryError("CONTENT_NOT_FOUND", f"the blob {shown(path)} is not there", contentId="") from error
-
-
-@contextmanager
-def _open(path: str, flags: int) -> Iterator[int]:
-    """Open a file of the hub, never through a symbolic link. FileNotFoundError when it, or its directory, is gone."""
-    try:
-        fd = os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, 0o600)
-    except FileNotFoundError:
-        raise
-    except OSError as error:
-        raise destination_error(error, path) from error
     try:
         yield fd
     finally:
         os.close(fd)
+
+
+def _open(path: str, flags: int) -> int:
+    """Open a file of the hub, never through a symbolic link. FileNotFoundError when it, or its directory, is gone."""
+    try:
+        return os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, 0o600)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise destination_error(error, path) from error

@@ -9,27 +9,25 @@ from __future__ import annotations
 import asyncio
 import os
 import ssl
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from contextvars import copy_context
 from pathlib import Path
 from typing import Final, TypeVar
 
 from ferryd.core.model import Hashed, SourceFile, Span
-from ferryd.core.ports import FileLocation, Incoming, Interrupted, Location, Meter, Outgoing
+from ferryd.core.ports import Incoming, Interrupted, Location, Meter, Outgoing
 from ferryd.lanes import crc64
 from ferryd.lanes.arrivals import Arrivals
+from ferryd.lanes.departures import Departures
 from ferryd.lanes.durable import sync_data
-from ferryd.lanes.file import send_local
 from ferryd.lanes.halt import Halt
 from ferryd.lanes.hashing import EndOfFile, hash_part, hash_span
 from ferryd.lanes.http import HttpLane
 from ferryd.lanes.oserrors import reading
-from ferryd.lanes.source import changed, opened
+from ferryd.lanes.source import opened, whole
 from ferryd.lanes.windows import Buffers
 from ferryd.lanes.wire import Connections
-from ferrywire.reasons import FerryError
 
 T = TypeVar("T")
 
@@ -83,9 +81,7 @@ class ByteLanes:
         """See the port."""
 
         def work(halt: Halt) -> None:
-            for part in parts:
-                self._send(part.source, part.span, part.to, part.block_digests, halt)
-                done()
+            Departures(self._http, self._buffers.view(), halt, done).send(parts)
 
         await self._run(work, meter)
 
@@ -128,22 +124,8 @@ class ByteLanes:
         return ended.result()
 
     def _hash(self, source: SourceFile, span: Span, halt: Halt, crc: crc64.Crc | None) -> Hashed:
-        with opened(source) as fd, _whole(source), reading(source.local_path):
+        with opened(source) as fd, whole(source), reading(source.local_path):
             return hash_part(fd, span, self._buffers.view(), halt, crc)
-
-    def _send(self, source: SourceFile, span: Span, to: Location, block_digests: bytes, halt: Halt) -> None:
-        buffer = self._buffers.view()
-        with opened(source) as fd, _whole(source), reading(source.local_path):
-            try:
-                if isinstance(to, FileLocation):
-                    send_local(fd, span, to, block_digests, buffer, halt)
-                else:
-                    self._http.send(fd, span, to, buffer, halt)
-            except FerryError as error:
-                # The receiver says the bytes are not those of the digest: did they change on the way, or before it?
-                if error.reason == "CHUNK_CORRUPT" and hash_span(fd, span, buffer, halt) != block_digests:
-                    raise changed(source, "its bytes are not those that were hashed") from error
-                raise
 
     def _hash_received(self, dest: Path, span: Span, halt: Halt) -> bytes:
         try:
@@ -159,14 +141,6 @@ class ByteLanes:
             return found
         finally:
             os.close(fd)
-
-
-@contextmanager
-def _whole(source: SourceFile) -> Iterator[None]:
-    try:
-        yield
-    except EndOfFile:
-        raise changed(source, "it is shorter than it was") from None
 
 
 async def _let_go(job: Future[T], ended: asyncio.Future[T]) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from ferryd.core.model import Identity, SourceFile
+from ferryd.lanes.hashing import EndOfFile
 from ferryd.lanes.oserrors import reading, shown, source_error
 from ferrywire.reasons import FerryError
 
@@ -38,6 +39,15 @@ def opened(source: SourceFile) -> Iterator[int]:
         require_same(source, fd)
     finally:
         os.close(fd)
+
+
+@contextmanager
+def whole(source: SourceFile) -> Iterator[None]:
+    """Around what reads an open source: SOURCE_CHANGED when it ends too early."""
+    try:
+        yield
+    except EndOfFile:
+        raise changed(source, "it is shorter than it was") from None
 
 
 def require_same(source: SourceFile, fd: int) -> None:

@@ -10,10 +10,9 @@ import pytest
 
 from ferryd.core.model import Span
 from ferryd.core.ports import Incoming, Interrupted, UrlLocation
-from ferryd.lanes import arrivals, durable
+from ferryd.lanes import durable
 from ferryd.lanes.pool import ByteLanes
 from ferrywire.digest import of_blocks
-from ferrywire.durable import start_sync
 from ferrywire.reasons import FerryError
 from tests.support.byte_server import ByteServer, answer, ok
 from tests.support.meters import CountingMeter
@@ -32,25 +31,6 @@ def parts(server: ByteServer, directory: Path, count: int) -> list[Incoming]:
         location = UrlLocation(f"{server.url}/blobs/{number}?sig=secret", {}, 0)
         found.append(Incoming(location, Span(0, SIZE), dest, of_blocks(blocks(BLOB))))
     return found
-
-
-@pytest.fixture
-def log(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What was begun, synced and acknowledged, in order."""
-    events: list[str] = []
-    start, sync = start_sync, durable.sync_data
-
-    def started(fd: int) -> None:
-        events.append("start")
-        start(fd)
-
-    def synced(fd: int) -> None:
-        sync(fd)
-        events.append("sync")
-
-    monkeypatch.setattr(arrivals, "start_sync", started)
-    monkeypatch.setattr(arrivals, "sync_data", synced)
-    return events
 
 
 async def received(lanes: ByteLanes, incoming: list[Incoming], meter: CountingMeter, log: list[str]) -> list[bytes]:
@@ -120,7 +100,7 @@ async def test_a_part_that_cannot_be_synced_is_not_acknowledged_nor_are_those_af
             raise OSError(errno.EIO, os.strerror(errno.EIO))
         log.append("sync")
 
-    monkeypatch.setattr(arrivals, "sync_data", broken)
+    monkeypatch.setattr(durable, "sync_data", broken)
     with ByteServer(blob=BLOB) as server, pytest.raises(FerryError) as caught:
         await received(lanes, parts(server, tmp_path, 3), CountingMeter(), log)
     assert caught.value.reason == "IO_ERROR"

@@ -1,0 +1,78 @@
+"""Sends parts to where the hub wants them. Upload step 8.
+
+Over HTTP one after the other. Between two files of this machine several are copied first and then made durable
+together. A part is acknowledged when the receiver has it durably. What is sent again, and when, is decided elsewhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from itertools import groupby
+from pathlib import Path
+
+from ferryd.core.ports import FileLocation, Outgoing, UrlLocation
+from ferryd.lanes.durable import AT_ONCE, synced_together
+from ferryd.lanes.file import copy_verified, opened_staging
+from ferryd.lanes.halt import Halt
+from ferryd.lanes.hashing import hash_span
+from ferryd.lanes.http import HttpLane
+from ferryd.lanes.oserrors import reading
+from ferryd.lanes.source import changed, opened, whole
+from ferrywire.reasons import FerryError
+
+
+class Departures:
+    """What one thread sends in one visit. `done` is told of each part, in order."""
+
+    def __init__(self, http: HttpLane, buffer: memoryview, halt: Halt, done: Callable[[], None]) -> None:
+        self._http = http
+        self._buffer = buffer
+        self._halt = halt
+        self._done = done
+
+    def send(self, parts: Sequence[Outgoing]) -> None:
+        """Send these parts. The first failure ends it: those before it are acknowledged first."""
+        for here, group in groupby(parts, lambda part: isinstance(part.to, FileLocation)):
+            some = list(group)
+            if here:
+                for at in range(0, len(some), AT_ONCE):
+                    self._copy(some[at : at + AT_ONCE])
+            else:
+                for part in some:
+                    self._post(part)
+                    self._done()
+
+    def _post(self, part: Outgoing) -> None:
+        assert isinstance(part.to, UrlLocation)
+        with self._reading(part) as fd:
+            self._http.send(fd, part.span, part.to, self._buffer, self._halt)
+
+    def _copy(self, parts: Sequence[Outgoing]) -> None:
+        copied: list[tuple[str | Path, int]] = []
+        with ExitStack() as files:
+            try:
+                for part in parts:
+                    assert isinstance(part.to, FileLocation)
+                    with self._reading(part) as fd:
+                        dest = files.enter_context(opened_staging(part.to.path))
+                        copy_verified(fd, part.span, dest, part.to, part.block_digests, self._buffer, self._halt)
+                    copied.append((part.to.path, dest))
+            finally:
+                for _ in synced_together(copied):
+                    self._done()
+
+    @contextmanager
+    def _reading(self, part: Outgoing) -> Iterator[int]:
+        """The open source, for as long as its part is sent."""
+        source = part.source
+        with opened(source) as fd, whole(source), reading(source.local_path):
+            try:
+                yield fd
+            except FerryError as error:
+                # The receiver says the bytes are not those of the digest: did they change on the way, or before it?
+                if error.reason == "CHUNK_CORRUPT":
+                    found = hash_span(fd, part.span, self._buffer, self._halt)
+                    if found != part.block_digests:
+                        raise changed(source, "its bytes are not those that were hashed") from error
+                raise
