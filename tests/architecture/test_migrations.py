@@ -17,6 +17,10 @@ from ferryhub.catalogue import schema
 from tests.architecture import migrations
 from tests.architecture.sources import ROOT
 
+BEFORE = migrations.BEFORE_RELEASES
+#: The revisions after it, as those that ship in releases will be.
+FIRST, SECOND = (f"{int(BEFORE) + number:04}" for number in (1, 2))
+
 
 def _revisions() -> list[Any]:
     config = Config()
@@ -73,32 +77,32 @@ CONTRACTS = {
 }
 
 
-def _revision(upgrade: Callable[[], None], name: str = "0007", **said: str) -> Any:
+def _revision(upgrade: Callable[[], None], name: str = SECOND, **said: str) -> Any:
     return SimpleNamespace(revision=name, upgrade=upgrade, **{"release": "0.3", **said})
 
 
 @pytest.mark.parametrize("what", EXPANDS)
 def test_what_only_adds_is_allowed(what: str) -> None:
-    assert list(migrations.broken([_revision(EXPANDS[what])], "0005", "0.3")) == []
+    assert list(migrations.broken([_revision(EXPANDS[what])], BEFORE, "0.3")) == []
 
 
 @pytest.mark.parametrize("what", CONTRACTS)
 def test_what_takes_away_is_caught(what: str) -> None:
-    [wrong] = migrations.broken([_revision(CONTRACTS[what])], "0005", "0.3")
+    [wrong] = migrations.broken([_revision(CONTRACTS[what])], BEFORE, "0.3")
     assert "unused_since" in wrong
 
 
 def test_what_is_unused_since_a_release_before_may_go() -> None:
-    unused = _revision(lambda: None, "0006", release="0.2")
-    goes = _revision(CONTRACTS["a column goes"], unused_since="0006")
-    assert list(migrations.broken([unused, goes], "0006", "0.3")) == []
-    [wrong] = migrations.broken([unused, goes], "0005", "0.3")
-    assert "LEAST_HEAD must be at least 0006" in wrong
-    for same in (_revision(lambda: None, "0006", release="0.3"), _revision(lambda: None, "0004")):
-        assert list(migrations.broken([same, goes], "0006", "0.3")) != []
+    unused = _revision(lambda: None, FIRST, release="0.2")
+    goes = _revision(CONTRACTS["a column goes"], unused_since=FIRST)
+    assert list(migrations.broken([unused, goes], FIRST, "0.3")) == []
+    [wrong] = migrations.broken([unused, goes], BEFORE, "0.3")
+    assert f"LEAST_HEAD must be at least {FIRST}" in wrong
+    for same in (_revision(lambda: None, FIRST, release="0.3"), _revision(lambda: None, BEFORE)):
+        assert list(migrations.broken([same, goes], FIRST, "0.3")) != []
 
 
 @pytest.mark.parametrize("release", [{"release": None}, {"release": "0.10"}])
 def test_a_revision_says_which_release_has_it_first(release: dict[str, Any]) -> None:
-    [wrong] = migrations.broken([_revision(lambda: None, **release)], "0005", "0.9")
+    [wrong] = migrations.broken([_revision(lambda: None, **release)], BEFORE, "0.9")
     assert "`release` must be" in wrong

@@ -202,7 +202,8 @@ relationships = Table(
     Column("created_at", BigInteger, nullable=False),
     Column("created_by", Text, ForeignKey("principals.id"), nullable=False),
     Index(None, "from_asset_id", "created_at", "id"),
-    Index(None, "to_asset_id", "created_at", "id"),
+    # Where a link begins, too: a walk both ways asks for nothing else of those that lead to an asset.
+    Index(None, "to_asset_id", "created_at", "id", "from_asset_id"),
 )
 
 grants = Table(
