@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 from sqlalchemy import Connection, Row
@@ -103,20 +104,21 @@ class Uploads:
         """Make the content visible, or find that it is. Errors: `SESSION_NOT_FOUND`, `PARTS_MISSING`,
         `DIGEST_MISMATCH`, `PERMISSION_DENIED`, and the store's."""
         async with self._gate.whole(session_id):
-            session = await self._database.read(sessions.find, actor, session_id)
-            if session.state == "committed":
-                return await self._database.read(contents.get, actor, session.content_id)
-            # Settled, it must still be known when a reply is lost and the commit repeated.
-            await self._renewed(session)
-            summary = await self._database.read(summarise, session, file_digests)
-            done = await self._commit(actor, session, summary)
-            await self._discard(session, blobs=not done.is_new)
+            # One snapshot for all that is asked: in a small upload, to ask once more costs as much as the answer.
+            found = await self._database.read(_to_commit, actor, session_id, file_digests)
+            if not isinstance(found, _ToCommit):
+                return found
+            # Settled, it must still be known when a reply is lost and the commit repeated. One that is refused is as
+            # old as it was; whoever goes on with it renews it.
+            await self._renewed(found.session)
+            done = await self._commit(actor, found)
+            await self._discard(found.session, blobs=not done.is_new)
             return done.content
 
-    async def _commit(self, actor: Actor, session: Row[Any], summary: Summary) -> contents.Committed:
+    async def _commit(self, actor: Actor, found: _ToCommit) -> contents.Committed:
         """Commit; the bytes are published first unless the asset has them as its newest content already."""
-        known = await self._database.read(contents.is_newest, session.asset_id, summary.digest)
-        done = await self._write_commit(actor, session.id, summary, None) if known else None
+        session, summary = found.session, found.summary
+        done = await self._write_commit(actor, session.id, summary, None) if found.is_newest else None
         if done is not None:
             return done
         keys = await self._publish(session, summary)
@@ -168,6 +170,24 @@ class Uploads:
         if session.state == "open" and sessions.is_due(session, self._terms, now):
             await self._database.write(sessions.renew, session.id, now + self._terms.ttl_us)
         return session
+
+
+@dataclass(frozen=True, slots=True)
+class _ToCommit:
+    """An open session that is whole. `is_newest`: the asset has these bytes as its newest content already."""
+
+    session: Row[Any]
+    summary: Summary
+    is_newest: bool
+
+
+def _to_commit(conn: Connection, actor: Actor, session_id: str, file_digests: bytes) -> _ToCommit | Row[Any]:
+    """What there is to commit, or the content of a session that was committed."""
+    session = sessions.find(conn, actor, session_id)
+    if session.state == "committed":
+        return contents.get(conn, actor, session.content_id)
+    summary = summarise(conn, session, file_digests)
+    return _ToCommit(session, summary, contents.is_newest(conn, session.asset_id, summary.digest))
 
 
 async def discard(database: Database, place: Place, session_id: str, *, blobs: bool) -> None:

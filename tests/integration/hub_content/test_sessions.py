@@ -349,3 +349,14 @@ async def test_ten_thousand_files_are_one_manifest(alice: Person) -> None:
             break
     assert pages == 10
     assert page.files[-1].path == "last"
+
+
+async def test_a_commit_asks_the_catalogue_once(rig: Rig, alice: Person) -> None:
+    """In a small upload each question costs as much as its answer."""
+    await alice.make_project()
+    session = await alice.create([file_of("f", b"x")])
+    await alice.send(session.session_id, {0: b"x"})
+    before = rig.database.statistics()
+    await alice.commit(session.session_id, [b"x"])
+    after = rig.database.statistics()
+    assert (after.reads - before.reads, after.writes - before.writes) == (1, 1)
