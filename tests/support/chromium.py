@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -90,9 +91,14 @@ class Chromium:
             self._run(f"document.querySelector('input[name={name}]').value = {json.dumps(value)}")
 
     def click(self, button: str, shown: str) -> None:
-        """Click a button by what it says, and wait until a page shows this."""
+        """Click a button by what it says, and wait until the next page shows this."""
         found = f"[...document.querySelectorAll('button')].find(each => each.textContent == {json.dumps(button)})"
-        self._run(f"{found}.click()")
+        self.leave(lambda: self._run(f"{found}.click()"), shown)
+
+    def leave(self, act: Callable[[], object], shown: str) -> None:
+        """Do what opens the next page, and wait for it; this page must not show the same, or it would pass for the next."""
+        assert shown not in self.text, f"{shown!r} can be read before"
+        act()
         self.wait_for_text(shown)
 
     def wait_for_text(self, shown: str) -> None:

@@ -44,6 +44,10 @@ class Person(chromium.Chromium):
             self._call("Input.dispatchKeyEvent", type="keyDown", **named, **typed)
             self._call("Input.dispatchKeyEvent", type="keyUp", **named)
 
+    def enter(self, shown: str) -> None:
+        """Press Enter, and wait until the next page shows this."""
+        self.leave(lambda: self.press("Enter"), shown)
+
     @property
     def focus(self) -> str:
         """What the keyboard talks to: an input's name, a button's text."""
@@ -91,32 +95,27 @@ def test_by_keyboard_on_a_small_screen_without_scripts(hub: HubServer, client: h
         person.type(LONG)
         person.press("Tab")
         person.type("wrong")
-        person.press("Enter")
-        person.wait_for_text("password is wrong")
+        person.enter("password is wrong")
         assert person.fits()
         person.press("Tab", "Tab")
         person.type(LONG)
         person.press("Tab")
         person.type(PASSWORD)
-        person.press("Enter")
-        person.wait_for_text("Code that the device shows")
+        person.enter("Enter the code")
         assert person.fits()
         person.wait_for_focus("user_code")
         person.type("bbbb-bbbb")
-        person.press("Enter")
-        person.wait_for_text("No device waits with this code")
+        person.enter("No device waits with this code")
         person.wait_for_focus("user_code")
         assert person.fits()
         # The wrong one is still there, to be corrected.
         person.fill(user_code=device.user_code.lower())
-        person.press("Enter")
-        person.wait_for_text("Approve this device?")
+        person.enter("Approve this device?")
         assert person.fits()
         person.press("Tab")
         person.wait_for_focus("Approve")
         assert person.style("button:focus", "outlineWidth") == "3px"
-        person.press("Enter")
-        person.wait_for_text("Approved")
+        person.enter("Approved")
         assert person.fits()
     assert identity(client, device.poll().json()["access_token"]).json()["email"] == LONG
 
