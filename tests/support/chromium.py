@@ -96,7 +96,7 @@ class Chromium:
         self.leave(lambda: self._run(f"{found}.click()"), shown)
 
     def leave(self, act: Callable[[], object], shown: str) -> None:
-        """Do what opens the next page, and wait for it; this page must not show the same, or it would pass for the next."""
+        """Do what opens the next page and wait for it. This page must not show the same: it would pass for the next."""
         assert shown not in self.text, f"{shown!r} can be read before"
         act()
         self.wait_for_text(shown)
