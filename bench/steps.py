@@ -82,7 +82,7 @@ STEPS = (
     _moved("hub", "tree", 25),
     _moved("hub", "assets", 25),
     _sparse(1024, 70, 1, asked_for=True),
-    Step("scale", 120, ("scale",), ("--sizes", "1e3", "--rounds", "0.05", "--databases", "sqlite"), asked_for=True),
+    Step("scale", 25, ("scale",), ("--sizes", "1e3", "--rounds", "0.05", "--databases", "sqlite"), asked_for=True),
 )
 
 
