@@ -35,6 +35,11 @@ _stamp = Table(
     PrimaryKeyConstraint("version_num", name="alembic_version_pkc"),
 )
 _REVISION = select(_stamp.c.version_num)
+#: What `CREATE INDEX CONCURRENTLY` has not ended, or was kept from ending: there by name, and used for nothing.
+_UNFINISHED: Final = """
+SELECT pg_index.indexrelid::regclass::text FROM pg_index JOIN pg_class ON pg_class.oid = pg_index.indrelid
+WHERE NOT pg_index.indisvalid AND pg_class.relnamespace = current_schema()::regnamespace ORDER BY 1
+"""
 
 
 def revision(conn: Connection) -> str | None:
@@ -56,7 +61,8 @@ def secrets_if_current(conn: Connection) -> dict[str, bytes] | None:
 
 
 def bring_up(conn: Connection) -> dict[str, bytes]:
-    """Make or migrate the schema and the hub's secrets, in one transaction. Error: as `require_usable`."""
+    """Make or migrate the schema and the hub's secrets, in one transaction. Errors: as `require_usable`, and
+    `RuntimeError` for an index that is not finished."""
     _wait_for_turn(conn)
     # Another process may have done it while this one waited.
     at = revision(conn)
@@ -113,4 +119,17 @@ def upgrade(conn: Connection) -> None:
     config.set_main_option("script_location", str(MIGRATIONS))
     config.attributes["connection"] = conn
     command.upgrade(config, "head")
+    _require_whole_indexes(conn)
     set_least_head(conn, LEAST_HEAD)
+
+
+def _require_whole_indexes(conn: Connection) -> None:
+    """An index that the operator made first (ADR 0009) was taken by its name. Error: `RuntimeError` unless it works."""
+    if conn.dialect.name != "postgresql":
+        return
+    if unfinished := conn.exec_driver_sql(_UNFINISHED).scalars().all():
+        first = unfinished[0]
+        raise RuntimeError(
+            f"the index {', '.join(unfinished)} is not finished: wait until CREATE INDEX CONCURRENTLY has ended, or, when "
+            f"it has failed, say REINDEX INDEX CONCURRENTLY {first}; then start the hub again"
+        )

@@ -137,10 +137,35 @@ def test_head_is_the_newest_revision() -> None:
 
 
 def _first_version(conn: Connection) -> None:
+    _up_to(conn, "0001")
+
+
+def _up_to(conn: Connection, revision: str) -> None:
     config = Config()
     config.set_main_option("script_location", str(schema.MIGRATIONS))
     config.attributes["connection"] = conn
-    command.upgrade(config, "0001")
+    command.upgrade(config, revision)
+
+
+@pytest.mark.slow
+async def test_an_index_that_was_left_unfinished_is_not_taken_for_the_new_one(postgres: Postgres) -> None:
+    """As somebody makes it first, so that nobody has to wait, and is cut off; then made whole, as the error says."""
+    url, name = postgres.new_database(empty=True), "ix_relationships_to_asset_id_created_at_id_from_asset_id"
+    await _do(url, lambda conn: _up_to(conn, "0005"))
+    columns = "to_asset_id, created_at, id, from_asset_id"
+    with psycopg.connect(plain(url)) as writer, psycopg.connect(plain(url), autocommit=True) as operator:
+        writer.execute("LOCK TABLE relationships IN ROW EXCLUSIVE MODE")  # whose end is waited for
+        operator.execute("SET lock_timeout = '100ms'")
+        with pytest.raises(psycopg.errors.LockNotAvailable):
+            operator.execute(f"CREATE INDEX CONCURRENTLY {name} ON relationships ({columns})")
+        writer.rollback()
+        with pytest.raises(RuntimeError, match=f"REINDEX INDEX CONCURRENTLY {name};"):
+            await _do(url, schema.bring_up)
+        assert await _do(url, schema.revision) == "0005", "nothing was kept of it"
+        operator.execute(f"REINDEX INDEX CONCURRENTLY {name}")
+    await _do(url, schema.bring_up)
+    assert await _do(url, schema.revision) == schema.HEAD
+    postgres.drop(url)
 
 
 async def test_catalogue_of_the_first_version_keeps_its_data(tmp_path: Path) -> None:
