@@ -89,9 +89,16 @@ OURS = (
     Mutant(
         "download-believes-parts",
         "daemon/ferryd/lanes/arrivals.py",
-        "        if part.digest is not None and digest.of_blocks(digests) != part.digest:",
-        "        if False:",
+        "    if part.digest is not None and digest.of_blocks(digests) != part.digest:",
+        "    if False:",
         "tests/unit/lanes/test_arrivals.py",
+    ),
+    Mutant(
+        "unanswered-is-stored",
+        "daemon/ferryd/lanes/departures.py",
+        "        return arrived\n",
+        "        return len(bodies)\n",
+        "tests/unit/lanes/test_several.py",
     ),
     Mutant(
         "copies-not-synced",

@@ -24,13 +24,17 @@ class Request:
     rest: bytes
 
     def read_body(self) -> bytes:
-        body = bytearray(self.rest)
-        while len(body) < int(self.headers.get("content-length", "0")):
-            piece = self.sock.recv(1 << 20)
+        body = bytearray(self.rest[: self.length])
+        while len(body) < self.length:
+            piece = self.sock.recv(self.length - len(body))
             if not piece:
                 raise ConnectionResetError("it left before it had sent what it announced")
             body += piece
         return bytes(body)
+
+    @property
+    def length(self) -> int:
+        return int(self.headers.get("content-length", "0"))
 
     def reply(self, status: int, body: bytes = b"", **headers: str) -> None:
         lines = [f"HTTP/1.1 {status} X", f"Content-Length: {len(body)}"]
@@ -52,6 +56,8 @@ class ByteServer:
     unix: Path | None = None
     stored: dict[str, bytes] = field(default_factory=dict)
     seen: list[Request] = field(default_factory=list)
+    #: Whether it looks at a request that came before the last was answered; else it is forgotten.
+    pipelines: bool = True
     connections: int = 0
     quitting: threading.Event = field(default_factory=threading.Event)
 
@@ -106,8 +112,10 @@ class ByteServer:
 
     def _serve(self, sock: socket.socket) -> None:
         try:
-            while request := self._read_head(sock):
+            rest = b""
+            while request := self._read_head(sock, rest):
                 self.seen.append(request)
+                rest = request.rest[request.length :] if self.pipelines else b""
                 behaviour = self.script.pop(0) if self.script else ok
                 if not behaviour(request):
                     return
@@ -116,8 +124,8 @@ class ByteServer:
         finally:
             sock.close()
 
-    def _read_head(self, sock: socket.socket) -> Request | None:
-        head = b""
+    def _read_head(self, sock: socket.socket, rest: bytes) -> Request | None:
+        head = rest
         while b"\r\n\r\n" not in head:
             piece = sock.recv(4096)
             if not piece:

@@ -180,8 +180,9 @@ class Incoming:
 class Lanes(Protocol):
     """Moves and hashes the bytes of parts, in bounded threads, with memory that does not depend on sizes.
 
-    Each call takes one thread for all its parts, one after the other: a visit to a thread costs as much as a small part
-    does. The first failure ends it; `done` is told of every part before that, from the thread.
+    Each call takes one thread for all its parts, in order: a visit to a thread costs as much as a small part does. It
+    may ask for small ones together. The first failure ends it; `done` is told of every part before that, from the
+    thread.
     """
 
     async def hash_all(

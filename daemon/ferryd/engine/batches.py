@@ -18,8 +18,11 @@ from ferrywire.traceparent import muted
 
 #: A part: (index of its file, its number).
 Key = tuple[int, int]
-#: A larger part is a batch of its own: what is in flight is what an interruption may cost.
-_BATCH_BYTES: Final = 1 << 20
+#: A batch is what an interruption may cost and what progress goes on by: about so long, and at most so much. A part of
+#: the least size or more is a batch of its own.
+_BATCH_S: Final = 2.0
+_LEAST_BYTES: Final = 1 << 20
+_MOST_BYTES: Final = 8 << 20
 _BATCH_PARTS: Final = 256
 #: From here on more parts at a time gain nothing, but cost the receiver.
 _LARGE_BYTES: Final = 16 << 20
@@ -29,20 +32,42 @@ _SPREAD: Final = 16
 _TRACED_BATCHES: Final = 200
 
 
-def batches(keys: Sequence[Key], files: Sequence[TransferFile]) -> Iterator[list[Key]]:
-    """Cut the parts, in order, into batches of at most 256 parts and 1 MiB; a larger part is alone."""
+def batches(
+    keys: Sequence[Key], files: Sequence[TransferFile], most_bytes: Callable[[], int] = lambda: _LEAST_BYTES
+) -> Iterator[list[Key]]:
+    """Cut the parts, in order, into batches of at most 256 small ones and so many bytes, asked for each. One of 1 MiB
+    or more is alone."""
     most = max(1, min(_BATCH_PARTS, len(keys) // _SPREAD))
     batch: list[Key] = []
-    size_bytes = 0
+    size_bytes, room_bytes = 0, most_bytes()
     for key in keys:
         length = span_of(files[key[0]], key[1]).length
-        if batch and (len(batch) >= most or size_bytes + length > _BATCH_BYTES):
+        alone = max(length, size_bytes if len(batch) == 1 else 0) >= _LEAST_BYTES
+        if batch and (alone or len(batch) >= most or size_bytes + length > room_bytes):
             yield batch
-            batch, size_bytes = [], 0
+            batch, size_bytes, room_bytes = [], 0, most_bytes()
         batch.append(key)
         size_bytes += length
     if batch:
         yield batch
+
+
+class Pace:
+    """How fast the parts of a run move, from now on, and so how much a batch may hold. `now` is in seconds."""
+
+    def __init__(self, run: Run, slots: Slots, now: Callable[[], float]) -> None:
+        self._run = run
+        self._slots = slots
+        self._now = now
+        self._began = now()
+        self._before_bytes = run.meter.moved_bytes
+
+    def batch_bytes(self) -> int:
+        """For about two seconds of a slot: on a slow line what is there is known soon, on a fast one few calls do."""
+        elapsed_s = max(self._now() - self._began, 1e-3)
+        moved_bytes = self._run.meter.moved_bytes - self._before_bytes
+        share_bytes = moved_bytes / elapsed_s / max(1, self._slots.held_by(self._run.id)) * _BATCH_S
+        return max(_LEAST_BYTES, min(_MOST_BYTES, int(share_bytes)))
 
 
 async def work_off(
@@ -56,7 +81,8 @@ async def work_off(
     window."""
     try:
         async with asyncio.TaskGroup() as tasks:
-            for number, batch in enumerate(batches(keys, files)):
+            pace = Pace(run, slots, asyncio.get_running_loop().time)
+            for number, batch in enumerate(batches(keys, files, pace.batch_bytes)):
                 index, part_number = batch[0]  # a large part is alone
                 await slots.acquire(run.id, large=span_of(files[index], part_number).length >= _LARGE_BYTES)
                 traced = number < _TRACED_BATCHES

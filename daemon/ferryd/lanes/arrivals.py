@@ -11,14 +11,17 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from ferryd.core.ports import FileLocation, Incoming
+from ferryd.core.ports import FileLocation, Incoming, UrlLocation
 from ferryd.lanes.durable import AT_ONCE, close_synced, synced_together
 from ferryd.lanes.file import receive_local
 from ferryd.lanes.halt import Halt
-from ferryd.lanes.http import HttpLane
+from ferryd.lanes.http import HttpLane, several
 from ferryd.lanes.oserrors import writing
 from ferrywire import digest
 from ferrywire.reasons import FerryError
+
+#: A part's file: its path, its descriptor, and the digests of the part's blocks.
+_Arrived = tuple[Path, int, bytes]
 
 
 class Arrivals:
@@ -36,14 +39,39 @@ class Arrivals:
             self._receive(parts[at : at + AT_ONCE])
 
     def _receive(self, parts: Sequence[Incoming]) -> None:
-        arrived: list[tuple[Path, int, bytes]] = []
+        arrived: list[_Arrived] = []
         with ExitStack() as files:
             try:
-                for part in parts:
-                    fd = files.enter_context(_opened(part.dest))
-                    arrived.append((part.dest, fd, self._fetch(part, fd)))
+                for together in several(parts, lambda part: part.origin):
+                    self._fetch_all(together, arrived, files)
             finally:
                 self._acknowledge(arrived)
+
+    def _fetch_all(self, parts: Sequence[Incoming], arrived: list[_Arrived], files: ExitStack) -> None:
+        """Several at a time; the first, and whatever is left over when they do not all come through, alone."""
+        while parts:
+            before = len(arrived)
+            if len(parts) > 1:
+                self._fetch_together(parts, arrived, files)
+            parts = parts[len(arrived) - before :]
+            if parts:
+                fd = files.enter_context(_opened(parts[0].dest))
+                arrived.append((parts[0].dest, fd, self._fetch(parts[0], fd)))
+                parts = parts[1:]
+
+    def _fetch_together(self, parts: Sequence[Incoming], arrived: list[_Arrived], files: ExitStack) -> None:
+        first, opened = len(arrived), [-1]
+
+        def open_dest(at: int) -> tuple[int, str]:
+            opened[0] = files.enter_context(_opened(parts[at].dest))
+            return opened[0], os.fspath(parts[at].dest)
+
+        def done(digests: bytes) -> None:
+            part = parts[len(arrived) - first]
+            arrived.append((part.dest, opened[0], _verified(part, digests)))
+
+        wanted = [(part.origin, part.span) for part in parts if isinstance(part.origin, UrlLocation)]
+        self._http.receive_several(wanted, open_dest, self._buffer, self._halt, done)
 
     def _fetch(self, part: Incoming, fd: int) -> bytes:
         path, span = os.fspath(part.dest), part.span
@@ -51,14 +79,18 @@ class Arrivals:
             digests = receive_local(part.origin, span, fd, path, self._buffer, self._halt)
         else:
             digests = self._http.receive(part.origin, span, fd, path, self._buffer, self._halt)
-        if part.digest is not None and digest.of_blocks(digests) != part.digest:
-            message = f"{span.length:,} bytes at {span.offset:,} arrived damaged"
-            raise FerryError("CHUNK_CORRUPT", message, partNumber="", offsetBytes=span.offset)
-        return digests
+        return _verified(part, digests)
 
-    def _acknowledge(self, arrived: Sequence[tuple[Path, int, bytes]]) -> None:
+    def _acknowledge(self, arrived: Sequence[_Arrived]) -> None:
         for at in synced_together([(dest, fd) for dest, fd, _ in arrived]):
             self._done(arrived[at][2])
+
+
+def _verified(part: Incoming, digests: bytes) -> bytes:
+    if part.digest is not None and digest.of_blocks(digests) != part.digest:
+        message = f"{part.span.length:,} bytes at {part.span.offset:,} arrived damaged"
+        raise FerryError("CHUNK_CORRUPT", message, partNumber="", offsetBytes=part.span.offset)
+    return digests
 
 
 @contextmanager

@@ -1,24 +1,27 @@
 """Sends parts to where the hub wants them. Upload step 8.
 
-Over HTTP one after the other. Between two files of this machine several are copied first and then made durable
-together. A part is acknowledged when the receiver has it durably. What is sent again, and when, is decided elsewhere.
+Over HTTP small ones go several at a time, others one after the other. Between two files of this machine several are
+copied first and then made durable together. A part is acknowledged when the receiver has it durably. What is sent
+again, and when, is decided elsewhere.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from itertools import groupby
 from pathlib import Path
 
+from ferryd.core.model import Span
 from ferryd.core.ports import FileLocation, Outgoing, UrlLocation
 from ferryd.lanes.durable import AT_ONCE, synced_together
 from ferryd.lanes.file import copy_verified, opened_staging
 from ferryd.lanes.halt import Halt
-from ferryd.lanes.hashing import hash_span
-from ferryd.lanes.http import HttpLane
+from ferryd.lanes.hashing import EndOfFile, hash_span
+from ferryd.lanes.http import HttpLane, several
 from ferryd.lanes.oserrors import reading
 from ferryd.lanes.source import changed, opened, whole
+from ferryd.lanes.windows import read_at
 from ferrywire.reasons import FerryError
 
 
@@ -39,9 +42,43 @@ class Departures:
                 for at in range(0, len(some), AT_ONCE):
                     self._copy(some[at : at + AT_ONCE])
             else:
-                for part in some:
-                    self._post(part)
-                    self._done()
+                for together in several(some, lambda part: part.to):
+                    self._post_all(together)
+
+    def _post_all(self, parts: Sequence[Outgoing]) -> None:
+        """Several at a time; the first, and whatever is left over when they do not all come through, alone."""
+        while parts:
+            parts = parts[self._post_together(parts) if len(parts) > 1 else 0 :]
+            if parts:
+                self._post(parts[0])
+                self._done()
+                parts = parts[1:]
+
+    def _post_together(self, parts: Sequence[Outgoing]) -> int:
+        """Returns how many the receiver has."""
+        arrived = 0
+
+        def done() -> None:
+            nonlocal arrived
+            arrived += 1
+            self._done()
+
+        bodies = list(self._bodies(parts))
+        try:
+            if bodies:
+                self._http.send_several(bodies, self._halt, done)
+        except FerryError:
+            with self._reading(parts[arrived]):
+                raise
+        return arrived
+
+    def _bodies(self, parts: Sequence[Outgoing]) -> Iterator[tuple[UrlLocation, memoryview]]:
+        """What goes where, as far as it can be read: what cannot is told when that part is sent alone."""
+        with suppress(FerryError):
+            for part in parts:
+                assert isinstance(part.to, UrlLocation)
+                with self._reading(part) as fd:
+                    yield part.to, _read(fd, part.span)
 
     def _post(self, part: Outgoing) -> None:
         assert isinstance(part.to, UrlLocation)
@@ -76,3 +113,11 @@ class Departures:
                     if found != part.block_digests:
                         raise changed(source, "its bytes are not those that were hashed") from error
                 raise
+
+
+def _read(fd: int, span: Span) -> memoryview:
+    """A small span, in memory of its own: several wait for the same connection."""
+    data = memoryview(bytearray(span.length))
+    if read_at(fd, data, span.offset) < span.length:
+        raise EndOfFile
+    return data

@@ -1,5 +1,8 @@
 """The http lane: a part up by PUT, a part down by a ranged GET, to signed URLs. Upload step 8, download D8.
 
+Small parts go several at a time over one connection (ADR 0013): the next are asked for before the first is answered, so
+that not each of them waits for a store that is far away.
+
 No Authorization header, ever: the URL is the permission. Redirects are refused, so nothing crosses an origin. A reply
 that is not exactly what was asked for is an error, never data.
 """
@@ -10,13 +13,14 @@ import contextlib
 import http.client
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Final, TypeVar
+from io import BufferedReader
+from typing import Final, Protocol, TypeVar, cast
 
 from ferryd.core.following import HEADER, current
 from ferryd.core.model import Span
-from ferryd.core.ports import UrlLocation
+from ferryd.core.ports import Location, UrlLocation
 from ferryd.lanes.body import EarlyReply, send_body
 from ferryd.lanes.halt import Halt
 from ferryd.lanes.hashing import EndOfFile
@@ -30,10 +34,29 @@ from ferrywire import traceparent
 
 T = TypeVar("T")
 
+
+class _Spanned(Protocol):
+    @property
+    def span(self) -> Span: ...
+
+
+P = TypeVar("P", bound=_Spanned)
+
 #: How much of an error's body is read; ours are far shorter.
 _ERROR_BYTES: Final = 64 << 10
 #: A body up to this size goes out together with its head.
-_SMALL_BYTES: Final = 64 << 10
+_SHORT_BYTES: Final = 64 << 10
+#: A part up to this size goes together with others.
+SMALL_BYTES: Final = 256 << 10
+#: How long a server is asked one thing at a time after it has left others unanswered.
+_ONE_BY_ONE_S: Final = 600.0
+#: How long the reply after another may take, in seconds: its request may have been overlooked.
+_PATIENCE_S: Final = 10.0
+#: So many parts, and so much, are asked for before the first has come: what the socket holds on both sides.
+_TOGETHER: Final = 32
+_TOGETHER_BYTES: Final = 512 << 10
+#: So much of several replies is read at once.
+_BUFFER_BYTES: Final = 32 << 10
 #: What would end a header's line, or its name.
 _UNSENDABLE: Final = re.compile(r"[\r\n\0]|^[^:]*\s")
 #: The meter hears of slow bytes at least this often.
@@ -48,22 +71,41 @@ class _Broken(Exception):
         self.stale = stale and not isinstance(error, TimeoutError)
 
 
+def several(parts: Sequence[P], where: Callable[[P], Location]) -> Iterator[Sequence[P]]:
+    """Cut parts, in order, into those that can be asked for together: small ones of one origin. Others are alone."""
+    group: list[P] = []
+    size_bytes, of = 0, None
+    for part in parts:
+        to, length = where(part), part.span.length
+        small = split_url(to.url)[0] if isinstance(to, UrlLocation) and length <= SMALL_BYTES else None
+        full = len(group) == _TOGETHER or size_bytes + length > _TOGETHER_BYTES
+        if group and (small is None or small != of or full):
+            yield group
+            group, size_bytes = [], 0
+        group.append(part)
+        size_bytes, of = size_bytes + length, small
+    if group:
+        yield group
+
+
 class HttpLane:
     """Moves parts over kept-alive connections. Called from lane threads."""
 
     def __init__(self, connections: Connections) -> None:
         self._connections = connections
+        #: Who is asked one thing at a time, and until when: it has ended a connection on which more were asked.
+        self._one_by_one: dict[Origin, float] = {}
 
     def send(self, fd: int, span: Span, to: UrlLocation, buffer: memoryview, halt: Halt) -> None:
         """PUT a span of the open file; returns when the receiver said it has the part. Raises `EndOfFile` too."""
         origin, target = split_url(to.url)
 
         def put(link: Link) -> None:
-            head = _head_of(link, "PUT", target, {**to.headers, "Content-Length": str(span.length)})
-            whole = _sent(link, head, fd, span, buffer, halt)
-            with _reply(link) as response:
+            whole = _sent(link, _head_of_put(link, target, to, span.length), fd, span, buffer, halt)
+            with _replies(link) as file:
+                response = _next(file)
                 reply = Reply("PUT", str(origin), response.status, response.headers, _said(response))
-                link.reusable = whole and response.ended and not response.will_close
+                link.reusable = whole and _goes_on(response)
             if not whole and reply.status < 400:
                 raise unreachable(str(origin), "it hung up in the middle of a part")
             require_stored(reply, to.headers)
@@ -76,21 +118,95 @@ class HttpLane:
         """GET a span into the same span of the open file at `path`, not durable yet; returns the digests of its
         blocks."""
         origin, target = split_url(origin_location.url)
-        last = span.offset + span.length - 1
 
         def get(link: Link) -> bytes:
-            headers = {**origin_location.headers, "Range": f"bytes={span.offset}-{last}", "Accept-Encoding": "identity"}
-            _say(link, _head_of(link, "GET", target, headers))
-            with _reply(link) as response:
-                reply = Reply("GET", str(origin), response.status, response.headers)
-                if reply.status not in (200, 206):
-                    raise error_of(replace(reply, body=_said(response)))
-                require_range(reply, span)
-                digests = _store(_Incoming(response, origin, halt), span, dest, path, buffer)
+            _say(link, _head_of_get(link, target, origin_location, span))
+            with _replies(link) as file:
+                response = _next(file)
+                digests = _landed(response, origin, span, dest, path, buffer, halt)
                 link.reusable = not response.will_close
             return digests
 
         return self._attempt(origin, get, halt)
+
+    def send_several(
+        self, bodies: Sequence[tuple[UrlLocation, memoryview]], halt: Halt, done: Callable[[], None]
+    ) -> None:
+        """PUT small bodies to one origin, all before the first reply is read; `done` is told of each that the receiver
+        has, in order. When the connection ends, or the receiver wants them one by one, the rest has not been sent, or
+        may have been: it is to be sent alone. The first that is refused raises."""
+        origin = split_url(bodies[0][0].url)[0]
+
+        def say(link: Link) -> bytes:
+            heads = [_head_of_put(link, split_url(to.url)[1], to, len(body)) for to, body in bodies]
+            return b"".join(piece for head, (_, body) in zip(heads, bodies, strict=True) for piece in (head, body))
+
+        def hear(response: Response, at: int) -> bool:
+            reply = Reply("PUT", str(origin), response.status, response.headers, _said(response))
+            to, body = bodies[at]
+            require_stored(reply, to.headers)
+            done()
+            halt.moved(len(body))
+            return _goes_on(response)
+
+        self._converse(origin, say, hear, len(bodies), halt)
+
+    def receive_several(
+        self,
+        parts: Sequence[tuple[UrlLocation, Span]],
+        opened: Callable[[int], tuple[int, str]],
+        buffer: memoryview,
+        halt: Halt,
+        done: Callable[[bytes], None],
+    ) -> None:
+        """GET small spans from one origin, all asked for before the first has come. `opened` gives the open file of
+        each and its path when its bytes are there; `done` gets the digests of its blocks. What is said of the rest of
+        `send_several` is so here, too."""
+        origin = split_url(parts[0][0].url)[0]
+
+        def say(link: Link) -> bytes:
+            return b"".join(_head_of_get(link, split_url(at.url)[1], at, span) for at, span in parts)
+
+        def hear(response: Response, at: int) -> bool:
+            done(_landed(response, origin, parts[at][1], *opened(at), buffer, halt))
+            return not response.will_close
+
+        self._converse(origin, say, hear, len(parts), halt)
+
+    def _converse(
+        self,
+        origin: Origin,
+        say: Callable[[Link], bytes],
+        hear: Callable[[Response, int], bool],
+        count: int,
+        halt: Halt,
+    ) -> None:
+        """Say it all on a kept connection, then hear reply after reply, as long as another can come."""
+        halt.check()
+        if self._one_by_one.get(origin, 0.0) > time.monotonic():
+            return
+        heard, goes_on = 0, True
+        with self._connections.link(origin, fresh=False) as link, halt.watching(link.sock):
+            if not link.reused:  # who has not answered on it yet is asked one thing first
+                link.reusable = True
+                return
+            stall_s = link.sock.gettimeout()
+            try:
+                _say_all(link, say(link))
+                with _replies(link, _BUFFER_BYTES) as file:
+                    while goes_on and heard < count:
+                        goes_on = hear(_next(file), heard)
+                        heard += 1
+                        if heard == 1:
+                            link.sock.settimeout(min(_PATIENCE_S, stall_s or _PATIENCE_S))
+                link.sock.settimeout(stall_s)
+                link.reusable = goes_on
+            except _Broken as error:
+                halt.check()  # it was us who cut it
+                if not (heard or error.stale):
+                    raise unreachable(str(origin), f"the connection broke ({error})") from error
+        if 0 < heard < count:
+            self._one_by_one[origin] = time.monotonic() + _ONE_BY_ONE_S
 
     def _attempt(self, origin: Origin, act: Callable[[Link], T], halt: Halt) -> T:
         """Do it on a kept connection, and once more on a fresh one when the server had closed that."""
@@ -124,6 +240,25 @@ def _head_of(link: Link, method: Method, target: str, headers: Mapping[str, str]
     return b"%b %b HTTP/1.1\r\nHost: %b\r\n%b" % (method.encode(), target.encode(), link.host, text)
 
 
+def _head_of_put(link: Link, target: str, to: UrlLocation, length: int) -> bytes:
+    return _head_of(link, "PUT", target, {**to.headers, "Content-Length": str(length)})
+
+
+def _head_of_get(link: Link, target: str, origin: UrlLocation, span: Span) -> bytes:
+    wanted = f"bytes={span.offset}-{span.offset + span.length - 1}"
+    return _head_of(link, "GET", target, {**origin.headers, "Range": wanted, "Accept-Encoding": "identity"})
+
+
+def _say_all(link: Link, data: bytes) -> None:
+    """Say several things. A server that hangs up in their midst may have said why."""
+    try:
+        link.sock.sendall(data)
+    except TimeoutError as error:
+        raise _Broken(error) from error
+    except OSError:
+        pass
+
+
 def _say(link: Link, data: bytes) -> None:
     try:
         link.sock.sendall(data)
@@ -133,7 +268,7 @@ def _say(link: Link, data: bytes) -> None:
 
 def _sent(link: Link, head: bytes, fd: int, span: Span, buffer: memoryview, halt: Halt) -> bool:
     """Whether head and body went; False when the server spoke or hung up before it had the whole body."""
-    if span.length > _SMALL_BYTES:
+    if span.length > _SHORT_BYTES:
         _say(link, head)
         return _body_sent(link, fd, span, buffer, halt)
     body = buffer[: span.length]
@@ -160,13 +295,22 @@ def _body_sent(link: Link, fd: int, span: Span, buffer: memoryview, halt: Halt) 
 
 
 @contextlib.contextmanager
-def _reply(link: Link) -> Iterator[Response]:
+def _replies(link: Link, buffer_bytes: int = -1) -> Iterator[BufferedReader]:
+    """What comes on the connection, which stays open."""
+    with cast("BufferedReader", link.sock.makefile("rb", buffer_bytes)) as file:
+        yield file
+
+
+def _next(file: BufferedReader) -> Response:
     try:
-        response = Response(link.sock)
+        return Response(file)
     except (OSError, http.client.HTTPException) as error:
         raise _Broken(error) from error
-    with contextlib.closing(response):
-        yield response
+
+
+def _goes_on(response: Response) -> bool:
+    """Whether more can be asked on its connection."""
+    return response.ended and not response.will_close
 
 
 def _said(response: Response) -> bytes:
@@ -201,6 +345,17 @@ class _Incoming:
                 raise unreachable(str(self._origin), "a download ended before it was complete")
             done += count
         return done
+
+
+def _landed(
+    response: Response, origin: Origin, span: Span, dest: int, path: str, buffer: memoryview, halt: Halt
+) -> bytes:
+    """The digests of the blocks of a span that came in a reply, and is in its file."""
+    reply = Reply("GET", str(origin), response.status, response.headers)
+    if reply.status not in (200, 206):
+        raise error_of(replace(reply, body=_said(response)))
+    require_range(reply, span)
+    return _store(_Incoming(response, origin, halt), span, dest, path, buffer)
 
 
 def _store(incoming: _Incoming, span: Span, dest: int, path: str, buffer: memoryview) -> bytes:

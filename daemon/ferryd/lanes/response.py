@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import http.client
 import re
-import socket
+from io import BufferedReader
 from typing import Final
 
 _LINE_BYTES: Final = 64 << 10
@@ -21,16 +21,12 @@ _BODILESS: Final = (204, 304)
 
 
 class Response:
-    """A reply whose head has arrived; what follows is in `file`. Raises `OSError` and `HTTPException`, as everything
-    here does, when there is none."""
+    """The next reply in a `file`, whose head has arrived; what follows it is there. Raises `OSError` and
+    `HTTPException`, as everything here does, when there is none."""
 
-    def __init__(self, sock: socket.socket) -> None:
-        self.file = sock.makefile("rb")
-        try:
-            self._read_head()
-        except BaseException:
-            self.close()
-            raise
+    def __init__(self, file: BufferedReader) -> None:
+        self.file = file
+        self._read_head()
 
     def _read_head(self) -> None:
         self.status = 0
@@ -62,10 +58,6 @@ class Response:
         if self._left is not None:
             self._left -= len(data)
         return data
-
-    def close(self) -> None:
-        """Let go of the socket, which stays open."""
-        self.file.close()
 
     def _read_chunks(self, limit: int) -> bytes:
         data = b""

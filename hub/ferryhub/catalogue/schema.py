@@ -130,6 +130,6 @@ def _require_whole_indexes(conn: Connection) -> None:
     if unfinished := conn.exec_driver_sql(_UNFINISHED).scalars().all():
         first = unfinished[0]
         raise RuntimeError(
-            f"the index {', '.join(unfinished)} is not finished: wait until CREATE INDEX CONCURRENTLY has ended, or, when "
-            f"it has failed, say REINDEX INDEX CONCURRENTLY {first}; then start the hub again"
+            f"the index {', '.join(unfinished)} is not finished: wait until CREATE INDEX CONCURRENTLY has ended, or, "
+            f"when it has failed, say REINDEX INDEX CONCURRENTLY {first}; then start the hub again"
         )

@@ -14,6 +14,7 @@ import pytest
 from ferryd.core.following import follow
 from ferryd.core.model import Span
 from ferryd.core.ports import Outgoing, UrlLocation
+from ferryd.lanes.http import SMALL_BYTES
 from ferryd.lanes.pool import ByteLanes
 from ferrywire.reasons import FerryError
 from tests.support.byte_server import ByteServer, Request, answer, close_after, ok
@@ -191,10 +192,11 @@ async def test_a_small_part_goes_out_with_its_head(lanes: ByteLanes, tmp_path: P
         assert server.seen[0].rest == b"body"
 
 
-async def test_parts_after_a_failed_one_are_not_sent(lanes: ByteLanes, tmp_path: Path) -> None:
-    source, done = make_source(tmp_path, b"body"), []
+async def test_large_parts_after_a_failed_one_are_not_sent(lanes: ByteLanes, tmp_path: Path) -> None:
+    data, done = bytes(SMALL_BYTES + 1), []
+    source, span = make_source(tmp_path, data), Span(0, SMALL_BYTES + 1)
     with ByteServer(script=[ok, answer(503)]) as server:
-        parts = [Outgoing(source, Span(0, 4), at(server, f"/{number}"), blocks(b"body")) for number in range(3)]
+        parts = [Outgoing(source, span, at(server, f"/{number}"), blocks(data)) for number in range(3)]
         with pytest.raises(FerryError) as caught:
             await lanes.send_all(parts, CountingMeter(), lambda: done.append(1))
         assert (caught.value.reason, len(done), list(server.stored)) == ("HUB_OVERLOADED", 1, ["/0"])

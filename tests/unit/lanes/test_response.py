@@ -5,7 +5,8 @@ from __future__ import annotations
 import http.client
 import socket
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
+from io import BufferedReader
 
 import pytest
 
@@ -15,13 +16,14 @@ _CHUNKED = b"HTTP/1.1 400 X\r\nTransfer-Encoding: Chunked\r\n\r\n"
 
 
 @contextmanager
-def said(data: bytes) -> Iterator[socket.socket]:
-    """A socket whose other end said this and hung up."""
+def said(data: bytes) -> Iterator[BufferedReader]:
+    """What comes from an other end that said this and hung up."""
     ours, theirs = socket.socketpair()
     with ours, theirs:
         theirs.sendall(data)
         theirs.shutdown(socket.SHUT_WR)
-        yield ours
+        with ours.makefile("rb") as file:
+            yield file
 
 
 @pytest.mark.parametrize(
@@ -46,20 +48,23 @@ def said(data: bytes) -> Iterator[socket.socket]:
     ],
 )
 def test_what_servers_say(data: bytes, status: int, body: bytes, kept: bool) -> None:
-    with said(data) as sock, closing(Response(sock)) as response:
+    with said(data) as file:
+        response = Response(file)
         assert (response.status, response.read(1000)) == (status, body)
         assert (response.ended and not response.will_close) is kept
 
 
 def test_names_of_fields_are_in_lower_case_and_values_without_space_around() -> None:
     data = b"HTTP/1.1 206 X\r\nContent-Range:  bytes 0-1/2 \r\nContent-Length: 2\r\n\r\nab"
-    with said(data) as sock, closing(Response(sock)) as response:
+    with said(data) as file:
+        response = Response(file)
         assert response.headers == {"content-range": "bytes 0-1/2", "content-length": "2"}
 
 
 @pytest.mark.parametrize("head", [b"HTTP/1.1 400 X\r\nContent-Length: 9\r\n\r\n", _CHUNKED])
 def test_of_a_long_body_only_the_beginning_is_read(head: bytes) -> None:
-    with said(head + b"9\r\nabcdefghi\r\n") as sock, closing(Response(sock)) as response:
+    with said(head + b"9\r\nabcdefghi\r\n") as file:
+        response = Response(file)
         assert len(response.read(4)) == 4
         assert not response.ended
 
@@ -78,20 +83,21 @@ def test_of_a_long_body_only_the_beginning_is_read(head: bytes) -> None:
     ],
 )
 def test_what_is_no_reply(data: bytes) -> None:
-    with said(data) as sock, pytest.raises((OSError, http.client.HTTPException)):
-        Response(sock)
+    with said(data) as file, pytest.raises((OSError, http.client.HTTPException)):
+        Response(file)
 
 
 def test_chunks_that_are_none() -> None:
-    with said(_CHUNKED + b"zz\r\n") as sock:
-        response = Response(sock)
-        with closing(response), pytest.raises(http.client.HTTPException):
+    with said(_CHUNKED + b"zz\r\n") as file:
+        response = Response(file)
+        with pytest.raises(http.client.HTTPException):
             response.read(10)
 
 
 @pytest.mark.parametrize("size", [b"-5", b"+5", b"0x5", b"1_0", b"", b"f" * 40])
 def test_what_is_no_size_of_a_chunk(size: bytes) -> None:
-    with said(_CHUNKED + size + b"\r\nabcde\r\n0\r\n\r\n") as sock, closing(Response(sock)) as response:
+    with said(_CHUNKED + size + b"\r\nabcde\r\n0\r\n\r\n") as file:
+        response = Response(file)
         with pytest.raises(http.client.HTTPException):
             response.read(1000)
         assert not response.ended
@@ -99,5 +105,5 @@ def test_what_is_no_size_of_a_chunk(size: bytes) -> None:
 
 def test_two_lengths_are_none() -> None:
     data = b"HTTP/1.1 200 X\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab"
-    with said(data) as sock, pytest.raises(http.client.HTTPException):
-        Response(sock)
+    with said(data) as file, pytest.raises(http.client.HTTPException):
+        Response(file)

@@ -1,0 +1,250 @@
+"""Small parts over HTTP, several on one connection: what servers make of that, and what is acknowledged."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+
+from ferryd.core.model import Span
+from ferryd.core.ports import Incoming, Interrupted, Location, Outgoing, UrlLocation
+from ferryd.lanes.http import SMALL_BYTES, several
+from ferryd.lanes.pool import ByteLanes
+from ferrywire.digest import of_blocks
+from ferrywire.reasons import FerryError
+from tests.support.byte_server import (
+    Behaviour,
+    ByteServer,
+    Request,
+    answer,
+    close_after,
+    ok,
+    reset,
+    stall,
+    stall_in_reply,
+)
+from tests.support.meters import CountingMeter
+from tests.support.waiting import wait_for
+from tests.unit.lanes.samples import blocks, make_source, random_bytes
+
+SIZE = 100
+BLOB = random_bytes(SIZE)
+
+
+def outgoing(server: ByteServer, directory: Path, numbers: Iterable[int]) -> list[Outgoing]:
+    """So many small files."""
+    found = []
+    for number in numbers:
+        data = random_bytes(SIZE, seed=number)
+        to = UrlLocation(f"{server.url}/{number}", {}, 0)
+        found.append(Outgoing(make_source(directory, data, f"{number}"), Span(0, SIZE), to, blocks(data)))
+    return found
+
+
+def incoming(server: ByteServer, directory: Path, count: int) -> list[Incoming]:
+    """So many small files, each the whole blob."""
+    found = []
+    for number in range(count):
+        dest = directory / f".{number}.ferry-part"
+        dest.write_bytes(bytes(SIZE))
+        found.append(
+            Incoming(UrlLocation(f"{server.url}/{number}", {}, 0), Span(0, SIZE), dest, of_blocks(blocks(BLOB)))
+        )
+    return found
+
+
+async def sent(lanes: ByteLanes, parts: list[Outgoing], meter: CountingMeter | None = None) -> int:
+    """How many were acknowledged; all are stored, and as they are."""
+    done: list[int] = []
+    await lanes.send_all(parts, meter or CountingMeter(), lambda: done.append(1))
+    return len(done)
+
+
+async def received(lanes: ByteLanes, parts: list[Incoming]) -> list[bytes]:
+    found: list[bytes] = []
+    await lanes.receive_all(parts, CountingMeter(), found.append)
+    assert all(part.dest.read_bytes() == BLOB for part in parts)
+    return found
+
+
+def is_whole(server: ByteServer, numbers: Iterable[int]) -> bool:
+    return server.stored == {f"/{number}": random_bytes(SIZE, seed=number) for number in numbers}
+
+
+def overtaken(server: ByteServer) -> list[int]:
+    """The places of requests behind which the next one waited already."""
+    return [at for at, request in enumerate(server.seen) if len(request.rest) > request.length]
+
+
+async def test_the_next_are_sent_before_the_first_is_answered(lanes: ByteLanes, tmp_path: Path) -> None:
+    meter = CountingMeter()
+    with ByteServer() as server:
+        assert await sent(lanes, outgoing(server, tmp_path, range(40)), meter) == 40
+        assert is_whole(server, range(40)) and server.connections == 1 and len(server.seen) == 40
+        assert meter.count == 40 * SIZE
+        # Alone is who comes first on a new connection; then many at a time.
+        assert 0 not in overtaken(server) and {1, 2, 3}.issubset(overtaken(server))
+
+
+async def test_the_next_are_asked_for_before_the_first_has_come(lanes: ByteLanes, tmp_path: Path) -> None:
+    with ByteServer(blob=BLOB) as server:
+        assert await received(lanes, incoming(server, tmp_path, 40)) == [blocks(BLOB)] * 40
+        assert server.connections == 1 and len(server.seen) == 40
+        assert 0 not in overtaken(server) and {1, 2, 3}.issubset(overtaken(server))
+
+
+@pytest.mark.parametrize("script", [[ok, close_after], [ok, ok, ok, close_after], [ok, ok, reset], [close_after]])
+@pytest.mark.parametrize("up", [True, False])
+async def test_a_connection_that_ends_in_the_midst(
+    lanes: ByteLanes, tmp_path: Path, script: list[Behaviour], up: bool
+) -> None:
+    with ByteServer(blob=BLOB, script=list(script)) as server:
+        if up:
+            assert await sent(lanes, outgoing(server, tmp_path, range(10))) == 10
+            assert is_whole(server, range(10))
+        else:
+            assert len(await received(lanes, incoming(server, tmp_path, 10))) == 10
+        assert server.connections == 2
+
+
+@pytest.mark.parametrize("up", [True, False])
+async def test_a_server_that_says_it_closes_is_asked_one_thing_at_a_time(
+    lanes: ByteLanes, tmp_path: Path, up: bool
+) -> None:
+    def closing(request: Request) -> bool:
+        answer(200, b"" if up else BLOB, Connection="close")(request)
+        return False
+
+    with ByteServer(blob=BLOB, script=[ok, closing]) as server:
+        for _ in range(2):
+            if up:
+                assert await sent(lanes, outgoing(server, tmp_path, range(6))) == 6
+            else:
+                assert len(await received(lanes, incoming(server, tmp_path, 6))) == 6
+        assert max(overtaken(server)) == 1
+
+
+@pytest.mark.parametrize("up", [True, False])
+async def test_a_server_that_overlooks_what_comes_too_early(lanes: ByteLanes, tmp_path: Path, up: bool) -> None:
+    """As proxies do that read one request and forget the rest: it costs one wait, and then no more."""
+    with ByteServer(blob=BLOB, pipelines=False) as server:
+        for _ in range(2):
+            began = time.monotonic()
+            if up:
+                assert await sent(lanes, outgoing(server, tmp_path, range(6))) == 6
+                assert is_whole(server, range(6))
+            else:
+                assert len(await received(lanes, incoming(server, tmp_path, 6))) == 6
+            took_s = time.monotonic() - began
+        assert took_s < 1.0, "less than the patience that the first time took"
+        assert len(server.seen) == 12
+
+
+async def test_a_server_that_says_nothing_at_all(lanes: ByteLanes, tmp_path: Path) -> None:
+    with ByteServer(script=[ok, stall]) as server, pytest.raises(FerryError) as caught:
+        await sent(lanes, outgoing(server, tmp_path, range(6)))
+    assert caught.value.reason == "HUB_UNREACHABLE"
+
+
+async def test_bytes_that_stop_in_the_midst_of_a_part(lanes: ByteLanes, tmp_path: Path) -> None:
+    with ByteServer(blob=BLOB, script=[ok, ok, stall_in_reply]) as server, pytest.raises(FerryError) as caught:
+        await received(lanes, incoming(server, tmp_path, 6))
+    assert caught.value.reason == "HUB_UNREACHABLE"
+
+
+@pytest.mark.parametrize(("status", "reason"), [(503, "HUB_OVERLOADED"), (403, "SIGNATURE_INVALID")])
+async def test_those_before_one_that_is_refused_are_acknowledged(
+    lanes: ByteLanes, tmp_path: Path, status: int, reason: str
+) -> None:
+    done: list[int] = []
+    with ByteServer(script=[ok, ok, ok, answer(status)]) as server:
+        parts = outgoing(server, tmp_path, range(8))
+        with pytest.raises(FerryError) as caught:
+            await lanes.send_all(parts, CountingMeter(), lambda: done.append(1))
+        assert (caught.value.reason, len(done)) == (reason, 3)
+        # Nothing is wrong with the server: it is asked for several again.
+        server.seen.clear()
+        assert await sent(lanes, parts[3:]) == 5
+        assert is_whole(server, range(8)) and overtaken(server)
+
+
+async def test_a_part_of_a_write_once_store_that_is_there_already(lanes: ByteLanes, tmp_path: Path) -> None:
+    with ByteServer(script=[ok, answer(412), ok, answer(412)]) as server:
+        parts = outgoing(server, tmp_path, range(4))
+        once = [
+            Outgoing(part.source, part.span, UrlLocation(part.to.url, {"if-none-match": "*"}, 0), part.block_digests)
+            for part in parts
+            if isinstance(part.to, UrlLocation)
+        ]
+        assert await sent(lanes, once) == 4
+
+
+@pytest.mark.parametrize("refused", [True, False])
+async def test_a_source_that_changes_is_told_from_damage(lanes: ByteLanes, tmp_path: Path, refused: bool) -> None:
+    done: list[int] = []
+    script = [ok, ok, answer(400, b"<Error><Code>BadDigest</Code></Error>")] if refused else []
+    with ByteServer(script=script) as server:
+        parts = outgoing(server, tmp_path, range(6))
+        path = Path(parts[2].source.local_path)
+        before = os.stat(path)
+        path.write_bytes(random_bytes(SIZE, seed=99) if not refused else path.read_bytes())
+        if refused:  # the identity is the same, the bytes are not those of the digest
+            parts[2] = Outgoing(parts[2].source, parts[2].span, parts[2].to, blocks(b"x" * SIZE))
+            os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+        with pytest.raises(FerryError) as caught:
+            await lanes.send_all(parts, CountingMeter(), lambda: done.append(1))
+    assert (caught.value.reason, len(done)) == ("SOURCE_CHANGED", 2)
+
+
+async def test_origins_and_large_parts_are_kept_apart(lanes: ByteLanes, tmp_path: Path) -> None:
+    large = bytes(SMALL_BYTES + 1)
+    with ByteServer() as one, ByteServer() as other:
+        parts = [*outgoing(one, tmp_path, range(4)), *outgoing(other, tmp_path, range(4, 8))]
+        source = make_source(tmp_path, large, "large")
+        to = UrlLocation(f"{one.url}/large", {}, 0)
+        parts.insert(2, Outgoing(source, Span(0, len(large)), to, blocks(large)))
+        assert await sent(lanes, parts) == 9
+        assert one.stored.pop("/large") == large
+        assert is_whole(one, range(4)) and is_whole(other, range(4, 8))
+
+
+async def test_a_stop_ends_the_wait_for_replies(lanes: ByteLanes, tmp_path: Path) -> None:
+    done: list[int] = []
+    with ByteServer(script=[ok, ok, stall]) as server:
+        parts = outgoing(server, tmp_path, range(6))
+        task = asyncio.ensure_future(lanes.send_all(parts, CountingMeter(), lambda: done.append(1)))
+        await asyncio.to_thread(wait_for, lambda: len(server.seen) == 3)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert len(done) == 2
+
+
+async def test_an_interruption_keeps_what_has_arrived(lanes: ByteLanes, tmp_path: Path) -> None:
+    done: list[int] = []
+    with ByteServer() as server, pytest.raises(Interrupted):
+        parts = outgoing(server, tmp_path, range(9))
+        await lanes.send_all(parts, CountingMeter(limit=3 * SIZE), lambda: done.append(1))
+    assert len(done) >= 3
+
+
+def test_what_goes_together() -> None:
+    """At most 32 and 512 KiB, of one origin, none larger than 256 KiB."""
+
+    class Part:
+        def __init__(self, length: int, host: str = "a") -> None:
+            self.span = Span(0, length)
+            self.to: Location = UrlLocation(f"http://{host}/x", {}, 0)
+
+    def sizes(parts: list[Part]) -> list[int]:
+        return [len(group) for group in several(parts, lambda part: part.to)]
+
+    assert sizes([]) == []
+    assert sizes([Part(1)] * 70) == [32, 32, 6]
+    assert sizes([Part(SMALL_BYTES)] * 5) == [2, 2, 1]
+    assert sizes([Part(SMALL_BYTES + 1)] * 3) == [1, 1, 1]
+    assert sizes([Part(1), Part(1), Part(1, "b"), Part(1), Part(SMALL_BYTES + 1), Part(1)]) == [2, 1, 1, 1, 1]
