@@ -59,6 +59,7 @@ STEPS = (
     Step("receiving", 2, ("receiving",), ("64", "2")),
     _moved("hub", "big", 4),
     _moved("hub", "small", 6),
+    _moved("s3-far", "small", 6),
     _moved("s3", "medium", 3),
     _moved("embedded", "small", 2),
     Step("watchers", 2, ("watchers",), ("5", "1")),

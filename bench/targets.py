@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 from unittest.mock import patch
 
 import limits
@@ -24,6 +25,8 @@ from sink import compiler, sink
 from ferryman import Client
 
 _LEAST_SINK_BYTES = 96 * MIB  #: several parts
+#: One way to a store that is far away.
+_WAY_MS: Final = 20.0
 #: What is written to a new store before anybody comes: it makes its volumes, and its memory is its own.
 _WARM_PARTS, _WARM_BYTES = 4, 16 * MIB
 
@@ -45,6 +48,16 @@ def s3(root: Path, load: Load) -> Iterator[Target]:
 
 
 @contextmanager
+def s3_far(root: Path, load: Load) -> Iterator[Target]:
+    """The same store, to which it is a long way, for all; the hub is near."""
+    with seaweedfs(volume_mb=8192, growth=3) as store:
+        host, port = store.endpoint.removeprefix("http://").split(":")
+        proxy = server([*worker("far"), host, port, str(_WAY_MS)], r"(http://\S+)")
+        with proxy as (_, far), _on(store, root, "--public-endpoint", far, seen_at=far) as (found, _):
+            yield Target(found, [store.root])
+
+
+@contextmanager
 def s3_tls(root: Path, load: Load) -> Iterator[Target]:
     """The same on TLS, with a certificate of an authority that all are told of in the ways they know."""
     (root / "tls").mkdir()
@@ -59,14 +72,14 @@ def s3_tls(root: Path, load: Load) -> Iterator[Target]:
 
 
 @contextmanager
-def _on(store: S3Server, root: Path, *words: str) -> Iterator[tuple[list[Contender], str]]:
-    """Everybody who sends to a store, and their bucket."""
+def _on(store: S3Server, root: Path, *words: str, seen_at: str = "") -> Iterator[tuple[list[Contender], str]]:
+    """Everybody who sends to a store, and their bucket. `seen_at` is where they find it, if not where it is."""
     bucket = store.bucket()
     for number in range(_WARM_PARTS):
         store.client().put_object(Bucket=bucket, Key=f"warm-{number}", Body=bytes(_WARM_BYTES))
     more = ["--bucket", bucket, "--endpoint", store.endpoint, "--prefix", "kept", *words]
     with hub_process(root, more) as hub, _ferry(hub, [hub.pid, *_pids(store)]) as ours:
-        yield [ours, *peers.s3(store.endpoint, bucket, STORE_KEYS, _pids(store))], bucket
+        yield [ours, *peers.s3(seen_at or store.endpoint, bucket, STORE_KEYS, _pids(store))], bucket
 
 
 @contextmanager
@@ -119,6 +132,7 @@ def c_sink(root: Path, load: Load) -> Iterator[Target]:
 
 TARGETS: dict[str, Callable[[Path, Load], AbstractContextManager[Target]]] = {
     "s3": s3,
+    "s3-far": s3_far,
     "s3-tls": s3_tls,
     "hub": hub,
     "embedded": embedded,
