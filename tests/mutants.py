@@ -97,7 +97,7 @@ OURS = (
         "unanswered-is-stored",
         "daemon/ferryd/lanes/departures.py",
         "        return arrived\n",
-        "        return len(bodies)\n",
+        "        return len(wanted)\n",
         "tests/unit/lanes/test_several.py",
     ),
     Mutant(

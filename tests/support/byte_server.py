@@ -133,6 +133,9 @@ class ByteServer:
             head += piece
         head, _, rest = head.partition(b"\r\n\r\n")
         first, *lines = head.decode("latin-1").split("\r\n")
+        if first.count(" ") != 2:  # the rest of what was overlooked
+            sock.sendall(b"HTTP/1.1 400 X\r\nContent-Length: 0\r\n\r\n")
+            return None
         method, target, _ = first.split(" ")
         headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
         return Request(self, sock, method, target, headers, rest)

@@ -21,6 +21,7 @@ Key = tuple[int, int]
 #: A batch is what an interruption may cost and what progress goes on by: about so long, and at most so much. A part of
 #: the least size or more is a batch of its own.
 _BATCH_S: Final = 2.0
+_LOOK_S: Final = 0.5  #: over which the pace is measured at least
 _LEAST_BYTES: Final = 1 << 20
 _MOST_BYTES: Final = 8 << 20
 _BATCH_PARTS: Final = 256
@@ -53,21 +54,28 @@ def batches(
 
 
 class Pace:
-    """How fast the parts of a run move, from now on, and so how much a batch may hold. `now` is in seconds."""
+    """How fast the parts of a run move now, and so how much a batch may hold. `now` is in seconds."""
 
     def __init__(self, run: Run, slots: Slots, now: Callable[[], float]) -> None:
         self._run = run
         self._slots = slots
         self._now = now
-        self._began = now()
-        self._before_bytes = run.meter.moved_bytes
+        self._at = now()
+        self._moved_bytes = run.meter.moved_bytes
+        self._rate_bps = 0.0
 
     def batch_bytes(self) -> int:
         """For about two seconds of a slot: on a slow line what is there is known soon, on a fast one few calls do."""
-        elapsed_s = max(self._now() - self._began, 1e-3)
-        moved_bytes = self._run.meter.moved_bytes - self._before_bytes
-        share_bytes = moved_bytes / elapsed_s / max(1, self._slots.held_by(self._run.id)) * _BATCH_S
+        self._look()
+        share_bytes = self._rate_bps / max(1, self._slots.held_by(self._run.id)) * _BATCH_S
         return max(_LEAST_BYTES, min(_MOST_BYTES, int(share_bytes)))
+
+    def _look(self) -> None:
+        """The rate since the last look, unless that was a moment ago."""
+        now, moved_bytes = self._now(), self._run.meter.moved_bytes
+        if (elapsed_s := now - self._at) >= _LOOK_S:
+            self._rate_bps = (moved_bytes - self._moved_bytes) / elapsed_s
+            self._at, self._moved_bytes = now, moved_bytes
 
 
 async def work_off(

@@ -21,7 +21,7 @@ from ferrywire.reasons import FerryError
 AGAIN: Final = frozenset(
     {"CHUNK_CORRUPT", "SIGNATURE_INVALID", "HUB_UNREACHABLE", "HUB_OVERLOADED", "DEADLINE_EXCEEDED"}
 )
-_OF_ONE_PART: Final = frozenset({"CHUNK_CORRUPT", "SIGNATURE_INVALID"})
+_OF_ONE_PART: Final = frozenset({"CHUNK_CORRUPT"})  #: URLs that were signed together are too old together
 TRIES: Final = 4
 #: An expired URL is nobody's failure: it is only asked for again. But not for ever, should the store's clock be wrong.
 SIGNATURES: Final = 40

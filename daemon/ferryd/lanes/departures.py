@@ -8,7 +8,7 @@ again, and when, is decided elsewhere.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from itertools import groupby
 from pathlib import Path
 
@@ -46,16 +46,16 @@ class Departures:
                     self._post_all(together)
 
     def _post_all(self, parts: Sequence[Outgoing]) -> None:
-        """Several at a time; the first, and whatever is left over when they do not all come through, alone."""
+        """Several at a time; when that does not get on, one alone."""
         while parts:
-            parts = parts[self._post_together(parts) if len(parts) > 1 else 0 :]
-            if parts:
+            arrived = self._post_together(parts) if len(parts) > 1 else 0
+            if not arrived:
                 self._post(parts[0])
                 self._done()
-                parts = parts[1:]
+            parts = parts[arrived or 1 :]
 
     def _post_together(self, parts: Sequence[Outgoing]) -> int:
-        """Returns how many the receiver has."""
+        """Returns how many of the first the receiver has."""
         arrived = 0
 
         def done() -> None:
@@ -63,22 +63,17 @@ class Departures:
             arrived += 1
             self._done()
 
-        bodies = list(self._bodies(parts))
+        def body(at: int) -> memoryview:
+            with self._reading(parts[at]) as fd:
+                return _read(fd, parts[at].span)
+
+        wanted = [(part.to, part.span.length) for part in parts if isinstance(part.to, UrlLocation)]
         try:
-            if bodies:
-                self._http.send_several(bodies, self._halt, done)
+            self._http.send_several(wanted, body, self._halt, done)
         except FerryError:
             with self._reading(parts[arrived]):
                 raise
         return arrived
-
-    def _bodies(self, parts: Sequence[Outgoing]) -> Iterator[tuple[UrlLocation, memoryview]]:
-        """What goes where, as far as it can be read: what cannot is told when that part is sent alone."""
-        with suppress(FerryError):
-            for part in parts:
-                assert isinstance(part.to, UrlLocation)
-                with self._reading(part) as fd:
-                    yield part.to, _read(fd, part.span)
 
     def _post(self, part: Outgoing) -> None:
         assert isinstance(part.to, UrlLocation)

@@ -15,22 +15,24 @@ import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from io import BufferedReader
-from typing import Final, Protocol, TypeVar, cast
+from itertools import groupby
+from typing import Final, Protocol, TypeVar
 
 from ferryd.core.following import HEADER, current
 from ferryd.core.model import Span
 from ferryd.core.ports import Location, UrlLocation
 from ferryd.lanes.body import EarlyReply, send_body
+from ferryd.lanes.conversation import Broken, Conversations, next_reply, replies
 from ferryd.lanes.halt import Halt
 from ferryd.lanes.hashing import EndOfFile
 from ferryd.lanes.landing import Landing
 from ferryd.lanes.origin import Origin, split_url
-from ferryd.lanes.replies import Method, Reply, error_of, require_range, require_stored, unreachable
+from ferryd.lanes.replies import Method, Reply, error_of, is_explained, require_range, require_stored, unreachable
 from ferryd.lanes.response import Response
 from ferryd.lanes.windows import read_at
 from ferryd.lanes.wire import Connections, Link
 from ferrywire import traceparent
+from ferrywire.reasons import FerryError
 
 T = TypeVar("T")
 
@@ -48,44 +50,25 @@ _ERROR_BYTES: Final = 64 << 10
 _SHORT_BYTES: Final = 64 << 10
 #: A part up to this size goes together with others.
 SMALL_BYTES: Final = 256 << 10
-#: How long a server is asked one thing at a time after it has left others unanswered.
-_ONE_BY_ONE_S: Final = 600.0
-#: How long the reply after another may take, in seconds: its request may have been overlooked.
-_PATIENCE_S: Final = 10.0
-#: So many parts, and so much, are asked for before the first has come: what the socket holds on both sides.
-_TOGETHER: Final = 32
-_TOGETHER_BYTES: Final = 512 << 10
-#: So much of several replies is read at once.
-_BUFFER_BYTES: Final = 32 << 10
 #: What would end a header's line, or its name.
 _UNSENDABLE: Final = re.compile(r"[\r\n\0]|^[^:]*\s")
 #: The meter hears of slow bytes at least this often.
 _REPORT_S: Final = 0.2
 
 
-class _Broken(Exception):
-    """The connection failed before the reply began. Not `stale`: the server had its time and said nothing."""
-
-    def __init__(self, error: Exception, *, stale: bool = True) -> None:
-        super().__init__(getattr(error, "strerror", None) or str(error) or type(error).__name__)
-        self.stale = stale and not isinstance(error, TimeoutError)
-
-
 def several(parts: Sequence[P], where: Callable[[P], Location]) -> Iterator[Sequence[P]]:
     """Cut parts, in order, into those that can be asked for together: small ones of one origin. Others are alone."""
-    group: list[P] = []
-    size_bytes, of = 0, None
-    for part in parts:
-        to, length = where(part), part.span.length
-        small = split_url(to.url)[0] if isinstance(to, UrlLocation) and length <= SMALL_BYTES else None
-        full = len(group) == _TOGETHER or size_bytes + length > _TOGETHER_BYTES
-        if group and (small is None or small != of or full):
-            yield group
-            group, size_bytes = [], 0
-        group.append(part)
-        size_bytes, of = size_bytes + length, small
-    if group:
-        yield group
+    for of, group in groupby(parts, lambda part: _origin_of_small(where(part), part.span)):
+        some = list(group)
+        yield from ([part] for part in some) if of is None else (some,)
+
+
+def _origin_of_small(to: Location, span: Span) -> Origin | None:
+    if not isinstance(to, UrlLocation) or span.length > SMALL_BYTES:
+        return None
+    with contextlib.suppress(FerryError):  # that it is no URL is said when it is that part's turn
+        return split_url(to.url)[0]
+    return None
 
 
 class HttpLane:
@@ -93,8 +76,7 @@ class HttpLane:
 
     def __init__(self, connections: Connections) -> None:
         self._connections = connections
-        #: Who is asked one thing at a time, and until when: it has ended a connection on which more were asked.
-        self._one_by_one: dict[Origin, float] = {}
+        self._conversations = Conversations(connections)
 
     def send(self, fd: int, span: Span, to: UrlLocation, buffer: memoryview, halt: Halt) -> None:
         """PUT a span of the open file; returns when the receiver said it has the part. Raises `EndOfFile` too."""
@@ -102,8 +84,8 @@ class HttpLane:
 
         def put(link: Link) -> None:
             whole = _sent(link, _head_of_put(link, target, to, span.length), fd, span, buffer, halt)
-            with _replies(link) as file:
-                response = _next(file)
+            with replies(link) as file:
+                response = next_reply(file)
                 reply = Reply("PUT", str(origin), response.status, response.headers, _said(response))
                 link.reusable = whole and _goes_on(response)
             if not whole and reply.status < 400:
@@ -121,8 +103,8 @@ class HttpLane:
 
         def get(link: Link) -> bytes:
             _say(link, _head_of_get(link, target, origin_location, span))
-            with _replies(link) as file:
-                response = _next(file)
+            with replies(link) as file:
+                response = next_reply(file)
                 digests = _landed(response, origin, span, dest, path, buffer, halt)
                 link.reusable = not response.will_close
             return digests
@@ -130,26 +112,35 @@ class HttpLane:
         return self._attempt(origin, get, halt)
 
     def send_several(
-        self, bodies: Sequence[tuple[UrlLocation, memoryview]], halt: Halt, done: Callable[[], None]
+        self,
+        parts: Sequence[tuple[UrlLocation, int]],
+        body: Callable[[int], bytes | memoryview],
+        halt: Halt,
+        done: Callable[[], None],
     ) -> None:
-        """PUT small bodies to one origin, all before the first reply is read; `done` is told of each that the receiver
-        has, in order. When the connection ends, or the receiver wants them one by one, the rest has not been sent, or
-        may have been: it is to be sent alone. The first that is refused raises."""
-        origin = split_url(bodies[0][0].url)[0]
+        """PUT the first of some small bodies together to one origin; each comes with its length, and `body` gives it
+        when it is about to go. `done` is told of each that the receiver has, in order. The others are still to be
+        sent, though some may have arrived; what `body` raises ends it there. Raises for the first that is refused."""
+        origin = split_url(parts[0][0].url)[0]
 
-        def say(link: Link) -> bytes:
-            heads = [_head_of_put(link, split_url(to.url)[1], to, len(body)) for to, body in bodies]
-            return b"".join(piece for head, (_, body) in zip(heads, bodies, strict=True) for piece in (head, body))
+        def say(link: Link, count: int) -> list[bytes]:
+            said: list[bytes] = []
+            with contextlib.suppress(FerryError):  # what cannot be read is told of when that part goes alone
+                for at, (to, length) in enumerate(parts[:count]):
+                    said.append(_head_of_put(link, split_url(to.url)[1], to, length) + body(at))
+            return said
 
         def hear(response: Response, at: int) -> bool:
             reply = Reply("PUT", str(origin), response.status, response.headers, _said(response))
-            to, body = bodies[at]
+            to, length = parts[at]
+            if at and reply.status >= 400 and reply.status != 412 and not is_explained(reply):
+                raise Broken(ValueError("it may be no answer to this part"))
             require_stored(reply, to.headers)
             done()
-            halt.moved(len(body))
+            halt.moved(length)
             return _goes_on(response)
 
-        self._converse(origin, say, hear, len(bodies), halt)
+        self._conversations.hold(origin, [length for _, length in parts], say, hear, halt)
 
     def receive_several(
         self,
@@ -159,54 +150,19 @@ class HttpLane:
         halt: Halt,
         done: Callable[[bytes], None],
     ) -> None:
-        """GET small spans from one origin, all asked for before the first has come. `opened` gives the open file of
-        each and its path when its bytes are there; `done` gets the digests of its blocks. What is said of the rest of
-        `send_several` is so here, too."""
+        """GET the first of some small spans together from one origin. `opened` gives the open file of each and its path
+        when its bytes are there; `done` gets the digests of its blocks, in order. The others are still to be fetched.
+        Raises for the first that is refused."""
         origin = split_url(parts[0][0].url)[0]
 
-        def say(link: Link) -> bytes:
-            return b"".join(_head_of_get(link, split_url(at.url)[1], at, span) for at, span in parts)
+        def say(link: Link, count: int) -> list[bytes]:
+            return [_head_of_get(link, split_url(at.url)[1], at, span) for at, span in parts[:count]]
 
         def hear(response: Response, at: int) -> bool:
             done(_landed(response, origin, parts[at][1], *opened(at), buffer, halt))
             return not response.will_close
 
-        self._converse(origin, say, hear, len(parts), halt)
-
-    def _converse(
-        self,
-        origin: Origin,
-        say: Callable[[Link], bytes],
-        hear: Callable[[Response, int], bool],
-        count: int,
-        halt: Halt,
-    ) -> None:
-        """Say it all on a kept connection, then hear reply after reply, as long as another can come."""
-        halt.check()
-        if self._one_by_one.get(origin, 0.0) > time.monotonic():
-            return
-        heard, goes_on = 0, True
-        with self._connections.link(origin, fresh=False) as link, halt.watching(link.sock):
-            if not link.reused:  # who has not answered on it yet is asked one thing first
-                link.reusable = True
-                return
-            stall_s = link.sock.gettimeout()
-            try:
-                _say_all(link, say(link))
-                with _replies(link, _BUFFER_BYTES) as file:
-                    while goes_on and heard < count:
-                        goes_on = hear(_next(file), heard)
-                        heard += 1
-                        if heard == 1:
-                            link.sock.settimeout(min(_PATIENCE_S, stall_s or _PATIENCE_S))
-                link.sock.settimeout(stall_s)
-                link.reusable = goes_on
-            except _Broken as error:
-                halt.check()  # it was us who cut it
-                if not (heard or error.stale):
-                    raise unreachable(str(origin), f"the connection broke ({error})") from error
-        if 0 < heard < count:
-            self._one_by_one[origin] = time.monotonic() + _ONE_BY_ONE_S
+        self._conversations.hold(origin, [span.length for _, span in parts], say, hear, halt)
 
     def _attempt(self, origin: Origin, act: Callable[[Link], T], halt: Halt) -> T:
         """Do it on a kept connection, and once more on a fresh one when the server had closed that."""
@@ -215,7 +171,7 @@ class HttpLane:
             with self._connections.link(origin, fresh=fresh) as link, halt.watching(link.sock):
                 try:
                     return act(link)
-                except _Broken as error:
+                except Broken as error:
                     halt.check()  # it was us who cut it
                     if fresh or not (link.reused and error.stale):
                         raise unreachable(str(origin), f"the connection broke ({error})") from error
@@ -232,11 +188,11 @@ def _head_of(link: Link, method: Method, target: str, headers: Mapping[str, str]
         fields[traceparent.HEADER] = parent
     lines = [f"{name}: {value}" for name, value in fields.items()]
     if any(_UNSENDABLE.search(line) for line in lines):
-        raise _Broken(ValueError("a header that cannot be sent"))
+        raise Broken(ValueError("a header that cannot be sent"))
     try:
         text = "\r\n".join([*lines, "", ""]).encode("latin-1")
     except UnicodeEncodeError as error:
-        raise _Broken(error) from error
+        raise Broken(error) from error
     return b"%b %b HTTP/1.1\r\nHost: %b\r\n%b" % (method.encode(), target.encode(), link.host, text)
 
 
@@ -249,21 +205,11 @@ def _head_of_get(link: Link, target: str, origin: UrlLocation, span: Span) -> by
     return _head_of(link, "GET", target, {**origin.headers, "Range": wanted, "Accept-Encoding": "identity"})
 
 
-def _say_all(link: Link, data: bytes) -> None:
-    """Say several things. A server that hangs up in their midst may have said why."""
-    try:
-        link.sock.sendall(data)
-    except TimeoutError as error:
-        raise _Broken(error) from error
-    except OSError:
-        pass
-
-
 def _say(link: Link, data: bytes) -> None:
     try:
         link.sock.sendall(data)
     except OSError as error:
-        raise _Broken(error) from error
+        raise Broken(error) from error
 
 
 def _sent(link: Link, head: bytes, fd: int, span: Span, buffer: memoryview, halt: Halt) -> bool:
@@ -277,7 +223,7 @@ def _sent(link: Link, head: bytes, fd: int, span: Span, buffer: memoryview, halt
     try:
         link.sock.sendall(head + body)  # together: one call, and one wake-up of the receiver
     except TimeoutError as error:
-        raise _Broken(error) from error
+        raise Broken(error) from error
     except OSError:
         return False
     halt.moved(span.length)
@@ -290,22 +236,8 @@ def _body_sent(link: Link, fd: int, span: Span, buffer: memoryview, halt: Halt) 
     except EarlyReply:
         return False
     except TimeoutError as error:
-        raise _Broken(error) from error
+        raise Broken(error) from error
     return True
-
-
-@contextlib.contextmanager
-def _replies(link: Link, buffer_bytes: int = -1) -> Iterator[BufferedReader]:
-    """What comes on the connection, which stays open."""
-    with cast("BufferedReader", link.sock.makefile("rb", buffer_bytes)) as file:
-        yield file
-
-
-def _next(file: BufferedReader) -> Response:
-    try:
-        return Response(file)
-    except (OSError, http.client.HTTPException) as error:
-        raise _Broken(error) from error
 
 
 def _goes_on(response: Response) -> bool:

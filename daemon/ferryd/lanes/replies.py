@@ -108,6 +108,11 @@ def error_of(reply: Reply) -> FerryError:
     return _own_error(reply, delay) or _store_error(reply, delay) or _foreign_error(reply, delay)
 
 
+def is_explained(reply: Reply) -> bool:
+    """Whether our hub or a store says in its own words why it refuses."""
+    return bool(_own_error(reply, None) or _store_error(reply, None))
+
+
 def unreachable(origin: str, what: str) -> FerryError:
     """The error for a connection that could not be made or that broke. `origin` carries no path and no query."""
     return FerryError("HUB_UNREACHABLE", f"{origin} cannot be reached: {what}", hub=origin)

@@ -75,7 +75,21 @@ class Connections:
     def link(self, origin: Origin, *, fresh: bool) -> Iterator[Link]:
         """A connected link; kept afterwards when it is `reusable`, else closed. HUB_UNREACHABLE when there is none."""
         kept = None if fresh else self._take(origin)
-        link = Link(kept or self._connect(origin), reused=kept is not None)
+        with self._lent(origin, Link(kept or self._connect(origin), reused=kept is not None)) as link:
+            yield link
+
+    @contextlib.contextmanager
+    def kept(self, origin: Origin) -> Iterator[Link | None]:
+        """A link that has carried a request before, if there is one; kept or closed as by `link`."""
+        found = self._take(origin)
+        if found is None:
+            yield None
+            return
+        with self._lent(origin, Link(found, reused=True)) as link:
+            yield link
+
+    @contextlib.contextmanager
+    def _lent(self, origin: Origin, link: Link) -> Iterator[Link]:
         try:
             yield link
         finally:

@@ -37,7 +37,7 @@ _stamp = Table(
 _REVISION = select(_stamp.c.version_num)
 #: What `CREATE INDEX CONCURRENTLY` has not ended, or was kept from ending: there by name, and used for nothing.
 _UNFINISHED: Final = """
-SELECT pg_index.indexrelid::regclass::text FROM pg_index JOIN pg_class ON pg_class.oid = pg_index.indrelid
+SELECT pg_class.relname FROM pg_index JOIN pg_class ON pg_class.oid = pg_index.indexrelid
 WHERE NOT pg_index.indisvalid AND pg_class.relnamespace = current_schema()::regnamespace ORDER BY 1
 """
 
@@ -127,9 +127,9 @@ def _require_whole_indexes(conn: Connection) -> None:
     """An index that the operator made first (ADR 0009) was taken by its name. Error: `RuntimeError` unless it works."""
     if conn.dialect.name != "postgresql":
         return
-    if unfinished := conn.exec_driver_sql(_UNFINISHED).scalars().all():
-        first = unfinished[0]
+    ours = {index.name for table in metadata.tables.values() for index in table.indexes}
+    for name in ours.intersection(conn.exec_driver_sql(_UNFINISHED).scalars()):
         raise RuntimeError(
-            f"the index {', '.join(unfinished)} is not finished: wait until CREATE INDEX CONCURRENTLY has ended, or, "
-            f"when it has failed, say REINDEX INDEX CONCURRENTLY {first}; then start the hub again"
+            f"the index {name} is not finished: wait until CREATE INDEX CONCURRENTLY has ended, or, when it has "
+            f"failed, say REINDEX INDEX CONCURRENTLY {name}; then start the hub again"
         )

@@ -42,3 +42,12 @@ async def test_a_batch_is_two_seconds_of_a_slot(bytes_per_s: int, slots: int, ba
     now += 10
     run.moved_bytes += 10 * bytes_per_s
     assert pace.batch_bytes() == batch_bytes
+
+
+async def test_the_pace_is_that_of_the_last_while() -> None:
+    now, run, free = 100.0, OneRun(), Slots(1)
+    pace = Pace(run, free, lambda: now)  # type: ignore[arg-type]
+    for seconds, bytes_per_s, batch_bytes in [(600, 100 * MIB, 8 * MIB), (0.1, 0, 8 * MIB), (10, MIB // 4, MIB)]:
+        now += seconds
+        run.moved_bytes += int(seconds * bytes_per_s)
+        assert pace.batch_bytes() == batch_bytes

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import ssl
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -12,6 +13,8 @@ import pytest
 
 from ferryd.core.model import Span
 from ferryd.core.ports import Incoming, Interrupted, Location, Outgoing, UrlLocation
+from ferryd.lanes import departures
+from ferryd.lanes.conversation import _Manners
 from ferryd.lanes.http import SMALL_BYTES, several
 from ferryd.lanes.pool import ByteLanes
 from ferrywire.digest import of_blocks
@@ -112,20 +115,28 @@ async def test_a_connection_that_ends_in_the_midst(
 
 
 @pytest.mark.parametrize("up", [True, False])
-async def test_a_server_that_says_it_closes_is_asked_one_thing_at_a_time(
-    lanes: ByteLanes, tmp_path: Path, up: bool
-) -> None:
-    def closing(request: Request) -> bool:
-        answer(200, b"" if up else BLOB, Connection="close")(request)
-        return False
+async def test_a_server_that_wants_one_thing_at_a_time(lanes: ByteLanes, tmp_path: Path, up: bool) -> None:
+    def shy(request: Request) -> bool:
+        return len(request.rest) <= request.length and ok(request)
 
-    with ByteServer(blob=BLOB, script=[ok, closing]) as server:
+    with ByteServer(blob=BLOB, script=[shy] * 400) as server:
         for _ in range(2):
             if up:
-                assert await sent(lanes, outgoing(server, tmp_path, range(6))) == 6
+                assert await sent(lanes, outgoing(server, tmp_path, range(60))) == 60
+                assert is_whole(server, range(60))
             else:
-                assert len(await received(lanes, incoming(server, tmp_path, 6))) == 6
-        assert max(overtaken(server)) == 1
+                assert len(await received(lanes, incoming(server, tmp_path, 60))) == 60
+        assert len(overtaken(server)) == 8, "then it is left in peace"
+
+
+async def test_a_server_that_closes_after_some_requests_is_asked_for_several_all_the_same(
+    lanes: ByteLanes, tmp_path: Path
+) -> None:
+    """As nginx does after 1,000, and by chance every connection may."""
+    with ByteServer(script=([ok] * 29 + [close_after]) * 20) as server:
+        assert await sent(lanes, outgoing(server, tmp_path, range(500))) == 500
+        assert is_whole(server, range(500))
+        assert max(overtaken(server)) > len(server.seen) - 40
 
 
 @pytest.mark.parametrize("up", [True, False])
@@ -144,24 +155,39 @@ async def test_a_server_that_overlooks_what_comes_too_early(lanes: ByteLanes, tm
         assert len(server.seen) == 12
 
 
+async def test_a_server_that_overlooks_half_of_what_comes_too_early(lanes: ByteLanes, tmp_path: Path) -> None:
+    """What it takes for the next request begins in the midst of a body, and so it says that it is a bad one."""
+    parts = []
+    with ByteServer(pipelines=False) as server:
+        for number in range(12):
+            data = random_bytes(3000, seed=number)
+            to = UrlLocation(f"{server.url}/{number}", {}, 0)
+            parts.append(Outgoing(make_source(tmp_path, data, f"{number}"), Span(0, 3000), to, blocks(data)))
+        assert await sent(lanes, parts) == 12
+        assert server.stored == {f"/{number}": random_bytes(3000, seed=number) for number in range(12)}
+
+
 async def test_a_server_that_says_nothing_at_all(lanes: ByteLanes, tmp_path: Path) -> None:
-    with ByteServer(script=[ok, stall]) as server, pytest.raises(FerryError) as caught:
+    with ByteServer(script=[ok, stall, stall]) as server, pytest.raises(FerryError) as caught:
         await sent(lanes, outgoing(server, tmp_path, range(6)))
     assert caught.value.reason == "HUB_UNREACHABLE"
 
 
 async def test_bytes_that_stop_in_the_midst_of_a_part(lanes: ByteLanes, tmp_path: Path) -> None:
-    with ByteServer(blob=BLOB, script=[ok, ok, stall_in_reply]) as server, pytest.raises(FerryError) as caught:
+    """What is slow in company is waited for alone, as long as any part."""
+    with ByteServer(blob=BLOB, script=[ok, ok, stall_in_reply]) as server:
+        assert len(await received(lanes, incoming(server, tmp_path, 6))) == 6
+    with ByteServer(blob=BLOB, script=[ok, ok, *[stall_in_reply] * 2]) as server, pytest.raises(FerryError) as caught:
         await received(lanes, incoming(server, tmp_path, 6))
     assert caught.value.reason == "HUB_UNREACHABLE"
 
 
-@pytest.mark.parametrize(("status", "reason"), [(503, "HUB_OVERLOADED"), (403, "SIGNATURE_INVALID")])
+@pytest.mark.parametrize(("code", "reason"), [("SlowDown", "HUB_OVERLOADED"), ("AccessDenied", "SIGNATURE_INVALID")])
 async def test_those_before_one_that_is_refused_are_acknowledged(
-    lanes: ByteLanes, tmp_path: Path, status: int, reason: str
+    lanes: ByteLanes, tmp_path: Path, code: str, reason: str
 ) -> None:
     done: list[int] = []
-    with ByteServer(script=[ok, ok, ok, answer(status)]) as server:
+    with ByteServer(script=[ok, ok, ok, answer(403, f"<Error><Code>{code}</Code></Error>".encode())]) as server:
         parts = outgoing(server, tmp_path, range(8))
         with pytest.raises(FerryError) as caught:
             await lanes.send_all(parts, CountingMeter(), lambda: done.append(1))
@@ -170,6 +196,22 @@ async def test_those_before_one_that_is_refused_are_acknowledged(
         server.seen.clear()
         assert await sent(lanes, parts[3:]) == 5
         assert is_whole(server, range(8)) and overtaken(server)
+
+
+@pytest.mark.parametrize("times", [1, 2])
+async def test_one_that_is_refused_without_a_word_is_asked_for_alone(
+    lanes: ByteLanes, tmp_path: Path, times: int
+) -> None:
+    """It may be the answer to something that nobody asked."""
+    done: list[int] = []
+    with ByteServer(script=[ok, ok, *[answer(400)] * times]) as server:
+        task = lanes.send_all(outgoing(server, tmp_path, range(3)), CountingMeter(), lambda: done.append(1))
+        if times == 1:
+            await task
+        else:
+            with pytest.raises(FerryError):
+                await task
+    assert len(done) == 4 - times
 
 
 async def test_a_part_of_a_write_once_store_that_is_there_already(lanes: ByteLanes, tmp_path: Path) -> None:
@@ -200,6 +242,51 @@ async def test_a_source_that_changes_is_told_from_damage(lanes: ByteLanes, tmp_p
     assert (caught.value.reason, len(done)) == ("SOURCE_CHANGED", 2)
 
 
+async def test_a_source_that_changes_while_it_waits_is_not_acknowledged(
+    lanes: ByteLanes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[int] = []
+    read = departures._read
+
+    def and_write(fd: int, span: Span) -> memoryview:
+        data = read(fd, span)
+        if bytes(data) == random_bytes(SIZE, seed=3):
+            (tmp_path / "3").write_bytes(b"another")
+        return data
+
+    monkeypatch.setattr(departures, "_read", and_write)
+    with ByteServer() as server, pytest.raises(FerryError) as caught:
+        await lanes.send_all(outgoing(server, tmp_path, range(6)), CountingMeter(), lambda: done.append(1))
+    assert (caught.value.reason, len(done)) == ("SOURCE_CHANGED", 3)
+
+
+async def test_those_before_one_with_a_bad_url_are_acknowledged(lanes: ByteLanes, tmp_path: Path) -> None:
+    done: list[int] = []
+    with ByteServer() as server:
+        parts = outgoing(server, tmp_path, range(6))
+        bad = UrlLocation("ftp://elsewhere/x", {}, 0)
+        parts[4] = Outgoing(parts[4].source, parts[4].span, bad, parts[4].block_digests)
+        with pytest.raises(FerryError):
+            await lanes.send_all(parts, CountingMeter(), lambda: done.append(1))
+    assert len(done) == 4
+
+
+async def test_over_tls(tmp_path: Path) -> None:
+    trustme = pytest.importorskip("trustme")
+    authority, tls, client = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.create_default_context()
+    authority.issue_cert("localhost").configure_cert(tls)
+    authority.configure_trust(client)
+    trusting = ByteLanes(threads=1, tls=client, stall_timeout_s=30)
+    with ByteServer(blob=BLOB, tls=tls) as server:
+        assert await sent(trusting, outgoing(server, tmp_path, range(40))) == 40
+        assert is_whole(server, range(40))
+        assert len(await received(trusting, incoming(server, tmp_path, 40))) == 40
+        assert server.connections == 1
+        (idle,) = [one for many in trusting._connections._idle.values() for one in many]
+        assert idle.sock.gettimeout() == 30, "as for every other part"
+    trusting.close()
+
+
 async def test_origins_and_large_parts_are_kept_apart(lanes: ByteLanes, tmp_path: Path) -> None:
     large = bytes(SMALL_BYTES + 1)
     with ByteServer() as one, ByteServer() as other:
@@ -212,16 +299,19 @@ async def test_origins_and_large_parts_are_kept_apart(lanes: ByteLanes, tmp_path
         assert is_whole(one, range(4)) and is_whole(other, range(4, 8))
 
 
-async def test_a_stop_ends_the_wait_for_replies(lanes: ByteLanes, tmp_path: Path) -> None:
+async def test_a_stop_ends_the_wait_for_replies(tmp_path: Path) -> None:
     done: list[int] = []
+    lanes = ByteLanes(threads=1, stall_timeout_s=60)
     with ByteServer(script=[ok, ok, stall]) as server:
         parts = outgoing(server, tmp_path, range(6))
         task = asyncio.ensure_future(lanes.send_all(parts, CountingMeter(), lambda: done.append(1)))
         await asyncio.to_thread(wait_for, lambda: len(server.seen) == 3)
+        began = time.monotonic()
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        assert len(done) == 2
+        assert len(done) == 2 and time.monotonic() - began < 4
+    lanes.close()
 
 
 async def test_an_interruption_keeps_what_has_arrived(lanes: ByteLanes, tmp_path: Path) -> None:
@@ -232,19 +322,38 @@ async def test_an_interruption_keeps_what_has_arrived(lanes: ByteLanes, tmp_path
     assert len(done) >= 3
 
 
-def test_what_goes_together() -> None:
-    """At most 32 and 512 KiB, of one origin, none larger than 256 KiB."""
+def test_what_may_go_together() -> None:
+    """Small ones of one origin, one after the other."""
 
     class Part:
-        def __init__(self, length: int, host: str = "a") -> None:
+        def __init__(self, length: int, url: str = "http://a/x") -> None:
             self.span = Span(0, length)
-            self.to: Location = UrlLocation(f"http://{host}/x", {}, 0)
+            self.to: Location = UrlLocation(url, {}, 0)
 
     def sizes(parts: list[Part]) -> list[int]:
         return [len(group) for group in several(parts, lambda part: part.to)]
 
     assert sizes([]) == []
-    assert sizes([Part(1)] * 70) == [32, 32, 6]
-    assert sizes([Part(SMALL_BYTES)] * 5) == [2, 2, 1]
+    assert sizes([Part(SMALL_BYTES)] * 70) == [70]
     assert sizes([Part(SMALL_BYTES + 1)] * 3) == [1, 1, 1]
-    assert sizes([Part(1), Part(1), Part(1, "b"), Part(1), Part(SMALL_BYTES + 1), Part(1)]) == [2, 1, 1, 1, 1]
+    assert sizes([Part(1), Part(1), Part(1, "http://b/x"), Part(1, "ftp://c"), Part(1)]) == [2, 1, 1, 1]
+
+
+def test_how_much_goes_together_follows_from_how_long_it_took() -> None:
+    manners = _Manners()
+    assert manners.fitting([4096] * 100) == 8
+    assert manners.fitting([4096] * 3) == 3
+    assert manners.fitting([1 << 20]) == 0
+    for _ in range(9):
+        manners.went_well(0.1)
+    assert manners.fitting([4096] * 100) == 32
+    assert manners.fitting([64 << 10] * 100) == 8
+    manners.went_well(2.0)
+    assert manners.fitting([64 << 10] * 100) == 8
+    for _ in range(9):
+        manners.went_well(5.0)
+    assert manners.fitting([1024] * 100) == 8
+    manners.ended_early(0, silent=False)
+    assert manners.fitting([1024] * 100) == 8
+    manners.ended_early(5, silent=True)
+    assert manners.fitting([1024] * 100) == 0
