@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import select
 import socket
 import ssl
 import struct
@@ -37,6 +38,7 @@ class Request:
         return int(self.headers.get("content-length", "0"))
 
     def reply(self, status: int, body: bytes = b"", **headers: str) -> None:
+        self.server.overtaken += bool(select.select([self.sock], [], [], 0)[0])
         lines = [f"HTTP/1.1 {status} X", f"Content-Length: {len(body)}"]
         lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
         self.sock.sendall("\r\n".join([*lines, "", ""]).encode() + body)
@@ -59,6 +61,8 @@ class ByteServer:
     #: Whether it looks at a request that came before the last was answered; else it is forgotten.
     pipelines: bool = True
     connections: int = 0
+    #: Replies that were given when more had been sent already, beyond what was read with their requests.
+    overtaken: int = 0
     quitting: threading.Event = field(default_factory=threading.Event)
 
     def __enter__(self) -> ByteServer:

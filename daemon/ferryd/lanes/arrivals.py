@@ -48,16 +48,15 @@ class Arrivals:
                 self._acknowledge(arrived)
 
     def _fetch_all(self, parts: Sequence[Incoming], arrived: list[_Arrived], files: ExitStack) -> None:
-        """Several at a time; the first, and whatever is left over when they do not all come through, alone."""
+        """Several at a time; when that does not get on, one alone."""
         while parts:
             before = len(arrived)
             if len(parts) > 1:
                 self._fetch_together(parts, arrived, files)
-            parts = parts[len(arrived) - before :]
-            if parts:
+            if len(arrived) == before:
                 fd = files.enter_context(_opened(parts[0].dest))
                 arrived.append((parts[0].dest, fd, self._fetch(parts[0], fd)))
-                parts = parts[1:]
+            parts = parts[len(arrived) - before :]
 
     def _fetch_together(self, parts: Sequence[Incoming], arrived: list[_Arrived], files: ExitStack) -> None:
         first, opened = len(arrived), [-1]

@@ -36,6 +36,8 @@ _PATIENCE_S: Final = 10.0
 _FAILURES: Final = 8
 #: How long a server is then asked one thing at a time.
 _ALONE_S: Final = 600.0
+#: What TLS sends as one.
+_RECORD_BYTES: Final = 16 << 10
 #: So much of the replies is read at once.
 _BUFFER_BYTES: Final = 32 << 10
 
@@ -69,6 +71,7 @@ class _Manners:
 
     room_bytes: int = _FIRST_BYTES
     failures: int = 0
+    failed_at: float = 0.0
     alone_until: float = 0.0
 
     def fitting(self, sizes: Sequence[int]) -> int:
@@ -77,21 +80,26 @@ class _Manners:
             return 0
         return sum(1 for _ in takewhile(lambda end: end <= self.room_bytes, accumulate(sizes[:TOGETHER])))
 
-    def went_well(self, took_s: float) -> None:
-        self.failures = 0
-        if took_s < _QUICK_S:
+    def moved(self, size_bytes: int, took_s: float) -> None:
+        """So much went well, together or alone. What was little proves nothing of more."""
+        if took_s < _QUICK_S and size_bytes * 2 >= self.room_bytes:
             self.room_bytes = min(_MOST_BYTES, self.room_bytes * 2)
         elif took_s > _SLOW_S:
             self.room_bytes = max(_LEAST_BYTES, self.room_bytes // 2)
 
-    def ended_early(self, heard: int, *, silent: bool) -> None:
-        """A connection may end at any time, and many servers end each after so many requests. Silence, or that nothing
-        but the first is answered each time, means that it cannot be."""
-        if heard <= 1:
+    def ended_early(self, began: float, heard: int, *, silent: bool) -> None:
+        """A connection may end at any time, and many servers end each after so many requests. Silence after an answer,
+        or that nothing but the first is answered time after time, means that it cannot be. Those that were under way at
+        once count once: it was one event."""
+        now = time.monotonic()
+        if heard > 1:
+            self.failures = 0
+        elif began >= self.failed_at:
             self.failures += 1
+            self.failed_at = now
             self.room_bytes = max(_LEAST_BYTES, self.room_bytes // 2)
-        if silent or self.failures >= _FAILURES:
-            self.alone_until = time.monotonic() + _ALONE_S
+        if (silent and heard) or self.failures >= _FAILURES:
+            self.alone_until = now + _ALONE_S
             self.failures = 0
 
 
@@ -121,19 +129,25 @@ class Conversations:
             if link is None:
                 return
             with halt.watching(link.sock):
-                self._talk(link, lambda: say(link, count), hear, manners, halt)
+                self._talk(link, sizes, lambda: say(link, count), hear, manners, halt)
+
+    def learn(self, origin: Origin, size_bytes: int, took_s: float) -> None:
+        """A part that went alone tells, too, how much may go together."""
+        self._manners.setdefault(origin, _Manners()).moved(size_bytes, took_s)
 
     def _talk(
         self,
         link: Link,
+        sizes: Sequence[int],
         say: Callable[[], Sequence[bytes]],
         hear: Callable[[Response, int], bool],
         manners: _Manners,
         halt: Halt,
     ) -> None:
-        began, stall_s, silent = time.monotonic(), link.sock.gettimeout(), False
+        stall_s, silent = link.sock.gettimeout(), False
         link.sock.settimeout(min(_PATIENCE_S, stall_s or _PATIENCE_S))
         heard, goes_on, requests = 0, True, [b""]
+        began = time.monotonic()
         try:
             requests = list(say())
             sent = _taken(link, requests)
@@ -144,15 +158,16 @@ class Conversations:
         except Broken as error:
             silent = not error.stale
         except FerryError as error:
-            if not isinstance(error.__cause__, TimeoutError):
+            if error.reason != "HUB_UNREACHABLE":
                 raise
-            silent = True  # in the midst of a body: alone it has all the time there is
+            # In the midst of a body: alone it has all the time there is, and nothing unread behind it.
+            silent = isinstance(error.__cause__, TimeoutError)
         halt.check()  # it may be us who cut it
         if heard < len(requests):
-            manners.ended_early(heard, silent=silent)
+            manners.ended_early(began, heard, silent=silent)
             return
-        if requests:
-            manners.went_well(time.monotonic() - began)
+        manners.failures = 0
+        manners.moved(sum(sizes[:heard]), time.monotonic() - began)
         link.sock.settimeout(stall_s)
         link.reusable = goes_on
 
@@ -160,9 +175,11 @@ class Conversations:
 def _taken(link: Link, requests: Sequence[bytes]) -> int:
     """How many of the requests have been sent whole; not all when the other side hangs up, which may have said why."""
     data, done = memoryview(b"".join(requests)), 0
+    most = len(data) if link.plain else _RECORD_BYTES
     try:
         while done < len(data):
-            done += link.sock.send(data[done:])  # not sendall: its timeout is for everything, not for a stall
+            # Not sendall, and over TLS no more than a record: the timeout is for the whole call, not for a stall.
+            done += link.sock.send(data[done : done + most])
     except TimeoutError as error:
         raise Broken(error) from error
     except OSError:

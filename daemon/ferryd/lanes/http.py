@@ -92,7 +92,9 @@ class HttpLane:
                 raise unreachable(str(origin), "it hung up in the middle of a part")
             require_stored(reply, to.headers)
 
+        began = time.monotonic()
         self._attempt(origin, put, halt)
+        self._learn(origin, span, began)
 
     def receive(
         self, origin_location: UrlLocation, span: Span, dest: int, path: str, buffer: memoryview, halt: Halt
@@ -109,7 +111,10 @@ class HttpLane:
                 link.reusable = not response.will_close
             return digests
 
-        return self._attempt(origin, get, halt)
+        began = time.monotonic()
+        digests = self._attempt(origin, get, halt)
+        self._learn(origin, span, began)
+        return digests
 
     def send_several(
         self,
@@ -133,8 +138,7 @@ class HttpLane:
         def hear(response: Response, at: int) -> bool:
             reply = Reply("PUT", str(origin), response.status, response.headers, _said(response))
             to, length = parts[at]
-            if at and reply.status >= 400 and reply.status != 412 and not is_explained(reply):
-                raise Broken(ValueError("it may be no answer to this part"))
+            _doubt(reply, at)
             require_stored(reply, to.headers)
             done()
             halt.moved(length)
@@ -159,10 +163,18 @@ class HttpLane:
             return [_head_of_get(link, split_url(at.url)[1], at, span) for at, span in parts[:count]]
 
         def hear(response: Response, at: int) -> bool:
+            if response.status >= 400:
+                reply = Reply("GET", str(origin), response.status, response.headers, _said(response))
+                _doubt(reply, at)
+                raise error_of(reply)
             done(_landed(response, origin, parts[at][1], *opened(at), buffer, halt))
             return not response.will_close
 
         self._conversations.hold(origin, [span.length for _, span in parts], say, hear, halt)
+
+    def _learn(self, origin: Origin, span: Span, began: float) -> None:
+        if span.length <= SMALL_BYTES:
+            self._conversations.learn(origin, span.length, time.monotonic() - began)
 
     def _attempt(self, origin: Origin, act: Callable[[Link], T], halt: Halt) -> T:
         """Do it on a kept connection, and once more on a fresh one when the server had closed that."""
@@ -238,6 +250,12 @@ def _body_sent(link: Link, fd: int, span: Span, buffer: memoryview, halt: Halt) 
     except TimeoutError as error:
         raise Broken(error) from error
     return True
+
+
+def _doubt(reply: Reply, at: int) -> None:
+    """Raise `Broken` for a refusal in the midst of others that nobody explains: it may answer a piece of one."""
+    if at and reply.status >= 400 and reply.status != 412 and not is_explained(reply):
+        raise Broken(ValueError("it may be no answer to this part"))
 
 
 def _goes_on(response: Response) -> bool:

@@ -127,8 +127,8 @@ def _require_whole_indexes(conn: Connection) -> None:
     """An index that the operator made first (ADR 0009) was taken by its name. Error: `RuntimeError` unless it works."""
     if conn.dialect.name != "postgresql":
         return
-    ours = {index.name for table in metadata.tables.values() for index in table.indexes}
-    for name in ours.intersection(conn.exec_driver_sql(_UNFINISHED).scalars()):
+    ours = {str(index.name) for table in metadata.tables.values() for index in table.indexes}
+    for name in sorted(ours.intersection(conn.exec_driver_sql(_UNFINISHED).scalars())):
         raise RuntimeError(
             f"the index {name} is not finished: wait until CREATE INDEX CONCURRENTLY has ended, or, when it has "
             f"failed, say REINDEX INDEX CONCURRENTLY {name}; then start the hub again"

@@ -20,6 +20,7 @@ from tests.unit.lanes.samples import blocks, random_bytes
 
 SIZE = 100
 BLOB = random_bytes(SIZE)
+REFUSAL = b"<Error><Code>AccessDenied</Code></Error>"
 
 
 def parts(server: ByteServer, directory: Path, count: int) -> list[Incoming]:
@@ -66,7 +67,7 @@ async def test_a_part_alone_is_just_synced(lanes: ByteLanes, tmp_path: Path, log
 
 
 async def test_parts_before_one_that_fails_are_acknowledged(lanes: ByteLanes, tmp_path: Path, log: list[str]) -> None:
-    with ByteServer(blob=BLOB, script=[ok, ok, answer(403)]) as server:
+    with ByteServer(blob=BLOB, script=[ok, ok, answer(403, REFUSAL)]) as server:
         incoming = parts(server, tmp_path, 5)
         with pytest.raises(FerryError) as caught:
             await received(lanes, incoming, CountingMeter(), log)

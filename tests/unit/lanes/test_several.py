@@ -199,19 +199,32 @@ async def test_those_before_one_that_is_refused_are_acknowledged(
 
 
 @pytest.mark.parametrize("times", [1, 2])
+@pytest.mark.parametrize("up", [True, False])
 async def test_one_that_is_refused_without_a_word_is_asked_for_alone(
-    lanes: ByteLanes, tmp_path: Path, times: int
+    lanes: ByteLanes, tmp_path: Path, times: int, up: bool
 ) -> None:
     """It may be the answer to something that nobody asked."""
-    done: list[int] = []
-    with ByteServer(script=[ok, ok, *[answer(400)] * times]) as server:
-        task = lanes.send_all(outgoing(server, tmp_path, range(3)), CountingMeter(), lambda: done.append(1))
+    done: list[object] = []
+    with ByteServer(blob=BLOB, script=[ok, ok, *[answer(400)] * times]) as server:
+        if up:
+            task = lanes.send_all(outgoing(server, tmp_path, range(3)), CountingMeter(), lambda: done.append(1))
+        else:
+            task = lanes.receive_all(incoming(server, tmp_path, 3), CountingMeter(), done.append)
         if times == 1:
             await task
         else:
             with pytest.raises(FerryError):
                 await task
     assert len(done) == 4 - times
+
+
+async def test_a_reset_in_the_midst_of_a_body_costs_one_more_question(lanes: ByteLanes, tmp_path: Path) -> None:
+    def cut(request: Request) -> bool:
+        request.sock.sendall(b"HTTP/1.1 206 X\r\nContent-Range: bytes 0-99/100\r\nContent-Length: 100\r\n\r\nhalf")
+        return reset(request)
+
+    with ByteServer(blob=BLOB, script=[ok, ok, ok, cut]) as server:
+        assert len(await received(lanes, incoming(server, tmp_path, 8))) == 8
 
 
 async def test_a_part_of_a_write_once_store_that_is_there_already(lanes: ByteLanes, tmp_path: Path) -> None:
@@ -269,6 +282,16 @@ async def test_those_before_one_with_a_bad_url_are_acknowledged(lanes: ByteLanes
         with pytest.raises(FerryError):
             await lanes.send_all(parts, CountingMeter(), lambda: done.append(1))
     assert len(done) == 4
+
+
+async def test_larger_ones_go_together_when_they_have_been_quick_alone(lanes: ByteLanes, tmp_path: Path) -> None:
+    data, size = random_bytes(60_000), 60_000
+    source = make_source(tmp_path, data)
+    with ByteServer() as server:
+        places = [UrlLocation(f"{server.url}/{number}", {}, 0) for number in range(30)]
+        assert await sent(lanes, [Outgoing(source, Span(0, size), to, blocks(data)) for to in places]) == 30
+        assert list(server.stored.values()) == [data] * 30
+        assert server.overtaken >= 20
 
 
 async def test_over_tls(tmp_path: Path) -> None:
@@ -343,17 +366,35 @@ def test_how_much_goes_together_follows_from_how_long_it_took() -> None:
     manners = _Manners()
     assert manners.fitting([4096] * 100) == 8
     assert manners.fitting([4096] * 3) == 3
-    assert manners.fitting([1 << 20]) == 0
+    assert manners.fitting([60_000] * 9) == 0
+    manners.moved(1000, 0.1)
+    assert manners.fitting([60_000] * 9) == 0, "little proves nothing"
+    for size_bytes in (60_000, 60_000, 120_000):  # the first ones alone
+        manners.moved(size_bytes, 0.1)
+    assert manners.fitting([60_000] * 9) == 4
+    manners.moved(240_000, 2.0)
+    assert manners.fitting([60_000] * 9) == 4
     for _ in range(9):
-        manners.went_well(0.1)
-    assert manners.fitting([4096] * 100) == 32
-    assert manners.fitting([64 << 10] * 100) == 8
-    manners.went_well(2.0)
-    assert manners.fitting([64 << 10] * 100) == 8
+        manners.moved(240_000, 5.0)
+    assert manners.fitting([4096] * 9) == 2
     for _ in range(9):
-        manners.went_well(5.0)
-    assert manners.fitting([1024] * 100) == 8
-    manners.ended_early(0, silent=False)
-    assert manners.fitting([1024] * 100) == 8
-    manners.ended_early(5, silent=True)
-    assert manners.fitting([1024] * 100) == 0
+        manners.moved(256 << 10, 0.1)
+    assert manners.fitting([16] * 99) == 32 and manners.fitting([64 << 10] * 99) == 8
+
+
+def test_one_event_is_one_failure_however_many_meet_it() -> None:
+    manners, began = _Manners(), time.monotonic()
+    for _ in range(20):
+        manners.ended_early(began, 0, silent=True)
+    assert manners.fitting([1024] * 99) == 16
+    for heard in (0, 1, 0, 1, 0, 1, 2, 0, 1, 0, 1, 0, 1, 0):
+        manners.ended_early(time.monotonic(), heard, silent=False)
+    assert manners.fitting([1024] * 99) == 8
+    manners.ended_early(time.monotonic(), 1, silent=False)
+    assert manners.fitting([1024] * 99) == 0
+
+
+def test_silence_after_an_answer_is_enough() -> None:
+    manners = _Manners()
+    manners.ended_early(time.monotonic(), 1, silent=True)
+    assert manners.fitting([1024] * 99) == 0
