@@ -16,6 +16,8 @@ from measuring import Measured
 
 #: Closer than this is a tie; who is further behind in everything after so many rounds need not come again.
 TIE, ENOUGH_TO_KNOW = 1.2, 2
+#: Who is so far behind in everything need not come again after the first one: no noise of this machine is so loud.
+FAR = 3.0
 COSTS = ("wall", "cpu")
 
 
@@ -56,16 +58,17 @@ class Runs:
         return [getattr(one, f"{what}_s") / getattr(other, f"{what}_s") for one, other in both]
 
     def rests(self, name: str) -> bool:
-        """Whether a peer cannot become the best any more: behind by more than a tie in every column."""
-        if name == OURS or name.startswith(LIMIT) or self.count < ENOUGH_TO_KNOW:
+        """Whether a peer cannot become the best any more: behind by more than a tie in every column, or far behind when
+        one round is all that is known."""
+        if name == OURS or name.startswith(LIMIT):
             return False
         ways = [way for way in self.directions() if name in self.names(way)]
         columns = [(way, what) for way in ways for what in COSTS]
-        return bool(columns) and all(self._behind(name, *column) for column in columns)
+        most = TIE if self.count >= ENOUGH_TO_KNOW else FAR
+        return bool(columns) and all(self._over_best(name, *column) > most for column in columns)
 
-    def _behind(self, name: str, direction: str, what: str) -> bool:
-        best = self.typical(direction, self.best(direction, what), what)
-        return self.typical(direction, name, what) > TIE * best
+    def _over_best(self, name: str, direction: str, what: str) -> float:
+        return self.typical(direction, name, what) / self.typical(direction, self.best(direction, what), what)
 
     def rows(self) -> Iterator[dict[str, object]]:
         """Medians, one row for each direction and contender."""

@@ -57,6 +57,13 @@ def test_who_is_the_best_in_one_column_goes_on(bench: Any) -> None:
     assert not runs.rests("scp")
 
 
+def test_who_is_far_behind_in_everything_rests_after_one_round(bench: Any) -> None:
+    runs = bench.runs(ferryman=[9.0], cp=[1.0], scp=[3.1])
+    assert [name for name in runs.names("up") if runs.rests(name)] == ["scp"]
+    object.__setattr__(runs.found["up", "scp"][0], "cpu_s", 2.0)
+    assert not runs.rests("scp"), "far behind on the clock alone"
+
+
 def test_rounds_are_kept_and_restored(bench: Any) -> None:
     runs = bench.runs(ferryman=[2.0, 6.0], cp=[1.0])
     again = bench.rounds.Runs(runs.size_bytes, runs.files)
