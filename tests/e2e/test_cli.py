@@ -268,6 +268,7 @@ def test_a_file_in_the_way_is_code_9(home: Home, run_dir: Path) -> None:
     (home.root / "out" / "a.csv").write_text("mine")
     refused = ferry("download", "r", home.root / "out")
     assert (refused.code, "--if-exists replace" in refused.err) == (9, True)
+    assert "or move the file away. Then: ferry retry" in refused.err, "the same transfer would not replace it"
     assert ferry("download", "r", home.root / "out", "--if-exists", "rename").code == 0
     assert (home.root / "out" / "a.csv").read_text() == "mine"
 

@@ -18,7 +18,7 @@ README = Path(__file__).resolve().parents[2] / "README.md"
 @pytest.mark.usefixtures("configuration")
 def test_the_ten_lines_run(home: Home) -> None:
     blocks = re.findall(r"^```python\n(.*?)^```$", README.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
-    assert len(blocks) == 2
+    assert len(blocks) == 3
     assert len(blocks[0].strip().splitlines()) <= 11, "ten lines, and an empty one"
     raw, tidy = b"island,mass\nDream,3750 g\n", b"island,mass_g\nDream,3750\n"
     (home.data / "penguins-raw.csv").write_bytes(raw)
@@ -35,7 +35,10 @@ def test_the_ten_lines_run(home: Home) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert (home.data / "copy" / "penguins.csv").read_bytes() == tidy
-    file_line, transfer_id, asset_id = done.stdout.split("\n")[:3]
+    file_line, transfer_id, asset_id, *listed, last = done.stdout.splitlines()
     assert file_line.endswith(f"penguins.csv {len(tidy)}")
     assert transfer_id.startswith("trf_")
     assert asset_id.startswith("ast_")
+    assert listed[:3] == ["Big [] {}", "Tidy ['penguins'] {'islands': 3}", "Raw [] {}"]
+    assert (home.data / "copy" / "penguins-raw.csv").read_bytes() == raw
+    assert last == "100 %"

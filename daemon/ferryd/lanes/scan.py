@@ -26,6 +26,8 @@ _KINDS = {
     stat.S_IFDIR: "a directory",
 }
 
+_APART = "upload the directory they are in, with include patterns if you do not want all of it, or rename one"
+
 
 def scan(paths: Iterable[str], wanted: Selection = EVERYTHING) -> list[SourceFile]:
     """The wanted files below these paths, sorted by manifest path. What is not wanted may be anything.
@@ -41,7 +43,7 @@ def scan(paths: Iterable[str], wanted: Selection = EVERYTHING) -> list[SourceFil
             twin = found.setdefault(file.path, file)
             if twin is not file:
                 both = f"{twin.local_path} and {file.local_path} would both be {file.path!r} in the asset"
-                raise FerryError("INVALID_ARGUMENT", f"{both}: upload one of them, or rename one", field="local_path")
+                raise FerryError("INVALID_ARGUMENT", f"{both}: {_APART}", field="local_path")
     if not found:
         names = ", ".join(shown(root) for root in roots[:5])
         left = "there are no files in" if wanted is EVERYTHING else "include and exclude leave no file of"

@@ -57,7 +57,7 @@ def present(info: TransferInfo) -> str:
     """How many of its files need not move, because the receiver had them when it began; empty for none."""
     if not info.present_file_count:
         return ""
-    return f"already there {info.present_file_count:,} of {info.file_count:,} files"
+    return f"already there {info.present_file_count:,} of {units.count(info.file_count, 'file')}"
 
 
 def reason(info: TransferInfo, now: datetime) -> str:

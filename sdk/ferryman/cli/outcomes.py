@@ -88,7 +88,7 @@ def _downloaded(session: Session, info: TransferInfo, files: Sequence[TransferFi
         ],
     }
     there = sum(file.skipped for file in files)
-    already = f"; already there {there:,} of {len(files):,} files" if there else ""
+    already = f"; already there {there:,} of {units.count(len(files), 'file')}" if there else ""
     session.out.say(f"Downloaded {describe.name(info)}: {_amount(info)}{already}")
     session.out.result("downloaded", data, [units.clean(file.local_path) for file in files])
 

@@ -12,10 +12,10 @@ from importlib import import_module
 from typing import Any, Final, NamedTuple
 
 import typer
-from typer.core import TyperGroup
 
 from ferryman.cli import streams
 from ferryman.cli.examples import EXAMPLES
+from ferryman.cli.groups import Group
 from ferryman.cli.settings import Settings, options_for
 
 HELP: Final = """Move research data to a data hub and back.
@@ -68,7 +68,7 @@ TABLE: Final[dict[str, dict[str, Row]]] = {
 COMMANDS: Final = {name: row for section in TABLE.values() for name, row in section.items()}
 
 
-class Lazy(TyperGroup):
+class Lazy(Group):
     """The `ferry` command itself."""
 
     def list_commands(self, ctx: Any) -> list[str]:
@@ -78,15 +78,6 @@ class Lazy(TyperGroup):
         if cmd_name not in self.commands and cmd_name in COMMANDS:
             self.commands[cmd_name] = load(cmd_name)
         return self.commands.get(cmd_name)
-
-    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        if args and args[0] not in COMMANDS:
-            from difflib import get_close_matches
-
-            near = get_close_matches(args[0], COMMANDS, n=3, cutoff=0.5)
-            meant = f"; did you mean {' or '.join(near)}?" if near else ""
-            ctx.fail(f"there is no command {args[0]!r}{meant}")
-        return super().resolve_command(ctx, args)
 
     def shell_complete(self, ctx: Any, incomplete: str) -> Any:
         """The commands' names, without importing any of them."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import glob
 import os
 import stat
+import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,8 +47,21 @@ def expand(given: Sequence[str]) -> list[str]:
 def files(paths: Sequence[str], wanted: Selection = EVERYTHING) -> Iterator[Found]:
     """The wanted files below the paths, with the paths they get in the asset.
 
-    Raises `Problem` for what the daemon would refuse: what is no regular file, and links that lead out or nowhere.
+    Raises `Problem` for what the daemon would refuse: what is no regular file or may not be read, links that lead out
+    or nowhere, names that no hub takes, and two files that would have one path.
     """
+    seen: dict[str, Found] = {}
+    for file in _found_below(paths, wanted):
+        twin = seen.setdefault(file.path, file)
+        if twin is not file:
+            raise Problem(
+                f"{twin.local_path!r} and {file.local_path!r} would both be {file.path!r} in the asset",
+                "Upload the directory they are in, with --include for the files you want, or rename one.",
+            )
+        yield file
+
+
+def _found_below(paths: Sequence[str], wanted: Selection) -> Iterator[Found]:
     for path in paths:
         name = Path(os.path.abspath(path)).name  # noqa: PTH100 - keeps a link's own name
         prefix = "" if len(paths) == 1 else f"{name}/"
@@ -86,6 +100,10 @@ def _found(path: str, local: str) -> Found:
         raise _refused(local, "a link that leads nowhere") from None
     if not stat.S_ISREG(status.st_mode):
         raise _refused(local, "no regular file")
+    if "\\" in path or any(unicodedata.category(letter) == "Cc" for letter in path):
+        raise _refused(local, "a file whose name holds a backslash or a control character")
+    if not os.access(local, os.R_OK):
+        raise _refused(local, "a file that you may not read")
     return Found(path, local, status.st_size)
 
 

@@ -12,6 +12,7 @@ import typer
 
 from ferryman.cli.exits import Exit
 from ferryman.cli.faults import Problem
+from ferryman.cli.groups import Group
 from ferryman.cli.output import Output
 from ferryman.cli.settings import Settings, settings_of
 
@@ -82,6 +83,7 @@ def among(*values: str) -> Callable[[str], list[str]]:
 def new_app(help_text: str) -> typer.Typer:
     """The typer app of a command group: without rich and completion options of its own."""
     return typer.Typer(
+        cls=Group,
         help=help_text,
         add_completion=False,
         rich_markup_mode=None,

@@ -74,6 +74,8 @@ def test_a_mistake_is_one_line_with_the_next_step(arguments: list[str]) -> None:
 
 def test_a_near_miss_is_named() -> None:
     assert "did you mean upload" in ferry("uplaod").err
+    near = ferry("project", "lsit")
+    assert (near.code, "did you mean list" in near.err, "Run: ferry project --help" in near.err) == (2, True, True)
 
 
 def test_without_a_command_it_shows_its_help() -> None:

@@ -48,13 +48,17 @@ def test_the_list_is_what_the_daemon_takes(tree: Path) -> None:
             assert listed == [(file.path, file.identity.size_bytes) for file in scan(paths, wanted)]
 
 
-@pytest.mark.parametrize("kind", ["fifo", "link to a directory", "link outside", "link nowhere", "not UTF-8"])
+@pytest.mark.parametrize(
+    "kind", ["fifo", "link to a directory", "link outside", "link nowhere", "not UTF-8", "back\\slash", "line\nfeed"]
+)
 def test_the_list_refuses_what_the_daemon_refuses(tree: Path, kind: str) -> None:
     odd = tree / "raw" / "odd"
     if kind == "fifo":
         os.mkfifo(odd)
     elif kind == "not UTF-8":
         Path(os.fsdecode(os.fsencode(odd) + b"\xff")).touch()
+    elif kind in ("back\\slash", "line\nfeed"):
+        odd.with_name(f"odd {kind}").touch()
     else:
         odd.symlink_to({"link to a directory": tree / "notes", "link outside": "/etc/hosts"}.get(kind, "/nowhere"))
     with pytest.raises(Problem) as caught:
@@ -82,6 +86,27 @@ def test_the_list_has_the_paths_of_the_asset(tree: Path) -> None:
 def test_globs_that_the_shell_left_alone(tree: Path) -> None:
     assert selection.expand([f"{tree}/raw/*.dat"]) == [str(tree / "raw" / "1.dat"), str(tree / "raw" / "2.dat")]
     assert selection.expand([f"{tree}/**/*.csv"]) == [str(tree / "a.csv")]
+
+
+def test_a_file_that_may_not_be_read_is_refused_by_both(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    locked = str(tree / "raw" / "2.dat")  # root may read everything, whatever its mode
+    monkeypatch.setattr(os, "access", lambda path, mode: not (path == locked and mode == os.R_OK))
+    with pytest.raises(Problem, match="may not read"):
+        list(selection.files([str(tree)]))
+    with pytest.raises(FerryError) as caught:
+        scan([str(tree)])
+    assert caught.value.reason == "SOURCE_UNREADABLE"
+
+
+def test_two_files_that_would_have_one_path_are_refused_by_list_and_daemon(tree: Path) -> None:
+    """`**` gives files, and a file named alone keeps its name alone."""
+    (tree / "notes" / "1.dat").write_bytes(b"other")
+    paths = selection.expand([f"{tree}/**/1.dat"])
+    with pytest.raises(Problem, match=r"would both be '1\.dat'") as caught:
+        list(selection.files(paths))
+    assert "--include" in caught.value.next_step
+    with pytest.raises(FerryError, match=r"would both be '1\.dat' in the asset: upload the directory they are in"):
+        scan(paths)
 
 
 def test_a_name_that_looks_like_a_glob_is_a_name(tree: Path) -> None:
