@@ -139,7 +139,7 @@ def _content_files(world: World) -> Rows:
             content, session = key("cnt", 2 * n + again), session_of(2 * n + again)
             for index in range(_FILES[n % len(_FILES)]):
                 whole = digest(content, index)[:16]
-                rest = (whole, _MIB, whole, "text/csv", blob_key(session, index))
+                rest = (whole, _MIB, whole, "text/csv", blob_key(session, index), 0)
                 yield content, index, f"run-{n}/table-{index}.csv", _MIB, *rest
 
 
@@ -191,7 +191,7 @@ def _session_files(world: World) -> Rows:
 def _session_parts(world: World) -> Rows:
     for n in recent(world):
         whole = digest(key("cnt", 2 * n), 0)[:16]
-        yield session_of(2 * n), 0, 1, whole, whole, made_at(n), None
+        yield session_of(2 * n), 0, 1, whole, whole, made_at(n), None, "", 0
 
 
 def _requests(world: World) -> Rows:

@@ -15,6 +15,8 @@ from ferrywire.reasons import FerryError
 
 _LEAST_PART_BYTES: Final = 5 * MIB
 _MOST_FILE_BYTES: Final = 5 << 40
+_LEAST_PACK_BYTES: Final = MIB
+_MOST_PACK_BYTES: Final = 64 * MIB
 _S3_WORDS: Final = ("bucket", "endpoint", "public_endpoint", "region", "prefix", "addressing", "ca_bundle", "sse")
 
 
@@ -42,6 +44,10 @@ def add_storage_commands(storage: Any) -> None:
     add.add_argument("--least-part", **least, help="the store's smallest part; default: 5M")
     most = {"type": size, "default": _MOST_FILE_BYTES, "metavar": "BYTES"}
     add.add_argument("--most-file", **most, help="the store's largest object; default: 5T")
+    packs = (
+        "small files go there together, in objects of up to so many bytes, 1M to 64M; 0: each by itself; default: 8M"
+    )
+    add.add_argument("--pack", type=size, metavar="BYTES", help=packs)
     add.add_argument("--no-check", action="store_true", help="do not try it out, nor mark it as this hub's")
     add_command(storage, "list", _list, "show all places; * marks the one that new projects and users get")
     default = add_command(storage, "default", _default, "choose where new projects and users keep their bytes")
@@ -66,12 +72,27 @@ def _add(args: argparse.Namespace) -> int:
     options["checksum"] = "" if args.checksum == "none" else args.checksum
     options["write_once"] = args.write_once == "yes"
     options |= {"least_part_bytes": -(-args.least_part // MIB) * MIB, "most_file_bytes": args.most_file}
+    options["pack_bytes"] = _pack_bytes(args, 0 if args.checksum == "none" else locations.PACK_BYTES)
     if args.kms_key and args.sse != "aws:kms":
         raise RuntimeError("--kms-key goes with --sse aws:kms")
     found = "not tried" if args.no_check else _tried(args, options)
     in_catalogue(args, locations.add, locations.StorageLocation(args.name, "s3", options))
     say(f"added '{args.name}', bucket '{args.bucket}': {found}")
     return 0
+
+
+def _pack_bytes(args: argparse.Namespace, default: int) -> int:
+    """Error: `RuntimeError`."""
+    asked: int = default if args.pack is None else args.pack
+    if asked and not _LEAST_PACK_BYTES <= asked <= _MOST_PACK_BYTES:
+        raise RuntimeError("--pack is 0, or 1M to 64M")
+    if asked > args.most_file:
+        if args.pack is None:
+            return 0
+        raise RuntimeError("--pack is more than --most-file")
+    if asked and args.checksum == "none":
+        raise RuntimeError("--pack goes with --checksum crc64nvme: what arrives must be what was signed")
+    return asked
 
 
 def _tried(args: argparse.Namespace, options: dict[str, Any]) -> str:

@@ -15,7 +15,7 @@ from alembic.migration import MigrationContext
 from alembic.operations import Operations
 
 #: Revisions up to this one were made before there was a release.
-BEFORE_RELEASES: Final = "0006"
+BEFORE_RELEASES: Final = "0007"
 
 _NAME: Final = r'"?(\w+)"?'
 _CREATE_TABLE: Final = re.compile(rf"CREATE TABLE {_NAME}")

@@ -22,6 +22,7 @@ from ferryhub.blobs.threads import StoreThreads
 from ferryhub.catalogue import parts
 from ferryhub.catalogue.database import Database
 from ferryhub.catalogue.locations import PartRules
+from ferryhub.catalogue.packs import Pack
 from ferryhub.catalogue.parts import Part, Slot
 from ferryhub.catalogue.validation import invalid
 from ferrywire.parts import part_count
@@ -63,6 +64,14 @@ class DirectPlace:
         ]
         return [*await self.threads.run(self.store.put_urls, puts)]
 
+    async def sign_pack(
+        self, session_id: str, wanted: Sequence[Part], slots: Sequence[Slot], pack: Pack, *, accept_files: bool
+    ) -> Location:
+        """See `Place`. A pack is never written again, so what rows say stays true."""
+        file = StagedFile.of_pack(session_id, pack.name)
+        (url,) = await self.threads.run(self.store.put_urls, [PartPut(file, 1, file.size_bytes, pack.crc64nvme)])
+        return url
+
     async def record(
         self, session_id: str, given: Sequence[Part], slots: Sequence[Slot], write: Callable[[], Awaitable[None]]
     ) -> None:
@@ -70,14 +79,29 @@ class DirectPlace:
         self._check_checksums(given)
         await write()
 
+    async def record_pack(
+        self,
+        session_id: str,
+        given: Sequence[Part],
+        slots: Sequence[Slot],
+        pack: Pack,
+        write: Callable[[], Awaitable[None]],
+    ) -> None:
+        """See `Place`. As for parts, the commit asks whether it is there."""
+        await write()
+
     async def recheck(self, session_id: str) -> None:
         """See `Place`. A file that is whole at the store while parts of it are not recorded begins anew, too: a commit
         was cut short, and then something of it was sent again."""
-        rows = await self._database.read(parts.begun, session_id)
-        files = {row.file_index: _known(session_id, row) for row in rows}
-        lost = await self.threads.run(self.store.missing, list(files.values()))
-        if lost:
-            await self._database.write(parts.forget_files, session_id, [file.file_index for file in lost])
+        rows, packed = await self._database.read(
+            lambda conn: (parts.begun(conn, session_id), parts.packs_of(conn, session_id))
+        )
+        files = [_known(session_id, row) for row in rows] + [StagedFile.of_pack(session_id, pack) for pack in packed]
+        lost = await self.threads.run(self.store.missing, files)
+        if alone := [file.file_index for file in lost if not file.pack]:
+            await self._database.write(parts.forget_files, session_id, alone)
+        if packs := [file.pack for file in lost if file.pack]:
+            await self._database.write(parts.forget_packs, session_id, packs)
 
     async def reads(self, keys: Sequence[str], *, accept_files: bool) -> list[Location]:
         """See `Place`."""

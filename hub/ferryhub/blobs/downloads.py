@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import Connection, Row
@@ -42,11 +42,16 @@ class Downloads:
         Pages after the first stay with the content of the first, whatever is committed meanwhile.
         """
         content, title, rows, last = await self._database.read(_page, actor, asset_key, content_id, page)
-        keys = [row.blob_key for row in rows if row.blob_key]
+        keys = list(dict.fromkeys(row.blob_key for row in rows if row.blob_key))
         place = await self._places.get(content.storage_location)
         found = dict(zip(keys, await place.reads(keys, accept_files=accept_files), strict=True)) if keys else {}
-        files = [(row, found.get(row.blob_key)) for row in rows]
+        files = [(row, _at(found.get(row.blob_key), row.blob_offset)) for row in rows]
         return DownloadPage(content, title, files, None if last is None else (content.id, last))
+
+
+def _at(blob: Location | None, offset: int) -> Location | None:
+    """Where in its blob a file starts."""
+    return replace(blob, offset=offset) if blob is not None and offset else blob
 
 
 def _page(

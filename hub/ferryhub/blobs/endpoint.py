@@ -1,4 +1,5 @@
-"""The byte endpoint, raw ASGI: `PUT /blobs/uploads/<session>/<file>/<part>` and `GET /blobs/<key>` with ranges.
+"""The byte endpoint, raw ASGI: `PUT /blobs/uploads/<session>/<file>/<part>`, or `…/packs/<pack>`, and
+`GET /blobs/<key>` with ranges.
 
 Upload step 8 and D8. The signed URL is the only right anybody needs here. Memory is bounded by windows; a reader that
 is slow slows the sender down. What to do with a part is `receive.py`'s.
@@ -14,8 +15,8 @@ from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any, Final
 
 from ferryhub.blobs.ranges import Unsatisfiable, parse_range
-from ferryhub.blobs.receive import PartReceiver
-from ferryhub.blobs.signing import BLOBS_PATH, UPLOADS_PATH, PartClaim, UrlSigner
+from ferryhub.blobs.receive import PartReceiver, corrupt
+from ferryhub.blobs.signing import BLOBS_PATH, PACKS, UPLOADS_PATH, PackClaim, PartClaim, UrlSigner
 from ferryhub.blobs.store import WINDOW_BYTES, BlobReader, HasFile, SupportsReads, is_blob_key
 from ferryhub.blobs.threads import StoreThreads
 from ferryhub.extensions import ZERO_COPY, offer_of, sends_files
@@ -95,9 +96,12 @@ class ByteEndpoint:
         claim = _claim(path, self._signed("PUT", path, scope))
         length = _headers(scope).get("content-length")
         if length is not None and length != str(claim.size_bytes):
-            message = f"the body has {length} bytes; part {claim.part_number} must have {claim.size_bytes}"
-            raise FerryError("CHUNK_CORRUPT", message, partNumber=claim.part_number)
-        await self._receiver.receive(claim, _Body(receive, offer_of(scope)))
+            raise corrupt(claim, f"must have {claim.size_bytes} bytes, and the body has {length}")
+        body = _Body(receive, offer_of(scope))
+        if isinstance(claim, PackClaim):
+            await self._receiver.receive_pack(claim, body)
+        else:
+            await self._receiver.receive(claim, body)
         await answer.empty()
 
     def _signed(self, method: str, path: str, scope: Scope) -> dict[str, str]:
@@ -246,11 +250,13 @@ async def _until_gone(receive: Receive, answer: _Answer) -> None:
     answer.gone = True
 
 
-def _claim(path: str, signed: Mapping[str, str]) -> PartClaim:
+def _claim(path: str, signed: Mapping[str, str]) -> PartClaim | PackClaim:
     """What a checked URL allows. A right signature was made by us, so its values have our form."""
     session_id, file_index, part_number = path.removeprefix(f"{UPLOADS_PATH}/").split("/")
     if not is_id(session_id, "upl"):
         raise FerryError("SESSION_NOT_FOUND", f"there is no session '{session_id}'", sessionId=session_id)
+    if file_index == PACKS:
+        return PackClaim(session_id, part_number, int(signed["size"]))
     return PartClaim(
         session_id, int(file_index), int(part_number), int(signed["size"]), bytes.fromhex(signed["digest"])
     )

@@ -16,11 +16,12 @@ from ferrywire.reasons import FerryError
 
 @dataclass(frozen=True, slots=True)
 class PartKey:
-    """A part of a file of a session."""
+    """A part of a file of a session; or a pack, by its name."""
 
     session_id: str
     file_index: int
     part_number: int
+    pack: str = ""
 
 
 class Turn:
@@ -71,9 +72,10 @@ class PartGate:
         self._changed = asyncio.Event()
 
     @asynccontextmanager
-    async def part(self, key: PartKey) -> AsyncIterator[Turn]:
-        """Hold a part; an earlier holder is asked to stop and waited for. `HUB_OVERLOADED` when too many arrive."""
-        if len(self._turns) + self._waiting >= self._limit:
+    async def part(self, key: PartKey, *, receives: bool = True) -> AsyncIterator[Turn]:
+        """Hold a part; an earlier holder is asked to stop and waited for. `HUB_OVERLOADED` when too many arrive, for
+        whom `receives`."""
+        if receives and len(self._turns) + self._waiting >= self._limit:
             raise FerryError("HUB_OVERLOADED", "too many parts are arriving at once; try again", retry_after_s=1.0)
         self._waiting += 1
         try:

@@ -1,4 +1,4 @@
-"""Blobs as files: staged under `uploads/<session>/<file index>`, published as `blobs/<2 characters>/<key>`.
+"""Blobs as files: staged under `uploads/<session>/<file index or pack>`, published as `blobs/<2 characters>/<key>`.
 
 Upload step 8: parts land in a sparse staging file; they and its name are durable before anybody says so. Step 10:
 rename, fsync of the directories. D8: ranges go out.
@@ -18,7 +18,9 @@ from copy import copy
 from pathlib import Path
 from typing import Final
 
+from ferryhub.blobs.localreader import LocalBlobReader
 from ferryhub.blobs.store import Gap, PartBytes, StagedFile, Stored, blob_key, is_blob_key
+from ferryhub.catalogue.packs import is_pack
 from ferrywire.durable import start_sync
 from ferrywire.ids import is_id
 from ferrywire.reasons import FerryError
@@ -72,10 +74,8 @@ class LocalBlobStore:
 
     def discard(self, session_id: str) -> None:
         """See `BlobStore`."""
-        if not is_id(session_id, "upl"):
-            raise ValueError(f"not a session id: {session_id!r}")
+        directory = self._session(session_id)
         with self.explained():
-            directory = self._uploads / session_id
             self._named.discard(directory)
             if directory.exists():
                 shutil.rmtree(directory)
@@ -157,6 +157,25 @@ class LocalBlobStore:
             raise
         return writer
 
+    def open_staged(self, file: StagedFile) -> LocalBlobReader | None:
+        """See `SupportsPartWrites`."""
+        with self.explained():
+            for path in (self._staged(file), self.blob_path(file.key)):
+                with suppress(FileNotFoundError):
+                    return LocalBlobReader(path)
+        return None
+
+    def staged_packs(self, session_id: str) -> list[str]:
+        """See `SupportsPartWrites`."""
+        with self.explained():
+            return [entry.name for entry in _entries(self._session(session_id)) if is_pack(entry.name)]
+
+    def drop_packs(self, session_id: str, names: Sequence[str]) -> None:
+        """See `SupportsPartWrites`."""
+        with self.explained():
+            for name in names:
+                self._staged(StagedFile.of_pack(session_id, name)).unlink(missing_ok=True)
+
     def staging_paths(self, files: Sequence[StagedFile]) -> list[Path]:
         """See `SupportsLocalFiles`. Sparse: no space is taken before bytes come."""
         with self.explained():
@@ -233,9 +252,12 @@ class LocalBlobStore:
         return self._blobs / key.partition("-")[0][-2:] / key
 
     def _staged(self, file: StagedFile) -> Path:
-        if not is_id(file.session_id, "upl"):
-            raise ValueError(f"not a session id: {file.session_id!r}")
-        return self._uploads / file.session_id / str(int(file.file_index))
+        return self._session(file.session_id) / (_checked(file.pack) if file.pack else str(int(file.file_index)))
+
+    def _session(self, session_id: str) -> Path:
+        if not is_id(session_id, "upl"):
+            raise ValueError(f"not a session id: {session_id!r}")
+        return self._uploads / session_id
 
     def _free_bytes(self) -> int:
         """What the file system has left for us, in bytes."""
@@ -320,36 +342,10 @@ class LocalPartWriter:
         return self._fd
 
 
-class LocalBlobReader:
-    """See `BlobReader`. Holds a Python file, which closes itself when nobody is left to do it."""
-
-    def __init__(self, path: Path) -> None:
-        self._file = open(path, "rb", buffering=0, opener=_open_no_follow)  # noqa: SIM115 - held open; needs opener
-        self._size_bytes = os.fstat(self._file.fileno()).st_size
-        self._lock = threading.Lock()
-
-    @property
-    def size_bytes(self) -> int:
-        """See `BlobReader`."""
-        return self._size_bytes
-
-    def read(self, offset: int, count: int) -> bytes:
-        """See `BlobReader`."""
-        with self._lock:
-            return os.pread(self._file.fileno(), count, offset)
-
-    def fileno(self) -> int:
-        """See `HasFile`."""
-        return self._file.fileno()
-
-    def close(self) -> None:
-        """See `BlobReader`."""
-        with self._lock:
-            self._file.close()
-
-
-def _open_no_follow(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC)
+def _checked(pack: str) -> str:
+    if not is_pack(pack):
+        raise ValueError(f"not a pack: {pack!r}")
+    return pack
 
 
 def _size(path: Path) -> int | None:

@@ -9,14 +9,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Final, Protocol
 
+from sqlalchemy import Connection
+
 from ferryhub.blobs.gate import PartGate, PartKey, Turn
-from ferryhub.blobs.signing import PartClaim
+from ferryhub.blobs.signing import PackClaim, PartClaim
 from ferryhub.blobs.store import WINDOW_BYTES, BlobStore, PartBytes, PartWriter, StagedFile, SupportsPartWrites
 from ferryhub.blobs.threads import StoreThreads
 from ferryhub.blobs.together import Together
-from ferryhub.catalogue import parts
+from ferryhub.catalogue import parts, sessions
 from ferryhub.catalogue.database import Database
 from ferrywire.digest import BlockHasher, of_blocks
 from ferrywire.reasons import FerryError
@@ -68,7 +71,7 @@ class PartReceiver:
         async with self._gate.part(PartKey(claim.session_id, claim.file_index, claim.part_number)) as turn:
             slot = await self._database.read(parts.slot, claim.session_id, claim.file_index, claim.part_number)
             if slot.size_bytes != claim.size_bytes:
-                raise _corrupt(claim, f"has {slot.size_bytes} bytes, not {claim.size_bytes}")
+                raise corrupt(claim, f"has {slot.size_bytes} bytes, not {claim.size_bytes}")
             if slot.recorded == claim.digest:
                 await self._take(turn, claim, body, self._intake(claim, None))
             elif claim.size_bytes <= SMALL_BYTES:
@@ -92,6 +95,32 @@ class PartReceiver:
             await self._threads.run_to_end(writer.close)
         await self._record(claim.session_id, [_part(claim, block_digests)])
 
+    async def receive_pack(self, claim: PackClaim, body: Body) -> None:
+        """Take a pack; when this returns it is durable. Its bytes are looked at when it is recorded; one that is has
+        its bytes already, and keeps them.
+
+        Errors: `SESSION_NOT_FOUND`, `CHUNK_CORRUPT` for another size, and otherwise as `receive`.
+        """
+        file = StagedFile.of_pack(claim.session_id, claim.name)
+        async with self._gate.part(pack_turn(file)) as turn:
+            if await self._database.read(_is_recorded, claim):
+                await self._fill(turn, claim, body, self._intake(claim, None))
+            else:
+                await self._keep_pack(turn, claim, body, self._store.open_part(file, 0))
+
+    async def _keep_pack(self, turn: Turn, claim: PackClaim, body: Body, writer: PartWriter) -> None:
+        try:
+            try:
+                await self._fill(turn, claim, body, self._intake(claim, writer))
+                await self._threads.run(writer.sync)
+            finally:
+                await self._threads.run_to_end(writer.close)
+        except BaseException:
+            # What could not be made durable is not to be found, and believed, when somebody tells of it.
+            with suppress(FerryError):  # the first error says more
+                await self._threads.run_to_end(lambda: self._store.drop_packs(claim.session_id, [claim.name]))
+            raise
+
     async def _record(self, session_id: str, stored: Sequence[parts.Part]) -> None:
         now = self._now_us()
         await self._database.write(parts.record, session_id, stored, now, now + self._ttl_us)
@@ -105,29 +134,36 @@ class PartReceiver:
             await self._database.write(parts.forget_files, claim.session_id, [claim.file_index])
         return file
 
-    def _intake(self, claim: PartClaim, writer: PartWriter | None) -> _Intake:
+    def _intake(self, claim: PartClaim | PackClaim, writer: PartWriter | None) -> _Intake:
         """Without a writer the body is only checked."""
         return _Intake(self._threads, writer, min(WINDOW_BYTES, claim.size_bytes))
 
     async def _take(self, turn: Turn, claim: PartClaim, body: Body, intake: _Intake | _SmallIntake) -> bytes:
         """Receive and check the whole body; returns its block digests."""
+        block_digests = await self._fill(turn, claim, body, intake)
+        if of_blocks(block_digests) != claim.digest:
+            raise corrupt(claim, "arrived with another digest than was signed")
+        return block_digests
+
+    async def _fill(
+        self, turn: Turn, claim: PartClaim | PackClaim, body: Body, intake: _Intake | _SmallIntake
+    ) -> bytes:
+        """Receive a body of the right length; returns its block digests."""
         try:
             async with turn.receiving():
                 while count := await body.read_into(await intake.room()):
                     turn.moved()
                     if intake.received_bytes + count > claim.size_bytes:
-                        raise _corrupt(claim, f"must have {claim.size_bytes} bytes and more came")
+                        raise corrupt(claim, f"must have {claim.size_bytes} bytes and more came")
                     intake.took(count)
             block_digests = await intake.finish()
         except TimeoutError as error:
-            message = f"part {claim.part_number} stopped coming, or another sender of it came"
+            message = f"{_name(claim)} stopped coming, or another sender of it came"
             raise FerryError("HUB_OVERLOADED", message, retry_after_s=1.0) from error
         finally:
             await intake.settle()
         if intake.received_bytes != claim.size_bytes:
-            raise _corrupt(claim, f"must have {claim.size_bytes} bytes and {intake.received_bytes} came")
-        if of_blocks(block_digests) != claim.digest:
-            raise _corrupt(claim, "arrived with another digest than was signed")
+            raise corrupt(claim, f"must have {claim.size_bytes} bytes and {intake.received_bytes} came")
         return block_digests
 
 
@@ -217,6 +253,25 @@ def _part(claim: PartClaim, block_digests: bytes) -> parts.Part:
     return parts.Part(claim.file_index, claim.part_number, claim.digest, block_digests)
 
 
-def _corrupt(claim: PartClaim, what: str) -> FerryError:
-    message = f"part {claim.part_number} of file {claim.file_index} {what}"
-    return FerryError("CHUNK_CORRUPT", message, partNumber=claim.part_number, fileIndex=claim.file_index)
+def pack_turn(file: StagedFile) -> PartKey:
+    """Who writes a pack, or looks at it, has this turn."""
+    return PartKey(file.session_id, file.file_index, 0, file.pack)
+
+
+def _is_recorded(conn: Connection, claim: PackClaim) -> bool:
+    sessions.require_open(conn, claim.session_id)
+    return parts.has_pack(conn, claim.session_id, claim.name)
+
+
+def corrupt(claim: PartClaim | PackClaim, what: str) -> FerryError:
+    """The error for bytes that are not what was signed."""
+    if isinstance(claim, PackClaim):
+        return FerryError("CHUNK_CORRUPT", f"{_name(claim)} {what}", partNumber="")
+    number, index = claim.part_number, claim.file_index
+    return FerryError("CHUNK_CORRUPT", f"{_name(claim)} {what}", partNumber=number, fileIndex=index)
+
+
+def _name(claim: PartClaim | PackClaim) -> str:
+    if isinstance(claim, PackClaim):
+        return f"the pack {claim.name}"
+    return f"part {claim.part_number} of file {claim.file_index}"

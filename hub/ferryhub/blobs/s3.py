@@ -1,8 +1,8 @@
 """Blobs in a bucket: `<prefix>/<blob key>`, put together from parts that callers send to the store themselves.
 
 Upload steps 8 (URLs for parts) and 10 (completing); D7 (URLs for reading). A file of one part is one PutObject to its
-final key, which holds its checksum; others are multipart uploads. No SQL: what a replica must know comes with its
-`StagedFile`.
+final key, which holds its checksum, and so is a pack of them; others are multipart uploads. No SQL: what a replica must
+know comes with its `StagedFile`.
 """
 
 from __future__ import annotations
@@ -106,6 +106,8 @@ class S3BlobStore:
 
     def key_of(self, file: StagedFile) -> str:
         """See `BlobStore`. One part with other bytes has another name: a PUT that comes late changes no blob."""
+        if file.pack:
+            return file.key
         return f"{file.key}-{file.crc64nvme.hex()}" if self._options.checksum and is_single(file) else file.key
 
     def holds(self, file: StagedFile) -> bool:

@@ -6,18 +6,31 @@ Upload step 8 (where parts go), D7. What arrives at the URLs is `endpoint.py`'s 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from typing import Final, Protocol
+
+from sqlalchemy import Connection
 
 from ferryhub.blobs.gate import PartGate
 from ferryhub.blobs.locations import FileLocation, Location
-from ferryhub.blobs.signing import PartClaim, UrlIssuer
-from ferryhub.blobs.store import BlobStore, StagedFile, SupportsLocalFiles
+from ferryhub.blobs.receive import pack_turn
+from ferryhub.blobs.signing import PackClaim, PartClaim, UrlIssuer
+from ferryhub.blobs.store import BlobReader, BlobStore, StagedFile, SupportsLocalFiles, SupportsPartWrites
 from ferryhub.blobs.threads import StoreThreads
-from ferryhub.catalogue import parts
+from ferryhub.catalogue import parts, sessions
 from ferryhub.catalogue.database import Database
-from ferryhub.catalogue.locations import PartRules
+from ferryhub.catalogue.locations import OWN
+from ferryhub.catalogue.packs import Pack, size_of
 from ferryhub.catalogue.parts import Part, Slot
 from ferryhub.catalogue.validation import invalid
+from ferrywire.digest import BlockHasher
 from ferrywire.reasons import FerryError
+
+#: Of packs that are under way and will be told of.
+_SPARE_BYTES: Final = 256 << 20
+
+
+class ServedStore(BlobStore, SupportsPartWrites, Protocol):
+    """A store that the hub itself receives for."""
 
 
 class ServedPlace:
@@ -26,7 +39,7 @@ class ServedPlace:
     def __init__(
         self,
         database: Database,
-        store: BlobStore,
+        store: ServedStore,
         *,
         threads: StoreThreads,
         gate: PartGate,
@@ -35,7 +48,7 @@ class ServedPlace:
     ) -> None:
         self.store = store
         self.threads = threads
-        self.rules = PartRules()
+        self.rules = OWN.rules
         self._database = database
         self._gate = gate
         self._urls = urls
@@ -51,6 +64,43 @@ class ServedPlace:
             self._urls.put(PartClaim(session_id, part.file_index, part.part_number, slot.size_bytes, part.digest))
             for part, slot in zip(wanted, slots, strict=True)
         ]
+
+    async def sign_pack(
+        self, session_id: str, wanted: Sequence[Part], slots: Sequence[Slot], pack: Pack, *, accept_files: bool
+    ) -> Location:
+        """See `Place`. No row vouches any longer for what may be overwritten."""
+        file = StagedFile.of_pack(session_id, pack.name)
+        await self._make_room(session_id, pack)
+        async with self._gate.part(pack_turn(file), receives=False):
+            if await self._database.read(_is_recorded, session_id, pack.name):
+                await self._database.write(parts.forget_packs, session_id, [pack.name])
+            if accept_files and self._local_files is not None:
+                (path,) = await self.threads.run(self._local_files.staging_paths, [file])
+                return FileLocation(path)
+        return self._urls.pack(PackClaim(session_id, pack.name, file.size_bytes))
+
+    async def record_pack(
+        self,
+        session_id: str,
+        given: Sequence[Part],
+        slots: Sequence[Slot],
+        pack: Pack,
+        write: Callable[[], Awaitable[None]],
+    ) -> None:
+        """See `Place`. What was received, or written by the caller, is read once more and compared file by file."""
+        file = StagedFile.of_pack(session_id, pack.name)
+        async with self._gate.part(pack_turn(file), receives=False):
+            reader = await self.threads.run(self.store.open_staged, file)
+            if reader is None:
+                raise FerryError("CHUNK_CORRUPT", f"the pack {pack.name} is not there", partNumber="")
+            try:
+                await self.threads.run(_compare, reader, given, slots, pack)
+            except OSError as error:
+                what = f"the hub's storage failed: {error.strerror or error}"
+                raise FerryError("IO_ERROR", what, path="the hub's storage") from error
+            finally:
+                await self.threads.run_to_end(reader.close)
+            await write()
 
     async def record(
         self, session_id: str, given: Sequence[Part], slots: Sequence[Slot], write: Callable[[], Awaitable[None]]
@@ -73,13 +123,29 @@ class ServedPlace:
             return [FileLocation(self._local_files.blob_path(key)) for key in keys]
         return [self._urls.get(key) for key in keys]
 
+    async def _make_room(self, session_id: str, pack: Pack) -> None:
+        """Packs that nobody tells of, as a daemon leaves them that was killed, may take as much as the upload itself,
+        and a little; then they go."""
+        if not await self._left_over(session_id, pack):
+            return
+        async with self._gate.whole(session_id):
+            if left := await self._left_over(session_id, pack):  # nobody was quicker
+                recorded = await self._database.read(parts.packs_of, session_id)
+                await self.threads.run(self.store.drop_packs, session_id, sorted(left - set(recorded)))
+
+    async def _left_over(self, session_id: str, pack: Pack) -> set[str]:
+        """The packs that are staged, when they are too many."""
+        staged = set(await self.threads.run(self.store.staged_packs, session_id)) - {pack.name}
+        session = await self._database.read(sessions.require_open, session_id)
+        return staged if sum(map(size_of, staged)) > 2 * session.total_size_bytes + _SPARE_BYTES else set()
+
     async def _staging_files(
         self, store: SupportsLocalFiles, session_id: str, wanted: Sequence[Part]
     ) -> list[Location]:
         """Staging files to write into. No row vouches any longer for the parts that will be overwritten: those that
         are there now, not when somebody asked, for a part may have arrived at a URL meanwhile."""
         async with self._gate.whole(session_id):
-            slots = await self._database.read(parts.slots, session_id, wanted)
+            slots = await self._database.read(_open_slots, session_id, wanted)
             files = _staged(session_id, slots)
             begun = {slot.file_index for slot in slots if slot.file_begun}
             recorded = [slot for slot in slots if slot.recorded is not None]
@@ -96,6 +162,26 @@ class ServedPlace:
         if not files:
             return []
         return await self.threads.run(lambda: [file for file in files if not self.store.holds(file)])
+
+
+def _is_recorded(conn: Connection, session_id: str, pack: str) -> bool:
+    sessions.require_open(conn, session_id)  # or what is committed would be taken back
+    return parts.has_pack(conn, session_id, pack)
+
+
+def _open_slots(conn: Connection, session_id: str, wanted: Sequence[Part]) -> list[Slot]:
+    sessions.require_open(conn, session_id)
+    return parts.slots(conn, session_id, wanted)
+
+
+def _compare(reader: BlobReader, given: Sequence[Part], slots: Sequence[Slot], pack: Pack) -> None:
+    """Whether every file of a pack is there. Error: `CHUNK_CORRUPT`."""
+    for part, slot, offset in zip(given, slots, pack.offsets, strict=True):
+        hasher = BlockHasher()
+        hasher.update(memoryview(reader.read(offset, slot.size_bytes)))
+        if hasher.block_digests() != part.block_digests:
+            message = f"file {part.file_index} arrived with other bytes in the pack {pack.name}"
+            raise FerryError("CHUNK_CORRUPT", message, partNumber=1, fileIndex=part.file_index)
 
 
 def _staged(session_id: str, slots: Sequence[Slot]) -> list[StagedFile]:

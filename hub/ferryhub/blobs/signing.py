@@ -17,6 +17,8 @@ from ferrywire.reasons import FerryError
 
 UPLOADS_PATH = "/blobs/uploads"
 BLOBS_PATH = "/blobs"
+#: Where a part has the index of its file.
+PACKS = "packs"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,20 @@ class PartClaim:
         return f"{UPLOADS_PATH}/{self.session_id}/{self.file_index}/{self.part_number}"
 
 
+@dataclass(frozen=True, slots=True)
+class PackClaim:
+    """What a URL for a pack allows: so many bytes, under this name. Whether they are the right ones is looked at when
+    the pack is recorded."""
+
+    session_id: str
+    name: str
+    size_bytes: int
+
+    @property
+    def path(self) -> str:
+        return f"{UPLOADS_PATH}/{self.session_id}/{PACKS}/{self.name}"
+
+
 class UrlSigner:
     """Makes and checks signed URLs, relative to the hub's address. `expires_at` is seconds since the epoch."""
 
@@ -44,6 +60,10 @@ class UrlSigner:
         """The URL to PUT a part to."""
         bound = {"expires": str(expires_at), "size": str(claim.size_bytes), "digest": claim.digest.hex()}
         return self._url("PUT", claim.path, bound)
+
+    def pack_url(self, claim: PackClaim, expires_at: int) -> str:
+        """The URL to PUT a pack to."""
+        return self._url("PUT", claim.path, {"expires": str(expires_at), "size": str(claim.size_bytes)})
 
     def get_url(self, key: str, expires_at: int) -> str:
         """The URL to GET a blob, or ranges of it, from."""
@@ -80,6 +100,11 @@ class UrlIssuer:
         """Where to PUT a part."""
         expires_at = self._expires_at()
         return UrlLocation(self._signer.put_url(claim, expires_at), expires_at)
+
+    def pack(self, claim: PackClaim) -> UrlLocation:
+        """Where to PUT a pack, of which the hub has to be told."""
+        expires_at = self._expires_at()
+        return UrlLocation(self._signer.pack_url(claim, expires_at), expires_at, report=True)
 
     def get(self, key: str) -> UrlLocation:
         """Where to GET a blob."""

@@ -13,13 +13,14 @@ from pathlib import Path
 from typing import Final, Protocol, runtime_checkable
 
 from ferryhub.blobs.locations import UrlLocation
+from ferryhub.catalogue.packs import PACK_NAME, indexes_of, is_pack, size_of
 from ferrywire.reasons import FerryError
 
 #: What one read or write moves at most, in bytes. A window, never a part, is held in memory.
 WINDOW_BYTES: Final = 1 << 20
 
-#: A session, a file of it and, where a store keeps that in the name, the checksum of the bytes.
-_KEY = re.compile(r"(?P<session>[0-9A-HJKMNP-TV-Z]{26})-(?P<index>0|[1-9][0-9]{0,9})(?:-[0-9a-f]{16})?")
+#: A session, and a file of it with, where a store keeps that in the name, the checksum of the bytes; or a pack.
+_KEY = re.compile(rf"[0-9A-HJKMNP-TV-Z]{{26}}-(?:(?:0|[1-9][0-9]{{0,9}})(?:-[0-9a-f]{{16}})?|{PACK_NAME})")
 _SESSION_PREFIX = "upl_"
 
 
@@ -41,14 +42,35 @@ def session_of(key: str) -> str:
     return _SESSION_PREFIX + key.partition("-")[0]
 
 
+def pack_key(session_id: str, pack: str) -> str:
+    """The name of the blob that a pack of a session is."""
+    return f"{session_id.removeprefix(_SESSION_PREFIX)}-{pack}"
+
+
+def is_packed(key: str) -> bool:
+    """Whether the blob is a pack."""
+    return is_pack(_rest(key))
+
+
+def blob_size(key: str, file_bytes: int) -> int:
+    """The size of the blob that holds a file of so many bytes, in bytes."""
+    return size_of(_rest(key)) if is_packed(key) else file_bytes
+
+
 def file_of(key: str) -> str:
-    """The `blob_key` of the file that the blob was made of."""
-    return "-".join(key.split("-")[:2])
+    """The `StagedFile.key` of what the blob was made of."""
+    return key if is_packed(key) else "-".join(key.split("-")[:2])
+
+
+def _rest(key: str) -> str:
+    """What comes after the session."""
+    return key.partition("-")[2]
 
 
 @dataclass(frozen=True, slots=True)
 class StagedFile:
-    """A file of a session whose parts are arriving. Never empty: an empty file has no bytes to keep."""
+    """A file of a session whose parts are arriving, or a pack of files, which is one part. Never empty: an empty file
+    has no bytes to keep."""
 
     session_id: str
     file_index: int
@@ -59,10 +81,18 @@ class StagedFile:
     upload_id: str = ""
     #: CRC-64/NVME of the whole file, 8 bytes; empty when unknown.
     crc64nvme: bytes = b""
+    #: The name of a pack, of which `file_index` is the first file; empty for a file by itself.
+    pack: str = ""
+
+    @classmethod
+    def of_pack(cls, session_id: str, pack: str) -> StagedFile:
+        """A pack, by its name."""
+        size_bytes = size_of(pack)
+        return cls(session_id, indexes_of(pack)[0], size_bytes, size_bytes, pack=pack)
 
     @property
     def key(self) -> str:
-        return blob_key(self.session_id, self.file_index)
+        return pack_key(self.session_id, self.pack) if self.pack else blob_key(self.session_id, self.file_index)
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +209,15 @@ class SupportsPartWrites(Protocol):
 
     def open_part(self, file: StagedFile, offset: int) -> PartWriter:
         """Take bytes of a staged file from `offset` on."""
+
+    def open_staged(self, file: StagedFile) -> BlobReader | None:
+        """Read a staged file, or the blob that it has become; None when there is neither."""
+
+    def staged_packs(self, session_id: str) -> list[str]:
+        """The names of the packs that are staged for a session, whole or not."""
+
+    def drop_packs(self, session_id: str, names: Sequence[str]) -> None:
+        """Remove staged packs; missing ones are fine."""
 
     def keep(self, parts: Sequence[PartBytes]) -> list[FerryError | None]:
         """Store small parts and make them durable together; in their order, what went wrong with each."""

@@ -7,8 +7,9 @@ Whatever is left behind when that is cut short, a repeat completes or the sweep 
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from sqlalchemy import Connection, Row
@@ -23,6 +24,7 @@ from ferryhub.catalogue.actor import Actor
 from ferryhub.catalogue.database import Database
 from ferryhub.catalogue.locations import PartRules
 from ferryhub.catalogue.manifest import ManifestFile
+from ferryhub.catalogue.packs import packed, size_of
 from ferryhub.catalogue.paging import Page
 from ferryhub.catalogue.parts import Part, Slot
 from ferryhub.catalogue.sessions import NewUpload, Terms
@@ -75,8 +77,22 @@ class Uploads:
         place = await self._places.get(session.storage_location)
         return await place.sign(session_id, wanted, slots, accept_files=accept_files)
 
-    async def record_parts(self, actor: Actor, session_id: str, given: Sequence[Part]) -> None:
-        """Record parts that the caller brought to where the hub does not see them arrive, and that are durable there.
+    async def sign_pack(
+        self, actor: Actor, session_id: str, wanted: Sequence[Part], crc64nvme: bytes, *, accept_files: bool
+    ) -> Location:
+        """Where to put a pack of these parts; `crc64nvme` is of all its bytes. Errors: as `sign_parts`."""
+        _check_parts(wanted)
+        session, slots = await self._database.read(_session_and_slots, actor, session_id, wanted)
+        await self._renewed(session)
+        place = await self._places.get(session.storage_location)
+        pack = packed(wanted, slots, crc64nvme, place.rules)
+        return await place.sign_pack(session_id, wanted, slots, pack, accept_files=accept_files)
+
+    async def record_parts(
+        self, actor: Actor, session_id: str, given: Sequence[Part], pack_crc64nvme: bytes | None = None
+    ) -> None:
+        """Record parts that the caller brought to where the hub does not see them arrive, and that are durable there;
+        with the CRC of their pack, which may be empty, when they are one.
 
         Errors: `SESSION_NOT_FOUND`, `CHUNK_CORRUPT` when digests do not fit or the file is not there,
         `INVALID_ARGUMENT` where the hub sees parts arrive: then it believes only what it received itself.
@@ -85,12 +101,21 @@ class Uploads:
         session, slots = await self._database.read(_session_and_slots, actor, session_id, given)
         parts.check_digests(given, slots)
         place = await self._places.get(session.storage_location)
+        pack = None
+        if pack_crc64nvme is not None:
+            pack = packed(given, slots, pack_crc64nvme, place.rules)
+            given = [
+                replace(part, pack=pack.name, pack_offset=at) for part, at in zip(given, pack.offsets, strict=True)
+            ]
 
         async def write() -> None:
             now = self._now_us()
             await self._database.write(parts.record, session_id, given, now, now + self._terms.ttl_us)
 
-        await place.record(session_id, given, slots, write)
+        if pack is None:
+            await place.record(session_id, given, slots, write)
+        else:
+            await place.record_pack(session_id, given, slots, pack, write)
 
     async def list_parts(self, actor: Actor, session_id: str, page: Page) -> tuple[list[Row[Any]], Any]:
         """A page of the stored parts, and the key to go on after."""
@@ -143,13 +168,14 @@ class Uploads:
     async def _publish(self, session: Row[Any], summary: Summary) -> dict[int, str]:
         """Make blobs of what is staged; returns their keys by file index."""
         place = await self._places.get(session.storage_location)
-        files = [_staged(session.id, file) for file in summary.files if file.size_bytes]
-        gaps = await place.threads.run(place.store.publish, files)
+        staged = {file.file_index: _staged(session.id, file) for file in summary.files if file.size_bytes}
+        gaps = _wasted(session.id, summary)
+        gaps = gaps or await place.threads.run(place.store.publish, list(dict.fromkeys(staged.values())))
         if gaps:
             missing = await self._database.write(_forget, session.id, gaps)
             message = f"{missing} parts are not there any more; send them again"
             raise FerryError("PARTS_MISSING", message, missingCount=missing)
-        return {file.file_index: place.store.key_of(file) for file in files}
+        return {index: place.store.key_of(file) for index, file in staged.items()}
 
     async def abort(self, actor: Actor, session_id: str) -> None:
         """Throw a session away; see `sessions.abort`."""
@@ -206,7 +232,10 @@ def _session_and_slots(
 
 
 def _staged(session_id: str, file: FileSummary) -> StagedFile:
-    """A file whose parts are all recorded, with the checksum of the whole where those of all parts are known."""
+    """A file whose parts are all recorded, with the checksum of the whole where those of all parts are known; or the
+    pack that it came in."""
+    if file.pack:
+        return StagedFile.of_pack(session_id, file.pack)
     numbers = range(part_count(file.size_bytes, file.part_bytes))
     crcs = [
         (
@@ -226,15 +255,27 @@ def _staged(session_id: str, file: FileSummary) -> StagedFile:
     )
 
 
+def _wasted(session_id: str, summary: Summary) -> list[Gap]:
+    """Packs of which less than half is used, for their files were sent again otherwise: nobody would count what the
+    rest takes, so those files come once more."""
+    used: Counter[str] = Counter()
+    for file in summary.files:
+        used[file.pack] += file.size_bytes
+    del used[""]
+    return [Gap(StagedFile.of_pack(session_id, name)) for name, size in used.items() if 2 * size < size_of(name)]
+
+
 def _forget(conn: Connection, session_id: str, gaps: Sequence[Gap]) -> int:
     """Remove the rows of what is not there; returns how many parts that are."""
-    whole = [gap.file for gap in gaps if not gap.part_numbers]
+    packs = [gap.file.pack for gap in gaps if gap.file.pack]
+    whole = [gap.file for gap in gaps if not (gap.part_numbers or gap.file.pack)]
     some = [parts.Place(gap.file.file_index, number) for gap in gaps for number in gap.part_numbers]
     if whole:
         parts.forget_files(conn, session_id, [file.file_index for file in whole])
     if some:
         parts.forget(conn, session_id, some)
-    return len(some) + sum(part_count(file.size_bytes, file.part_bytes) for file in whole)
+    packed_count = parts.forget_packs(conn, session_id, packs)
+    return len(some) + packed_count + sum(part_count(file.size_bytes, file.part_bytes) for file in whole)
 
 
 def _check_parts(given: Sequence[Part]) -> None:

@@ -19,7 +19,7 @@ from sqlalchemy import Row
 
 from ferryhub.blobs.damage import WRONG, Damage, damage
 from ferryhub.blobs.places import Place, Places
-from ferryhub.blobs.store import BlobReader, SupportsReads
+from ferryhub.blobs.store import BlobReader, SupportsReads, blob_size, is_packed
 from ferryhub.catalogue import checks
 from ferryhub.catalogue.database import Database
 from ferrywire.digest import DIGEST_BYTES, BlockHasher, of_blocks
@@ -146,8 +146,10 @@ class Verifier:
             await self._report(damage(file, "is missing"))
             return
         try:
-            if reader.size_bytes != file.size_bytes:
-                await self._report(damage(file, f"has {reader.size_bytes} bytes and should have {file.size_bytes}"))
+            size_bytes = blob_size(file.blob_key, file.size_bytes)
+            if reader.size_bytes != size_bytes:
+                what = "is in a pack that has" if is_packed(file.blob_key) else "has"
+                await self._report(damage(file, f"{what} {reader.size_bytes} bytes and should have {size_bytes}"))
             await self._check_parts(file, place, reader)
         finally:
             await place.threads.run(reader.close)
@@ -160,7 +162,7 @@ class Verifier:
             offset, length = part_span(file.size_bytes, file.part_bytes, number)
             wanted = file.part_digests[(number - 1) * DIGEST_BYTES : number * DIGEST_BYTES]
             try:
-                blocks = await self._read(place, reader, offset, length)
+                blocks = await self._read(place, reader, file.blob_offset + offset, length)
                 whole.update(blocks)
                 problem = "" if of_blocks(blocks) == wanted else WRONG
             except (FerryError, OSError) as error:

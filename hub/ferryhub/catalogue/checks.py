@@ -85,6 +85,7 @@ _FILES: Select[Any] = (
         _cf.part_bytes,
         _cf.part_digests,
         _cf.blob_key,
+        _cf.blob_offset,
         _c.asset_id,
         _c.version,
         _c.storage_location,

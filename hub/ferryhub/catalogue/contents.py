@@ -181,6 +181,7 @@ def _file_rows(content_id: str, summary: Summary, key_of: Callable[[int], str]) 
             "part_digests": file.part_digests,
             "media_type": file.media_type,
             "blob_key": key_of(file.file_index) if file.size_bytes else "",
+            "blob_offset": file.pack_offset,
         }
         for file in summary.files
     ]

@@ -24,6 +24,9 @@ from ferrywire.reasons import FerryError
 #: The hub's own files.
 OWN_FILES: Final = "default"
 CRC64NVME: Final = "crc64nvme"
+CRC_BYTES: Final = 8
+#: What a pack may have unless a location says otherwise.
+PACK_BYTES: Final = 8 * MIB
 _DEFAULT_KEY: Final = "default_storage"
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
 
@@ -37,6 +40,8 @@ class PartRules:
     most_file_bytes: int = MAX_FILE_BYTES
     #: The checksum that each part must come with: `crc64nvme` or empty.
     checksum: str = ""
+    #: What small files that are sent as one object may have together; 0 where each is an object of its own.
+    pack_bytes: int = 0
 
     def applied(self, files: Sequence[ManifestFile], first_index: int) -> list[ManifestFile]:
         """The files with the part sizes that they will have. Error: `INVALID_ARGUMENT` for one that is too large."""
@@ -62,13 +67,13 @@ class StorageLocation:
         return PartRules(**{key: value for key, value in self.options.items() if key in known})
 
 
-_OWN: Final = StorageLocation(OWN_FILES, "files")
+OWN: Final = StorageLocation(OWN_FILES, "files", {"pack_bytes": PACK_BYTES})
 
 
 def find(conn: Connection, name: str) -> StorageLocation:
     """A location by name. Error: `RESOURCE_NOT_FOUND`."""
     if name == OWN_FILES:
-        return _OWN
+        return OWN
     row = conn.execute(_BY_NAME, {"name": name}).first()
     if row is None:
         message = f"there is no storage location '{name}'; see 'ferryhub storage list'"
@@ -78,7 +83,7 @@ def find(conn: Connection, name: str) -> StorageLocation:
 
 def listing(conn: Connection) -> list[StorageLocation]:
     """Every location, the hub's own files first."""
-    return [_OWN, *map(_location, conn.execute(_LISTING))]
+    return [OWN, *map(_location, conn.execute(_LISTING))]
 
 
 def add(conn: Connection, location: StorageLocation) -> None:

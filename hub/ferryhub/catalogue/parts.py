@@ -25,7 +25,7 @@ from sqlalchemy import (
     update,
 )
 
-from ferryhub.catalogue import sessions
+from ferryhub.catalogue import packs, sessions
 from ferryhub.catalogue import tables as t
 from ferryhub.catalogue.paging import Key
 from ferryhub.catalogue.validation import invalid
@@ -49,6 +49,9 @@ class Part:
     block_digests: bytes = b""
     #: 8 bytes, where the store checks it; else empty.
     crc64nvme: bytes = b""
+    #: The pack that it came in, and where in it; empty when it came by itself.
+    pack: str = ""
+    pack_offset: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +147,8 @@ def record(conn: Connection, session_id: str, parts: Sequence[Part], now_us: int
             "block_digests": part.block_digests,
             "stored_at": now_us,
             "crc64nvme": part.crc64nvme or None,
+            "pack": part.pack,
+            "pack_offset": part.pack_offset,
         }
         for part in parts
     ]
@@ -163,9 +168,26 @@ def forget_files(conn: Connection, session_id: str, file_indexes: Sequence[int])
     conn.execute(_FORGET_UPLOAD, [{"the_session": key["session"], "the_file": key["file"]} for key in keys])
 
 
+def forget_packs(conn: Connection, session_id: str, names: Sequence[str]) -> int:
+    """Remove the rows of parts in packs that are about to be overwritten or turned out not to be there; returns how
+    many."""
+    return sum(conn.execute(_FORGET_PACK, _in_pack(session_id, name)).rowcount for name in names)
+
+
+def has_pack(conn: Connection, session_id: str, pack: str) -> bool:
+    """Whether a row says that a part is in this pack."""
+    return conn.execute(_HAS_PACK, _in_pack(session_id, pack)).first() is not None
+
+
 def begun(conn: Connection, session_id: str) -> Sequence[Row[Any]]:
-    """The files of which the store has something, or should have, each with the number of its `stored` parts."""
+    """The files of which the store has something of their own, or should have, each with the number of its `stored`
+    parts."""
     return conn.execute(_BEGUN_FILES, {"session": session_id}).all()
+
+
+def packs_of(conn: Connection, session_id: str) -> list[str]:
+    """The packs that parts are stored in."""
+    return list(conn.execute(_PACKS, {"session": session_id}).scalars())
 
 
 def upload_of(conn: Connection, session_id: str, file_index: int) -> str:
@@ -204,6 +226,11 @@ def page(conn: Connection, session_id: str, size: int, after: Key | None) -> tup
 def stream(conn: Connection, session_id: str) -> Iterator[Row[Any]]:
     """Every stored part in order, a few at a time: block digests of a large content do not fit in memory."""
     return iter(conn.execute(_ALL, {"session": session_id}, execution_options=_FEW))
+
+
+def _in_pack(session_id: str, pack: str) -> dict[str, object]:
+    first, last = packs.indexes_of(pack)
+    return {"session": session_id, "pack": pack, "first": first, "last": last}
 
 
 def _slot(found: Row[Any], file_index: int, part_number: int) -> Slot:
@@ -262,6 +289,15 @@ _FORGET = delete(t.upload_parts).where(
     _p.session_id == bindparam("session"), _p.file_index == bindparam("file"), _p.part_number == bindparam("part")
 )
 _FORGET_FILE = delete(t.upload_parts).where(_p.session_id == bindparam("session"), _p.file_index == bindparam("file"))
+#: Of the index the rows between two files are read, and no others of the session.
+_IN_PACK = and_(
+    _p.session_id == bindparam("session"),
+    _p.file_index.between(bindparam("first"), bindparam("last")),
+    _p.pack == bindparam("pack"),
+)
+_FORGET_PACK = delete(t.upload_parts).where(_IN_PACK)
+_HAS_PACK = select(literal(1)).where(_IN_PACK).limit(1)
+_PACKS = select(_p.pack).where(_p.session_id == bindparam("session"), _p.pack != "").distinct()
 _FORGET_UPLOAD = (
     update(t.upload_files)
     .where(_f.session_id == bindparam("the_session"), _f.file_index == bindparam("the_file"))
@@ -279,7 +315,9 @@ _BEGUN_FILES: Select[Any] = (
         _f.session_id == bindparam("session"),
         or_(
             _f.store_upload_id != "",
-            select(literal(1)).where(_p.session_id == _f.session_id, _p.file_index == _f.file_index).exists(),
+            select(literal(1))
+            .where(_p.session_id == _f.session_id, _p.file_index == _f.file_index, _p.pack == "")
+            .exists(),
         ),
     )
     .order_by(_f.file_index)

@@ -18,9 +18,9 @@ from ferryhub.catalogue.settings import SECRETS, least_head, load_secrets, make_
 from ferrywire.reasons import FerryError
 
 #: The newest revision in `migrations/versions/`.
-HEAD: Final = "0006"
+HEAD: Final = "0007"
 #: The `HEAD` of the oldest release that can use a catalogue at ours. Kept in it, for hubs of releases before.
-LEAST_HEAD: Final = "0006"
+LEAST_HEAD: Final = "0007"
 MIGRATIONS: Final = Path(__file__).with_name("migrations")
 #: What hubs that start at once wait for on PostgreSQL: any number, the same in every release.
 _ADVISORY_KEY: Final = 0x66657272

@@ -123,6 +123,14 @@ def find_open(conn: Connection, actor: Actor, session_id: str) -> Row[Any]:
     return session
 
 
+def require_open(conn: Connection, session_id: str) -> Row[Any]:
+    """A session that was the caller's a moment ago, if it is open still. Error: `SESSION_NOT_FOUND`."""
+    session = conn.execute(_IF_OPEN, {"session": session_id}).first()
+    if session is None:
+        raise not_found(session_id)
+    return session
+
+
 def not_found(session_id: str) -> FerryError:
     """The error for a session that is not there, not the caller's, aborted or expired."""
     return FerryError("SESSION_NOT_FOUND", f"there is no open session '{session_id}' of yours", sessionId=session_id)
@@ -288,6 +296,7 @@ def _drop_draft(conn: Connection, session: Row[Any]) -> None:
 _s, _f, _a = t.upload_sessions.c, t.upload_files.c, t.allocations.c
 _FILE_COUNT = select(func.count()).where(_f.session_id == _s.id).scalar_subquery().label("file_count")
 _BY_ID = select(t.upload_sessions, _FILE_COUNT).where(_s.id == bindparam("session"))
+_IF_OPEN = select(t.upload_sessions).where(_s.id == bindparam("session"), _s.state == "open")
 _BY_REQUEST = select(t.upload_sessions).where(
     _s.principal_id == bindparam("me"), _s.request_id == bindparam("request"), _s.state != "aborted"
 )

@@ -8,18 +8,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Any, Final
+from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, select
 
 from ferryhub.catalogue import parts
 from ferryhub.catalogue import tables as t
+from ferryhub.catalogue.locations import CRC_BYTES
 from ferryhub.catalogue.validation import invalid
 from ferrywire.digest import DIGEST_BYTES, of_blocks, of_manifest, to_text
 from ferrywire.parts import part_count
 from ferrywire.reasons import FerryError
 
-CRC_BYTES: Final = 8
 _FILES = (
     select(t.upload_files)
     .where(t.upload_files.c.session_id == bindparam("session"))
@@ -42,6 +42,9 @@ class FileSummary:
     part_crcs: bytes
     #: The store's own name for the upload of the file; empty when it needs none.
     store_upload_id: str
+    #: The pack that its only part came in, and where in it; empty when it came by itself.
+    pack: str = ""
+    pack_offset: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +92,12 @@ def _with_parts(conn: Connection, session_id: str) -> Iterator[tuple[Row[Any], I
 def _summarise_file(file: Row[Any], stored: Iterator[Row[Any]]) -> tuple[FileSummary, int]:
     """The summary of a file, and how many of its parts are missing. Block digests are not kept."""
     part_digests, part_crcs = bytearray(), bytearray()
+    pack, pack_offset = "", 0
 
     def blocks() -> Iterator[bytes]:
+        nonlocal pack, pack_offset
         for part in stored:
+            pack, pack_offset = part.pack, part.pack_offset
             part_digests.extend(part.digest)
             part_crcs.extend(part.crc64nvme or b"")
             yield part.block_digests
@@ -108,6 +114,8 @@ def _summarise_file(file: Row[Any], stored: Iterator[Row[Any]]) -> tuple[FileSum
         part_digests=bytes(part_digests),
         part_crcs=bytes(part_crcs) if len(part_crcs) == stored_count * CRC_BYTES else b"",
         store_upload_id=file.store_upload_id,
+        pack=pack,
+        pack_offset=pack_offset,
     )
     return kept, part_count(file.size_bytes, file.part_bytes) - stored_count
 

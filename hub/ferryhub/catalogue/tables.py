@@ -183,6 +183,8 @@ content_files = Table(
     Column("media_type", Text, nullable=False, default=""),
     #: Empty for an empty file, which has no blob.
     Column("blob_key", Text, nullable=False, default="", index=True),
+    #: Where in the blob the file starts: not at 0 only in a pack.
+    Column("blob_offset", BigInteger, nullable=False, server_default="0"),
     PrimaryKeyConstraint("content_id", "file_index"),
 )
 
@@ -326,6 +328,9 @@ upload_parts = Table(
     Column("stored_at", BigInteger, nullable=False),
     #: CRC-64/NVME of its bytes, 8 bytes, where the store checks that.
     Column("crc64nvme", LargeBinary),
+    #: The pack that it came in, as `blobs/packs.py` names it, and where in it; empty when it came by itself.
+    Column("pack", Text, nullable=False, server_default=""),
+    Column("pack_offset", BigInteger, nullable=False, server_default="0"),
     PrimaryKeyConstraint("session_id", "file_index", "part_number"),
 )
 

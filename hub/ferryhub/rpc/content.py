@@ -15,6 +15,7 @@ from ferryapi.hub.v1 import asset_service_pb2 as asset_pb
 from ferryapi.hub.v1 import content_service_pb2 as pb
 from ferryhub.blobs.downloads import Downloads
 from ferryhub.blobs.locations import Location, UrlLocation
+from ferryhub.blobs.store import is_packed
 from ferryhub.blobs.uploads import Uploads
 from ferryhub.catalogue import contents
 from ferryhub.catalogue.assets import NewAsset
@@ -27,6 +28,7 @@ from ferryhub.catalogue.sessions import NewUpload
 from ferryhub.catalogue.validation import invalid
 from ferryhub.rpc import convert
 from ferryhub.rpc.caller import caller
+from ferrywire.reasons import FerryError
 
 _PAGE_SIZE = 1000
 _CHECKSUMS = {"": pb.PART_CHECKSUM_UNSPECIFIED, CRC64NVME: pb.PART_CHECKSUM_CRC64NVME}
@@ -54,14 +56,21 @@ class ContentService:
 
     async def sign_parts(self, request: pb.SignPartsRequest, _ctx: Any) -> pb.SignPartsResponse:
         """Tells where to put parts."""
+        wanted = _parts(request.parts)
+        if request.HasField("pack"):
+            place = await self._uploads.sign_pack(
+                caller(), request.session_id, wanted, request.pack.crc64nvme, accept_files=request.accept_files
+            )
+            return pb.SignPartsResponse(locations=[_location(place)])
         locations = await self._uploads.sign_parts(
-            caller(), request.session_id, _parts(request.parts), accept_files=request.accept_files
+            caller(), request.session_id, wanted, accept_files=request.accept_files
         )
         return pb.SignPartsResponse(locations=map(_location, locations))
 
     async def record_parts(self, request: pb.RecordPartsRequest, _ctx: Any) -> pb.RecordPartsResponse:
         """Records parts that the hub did not see arrive."""
-        await self._uploads.record_parts(caller(), request.session_id, _parts(request.parts))
+        pack_crc = request.pack.crc64nvme if request.HasField("pack") else None
+        await self._uploads.record_parts(caller(), request.session_id, _parts(request.parts), pack_crc)
         return pb.RecordPartsResponse()
 
     async def list_parts(self, request: pb.ListPartsRequest, _ctx: Any) -> pb.ListPartsResponse:
@@ -88,6 +97,8 @@ class ContentService:
         found = await self._downloads.page(
             actor, request.asset_id, request.content_id, page, accept_files=request.accept_files
         )
+        if not request.accept_offsets and any(is_packed(row.blob_key) for row, _ in found.files):
+            raise FerryError("UNIMPLEMENTED", "its small files are kept in packs: update the daemon to read them")
         return pb.GetDownloadResponse(
             content=_content(found.content),
             title=found.title,
@@ -112,6 +123,7 @@ class ContentService:
         session = pb.UploadSession(
             part_checksum=_CHECKSUMS[rules.checksum],
             least_part_size_bytes=rules.least_part_bytes,
+            pack_size_bytes=rules.pack_bytes,
             session_id=row.id,
             asset_id=row.asset_id,
             expire_time=convert.timestamp(row.expires_at),
@@ -186,6 +198,7 @@ def _location(location: Location) -> pb.Location:
     if isinstance(location, UrlLocation):
         expires = convert.timestamp(location.expires_at * 1_000_000)
         url = pb.SignedUrl(url=location.url, headers=location.headers, expire_time=expires, report=location.report)
+        url.offset_bytes = location.offset
         return pb.Location(url=url)
     return pb.Location(file=pb.LocalFile(path=str(location.path), offset_bytes=location.offset))
 

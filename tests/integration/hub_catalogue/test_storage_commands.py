@@ -35,9 +35,10 @@ def test_a_store_is_tried_out_and_listed(run: Run, weed_server: S3Server) -> Non
     assert (weed_server.keys(bucket), weed_server.uploads(bucket)) == ({}, [])
     assert run("storage", "default", "lake").stdout.startswith("new projects and users keep their bytes at 'lake'")
     own, lake = run("storage", "list").stdout.splitlines()
-    assert own == "  default  files"
+    assert own == "  default  files  pack_bytes=8388608"
     assert lake.startswith("* lake  s3  ")
     assert {f"bucket={bucket}", "prefix=a/b", "checksum=crc64nvme", "least_part_bytes=5242880"} <= set(lake.split())
+    assert "pack_bytes=8388608" in lake.split()
     assert "secret" not in lake
     again = run("storage", "add", "lake", *words, **weed_server.env)
     assert (again.returncode, "already" in again.stderr) == (1, True)
@@ -53,6 +54,29 @@ def test_a_store_that_verifies_nothing_is_said_to(run: Run, rclone_server: S3Ser
     quiet = run("storage", "add", "other", *words, "--checksum", "none", **rclone_server.env)
     said = "checksums not tried, write-once not tried\n"
     assert (quiet.returncode, quiet.stdout.partition(": ")[2]) == (0, said)
+
+
+@pytest.mark.parametrize(
+    ("words", "kept"),
+    [
+        ((), 8 << 20),
+        (("--pack", "0"), 0),
+        (("--pack", "64M"), 64 << 20),
+        (("--checksum", "none"), 0),
+        (("--most-file", "5M"), 0),
+        (("--pack", "3"), "--pack is 0, or 1M to 64M"),
+        (("--pack", "65M"), "--pack is 0, or 1M to 64M"),
+        (("--pack", "8M", "--checksum", "none"), "--pack goes with --checksum crc64nvme"),
+        (("--pack", "8M", "--most-file", "5M"), "--pack is more than --most-file"),
+    ],
+)
+def test_how_long_packs_may_be(run: Run, words: tuple[str, ...], kept: int | str) -> None:
+    done = run("storage", "add", "lake", "--s3", "--bucket", "b", "--no-check", *words)
+    if isinstance(kept, str):
+        assert (done.returncode, kept in done.stderr) == (1, True), done.stderr
+        return
+    assert done.returncode == 0, done.stderr
+    assert f"pack_bytes={kept}" in run("storage", "list").stdout.splitlines()[1].split()
 
 
 def test_a_public_endpoint_is_tried(run: Run, weed_server: S3Server) -> None:

@@ -19,7 +19,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from ferryapi.hub.v1 import content_service_pb2 as pb
 from ferryhub.blobs import localfs
-from ferryhub.blobs.localfs import LocalBlobReader
+from ferryhub.blobs.localreader import LocalBlobReader
 from ferryhub.blobs.receive import PartReceiver
 from ferryhub.serving.connection import Connection
 from ferrywire.parts import MIB

@@ -63,7 +63,7 @@ async def lake(tmp_path: Path, weed_server: S3Server, monkeypatch: pytest.Monkey
         yield Lake(rig, weed_server, bucket)
 
 
-async def use_bucket(rig: Rig, server: S3Server, bucket: str) -> None:
+async def use_bucket(rig: Rig, server: S3Server, bucket: str, *, pack_bytes: int = 0) -> None:
     options = {
         "bucket": bucket,
         "endpoint": server.endpoint,
@@ -71,6 +71,7 @@ async def use_bucket(rig: Rig, server: S3Server, bucket: str) -> None:
         "checksum": "crc64nvme",
         "least_part_bytes": PART,
         "most_file_bytes": 1 << 40,
+        "pack_bytes": pack_bytes,
     }
     await rig.database.write(locations.add, StorageLocation("lake", "s3", options))
     await rig.database.write(locations.set_default, "lake")

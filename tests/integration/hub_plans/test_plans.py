@@ -75,6 +75,10 @@ READS: dict[str, tuple[Question, int]] = {
     "a token": (lambda c, w: tokens.authenticate(c, (7).to_bytes(32, "big")), 10),
     "a session": (lambda c, w: sessions.find(c, w.ann, w.session), 20),
     "a part's place": (lambda c, w: parts.slot(c, w.session, 0, 1), 20),
+    "whether a pack is recorded": (
+        lambda c, w: parts.has_pack(c, w.session, "0-9-" + "0" * 32 + "-9"),
+        40,
+    ),
     "stored parts": (lambda c, w: parts.page(c, w.session, 50, None), 50),
     "what a session holds": (lambda c, w: _summarised(c, w), 50),
     "sweep: expired sessions": (lambda c, w: sessions.expired(c, 1100, 50), 100),
@@ -84,6 +88,7 @@ READS: dict[str, tuple[Question, int]] = {
 WRITES: dict[str, Question] = {
     "open a session": lambda c, w: sessions.open_session(c, w.ann, _upload(w), Terms(1, 1), 1),
     "record a part": lambda c, w: parts.record(c, w.session, [parts.Part(0, 1, b"d" * 16, b"d" * 16)], 1, 2),
+    "forget a pack": lambda c, w: parts.forget_packs(c, w.session, ["0-9-" + "0" * 32 + "-9"]),
     "forget a part": lambda c, w: parts.forget(c, w.session, [parts.Part(0, 1, b"d" * 16)]),
     "abort": lambda c, w: sessions.abort(c, w.ann, w.session),
     "sweep: end a session": lambda c, w: sessions.abort_expired(c, key("upl", 8), 1 << 60),
@@ -275,6 +280,8 @@ COUNTS: Final = {
     "open a session": 14,
     "record a part": 3,
     "forget a part": 1,
+    "forget a pack": 1,
+    "whether a pack is recorded": 1,
     "abort": 5,
     "sweep: end a session": 5,
     "sweep: forget a session": 3,

@@ -48,11 +48,11 @@ async def usage(catalogue: Catalogue, name: str = "lake") -> tuple[int, int]:
 
 
 async def test_the_hubs_own_files_are_there_and_first(catalogue: Catalogue) -> None:
-    assert await catalogue.do(locations.listing) == [StorageLocation("default", "files")]
+    assert await catalogue.do(locations.listing) == [locations.OWN]
     await catalogue.do(locations.add, lake())
-    assert await catalogue.do(locations.listing) == [StorageLocation("default", "files"), lake()]
+    assert await catalogue.do(locations.listing) == [locations.OWN, lake()]
     assert (await catalogue.do(locations.find, "lake")).rules == PartRules(5 * MIB, 1 << 30, "crc64nvme")
-    assert (await catalogue.do(locations.find, "default")).rules == PartRules()
+    assert (await catalogue.do(locations.find, "default")).rules == PartRules(pack_bytes=locations.PACK_BYTES)
 
 
 async def test_names_are_few_and_taken_once(catalogue: Catalogue) -> None:

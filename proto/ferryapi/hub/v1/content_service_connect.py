@@ -106,7 +106,7 @@ class ContentService(Protocol):
         """
         Gets a page of a content's manifest with places to read the bytes from. Errors: `NOT_FOUND` / `ASSET_NOT_FOUND`,
         `NOT_FOUND` / `CONTENT_NOT_FOUND`, `FAILED_PRECONDITION` / `ASSET_NOT_READY`, `INVALID_ARGUMENT` /
-        `INVALID_ARGUMENT` when neither is named.
+        `INVALID_ARGUMENT` when neither is named, `UNIMPLEMENTED` / `UNIMPLEMENTED` for packs without `accept_offsets`.
         """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
@@ -477,7 +477,7 @@ class ContentServiceClient(ConnectClient):
         """
         Gets a page of a content's manifest with places to read the bytes from. Errors: `NOT_FOUND` / `ASSET_NOT_FOUND`,
         `NOT_FOUND` / `CONTENT_NOT_FOUND`, `FAILED_PRECONDITION` / `ASSET_NOT_READY`, `INVALID_ARGUMENT` /
-        `INVALID_ARGUMENT` when neither is named.
+        `INVALID_ARGUMENT` when neither is named, `UNIMPLEMENTED` / `UNIMPLEMENTED` for packs without `accept_offsets`.
         """
         return await self.execute_unary(
             request=request,
@@ -608,7 +608,7 @@ class ContentServiceSync(Protocol):
         """
         Gets a page of a content's manifest with places to read the bytes from. Errors: `NOT_FOUND` / `ASSET_NOT_FOUND`,
         `NOT_FOUND` / `CONTENT_NOT_FOUND`, `FAILED_PRECONDITION` / `ASSET_NOT_READY`, `INVALID_ARGUMENT` /
-        `INVALID_ARGUMENT` when neither is named.
+        `INVALID_ARGUMENT` when neither is named, `UNIMPLEMENTED` / `UNIMPLEMENTED` for packs without `accept_offsets`.
         """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
@@ -977,7 +977,7 @@ class ContentServiceClientSync(ConnectClientSync):
         """
         Gets a page of a content's manifest with places to read the bytes from. Errors: `NOT_FOUND` / `ASSET_NOT_FOUND`,
         `NOT_FOUND` / `CONTENT_NOT_FOUND`, `FAILED_PRECONDITION` / `ASSET_NOT_READY`, `INVALID_ARGUMENT` /
-        `INVALID_ARGUMENT` when neither is named.
+        `INVALID_ARGUMENT` when neither is named, `UNIMPLEMENTED` / `UNIMPLEMENTED` for packs without `accept_offsets`.
         """
         return self.execute_unary(
             request=request,

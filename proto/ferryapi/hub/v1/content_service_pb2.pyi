@@ -51,7 +51,7 @@ class UploadFile(_message.Message):
     def __init__(self, path: _Optional[str] = ..., size_bytes: _Optional[int] = ..., part_size_bytes: _Optional[int] = ..., media_type: _Optional[str] = ...) -> None: ...
 
 class UploadSession(_message.Message):
-    __slots__ = ("session_id", "asset_id", "expire_time", "file_count", "content", "part_checksum", "least_part_size_bytes")
+    __slots__ = ("session_id", "asset_id", "expire_time", "file_count", "content", "part_checksum", "least_part_size_bytes", "pack_size_bytes")
     SESSION_ID_FIELD_NUMBER: _ClassVar[int]
     ASSET_ID_FIELD_NUMBER: _ClassVar[int]
     EXPIRE_TIME_FIELD_NUMBER: _ClassVar[int]
@@ -59,6 +59,7 @@ class UploadSession(_message.Message):
     CONTENT_FIELD_NUMBER: _ClassVar[int]
     PART_CHECKSUM_FIELD_NUMBER: _ClassVar[int]
     LEAST_PART_SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    PACK_SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
     session_id: str
     asset_id: str
     expire_time: _timestamp_pb2.Timestamp
@@ -66,7 +67,8 @@ class UploadSession(_message.Message):
     content: Content
     part_checksum: PartChecksum
     least_part_size_bytes: int
-    def __init__(self, session_id: _Optional[str] = ..., asset_id: _Optional[str] = ..., expire_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., file_count: _Optional[int] = ..., content: _Optional[_Union[Content, _Mapping]] = ..., part_checksum: _Optional[_Union[PartChecksum, str]] = ..., least_part_size_bytes: _Optional[int] = ...) -> None: ...
+    pack_size_bytes: int
+    def __init__(self, session_id: _Optional[str] = ..., asset_id: _Optional[str] = ..., expire_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., file_count: _Optional[int] = ..., content: _Optional[_Union[Content, _Mapping]] = ..., part_checksum: _Optional[_Union[PartChecksum, str]] = ..., least_part_size_bytes: _Optional[int] = ..., pack_size_bytes: _Optional[int] = ...) -> None: ...
 
 class Part(_message.Message):
     __slots__ = ("file_index", "part_number", "digest", "block_digests", "crc64nvme")
@@ -82,6 +84,12 @@ class Part(_message.Message):
     crc64nvme: bytes
     def __init__(self, file_index: _Optional[int] = ..., part_number: _Optional[int] = ..., digest: _Optional[bytes] = ..., block_digests: _Optional[bytes] = ..., crc64nvme: _Optional[bytes] = ...) -> None: ...
 
+class Pack(_message.Message):
+    __slots__ = ("crc64nvme",)
+    CRC64NVME_FIELD_NUMBER: _ClassVar[int]
+    crc64nvme: bytes
+    def __init__(self, crc64nvme: _Optional[bytes] = ...) -> None: ...
+
 class Location(_message.Message):
     __slots__ = ("url", "file")
     URL_FIELD_NUMBER: _ClassVar[int]
@@ -91,7 +99,7 @@ class Location(_message.Message):
     def __init__(self, url: _Optional[_Union[SignedUrl, _Mapping]] = ..., file: _Optional[_Union[LocalFile, _Mapping]] = ...) -> None: ...
 
 class SignedUrl(_message.Message):
-    __slots__ = ("url", "headers", "expire_time", "report")
+    __slots__ = ("url", "headers", "expire_time", "report", "offset_bytes")
     class HeadersEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -103,11 +111,13 @@ class SignedUrl(_message.Message):
     HEADERS_FIELD_NUMBER: _ClassVar[int]
     EXPIRE_TIME_FIELD_NUMBER: _ClassVar[int]
     REPORT_FIELD_NUMBER: _ClassVar[int]
+    OFFSET_BYTES_FIELD_NUMBER: _ClassVar[int]
     url: str
     headers: _containers.ScalarMap[str, str]
     expire_time: _timestamp_pb2.Timestamp
     report: bool
-    def __init__(self, url: _Optional[str] = ..., headers: _Optional[_Mapping[str, str]] = ..., expire_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., report: bool = ...) -> None: ...
+    offset_bytes: int
+    def __init__(self, url: _Optional[str] = ..., headers: _Optional[_Mapping[str, str]] = ..., expire_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., report: bool = ..., offset_bytes: _Optional[int] = ...) -> None: ...
 
 class LocalFile(_message.Message):
     __slots__ = ("path", "offset_bytes")
@@ -146,14 +156,16 @@ class AddUploadFilesRequest(_message.Message):
     def __init__(self, session_id: _Optional[str] = ..., first_index: _Optional[int] = ..., files: _Optional[_Iterable[_Union[UploadFile, _Mapping]]] = ...) -> None: ...
 
 class SignPartsRequest(_message.Message):
-    __slots__ = ("session_id", "parts", "accept_files")
+    __slots__ = ("session_id", "parts", "accept_files", "pack")
     SESSION_ID_FIELD_NUMBER: _ClassVar[int]
     PARTS_FIELD_NUMBER: _ClassVar[int]
     ACCEPT_FILES_FIELD_NUMBER: _ClassVar[int]
+    PACK_FIELD_NUMBER: _ClassVar[int]
     session_id: str
     parts: _containers.RepeatedCompositeFieldContainer[Part]
     accept_files: bool
-    def __init__(self, session_id: _Optional[str] = ..., parts: _Optional[_Iterable[_Union[Part, _Mapping]]] = ..., accept_files: bool = ...) -> None: ...
+    pack: Pack
+    def __init__(self, session_id: _Optional[str] = ..., parts: _Optional[_Iterable[_Union[Part, _Mapping]]] = ..., accept_files: bool = ..., pack: _Optional[_Union[Pack, _Mapping]] = ...) -> None: ...
 
 class SignPartsResponse(_message.Message):
     __slots__ = ("locations",)
@@ -162,12 +174,14 @@ class SignPartsResponse(_message.Message):
     def __init__(self, locations: _Optional[_Iterable[_Union[Location, _Mapping]]] = ...) -> None: ...
 
 class RecordPartsRequest(_message.Message):
-    __slots__ = ("session_id", "parts")
+    __slots__ = ("session_id", "parts", "pack")
     SESSION_ID_FIELD_NUMBER: _ClassVar[int]
     PARTS_FIELD_NUMBER: _ClassVar[int]
+    PACK_FIELD_NUMBER: _ClassVar[int]
     session_id: str
     parts: _containers.RepeatedCompositeFieldContainer[Part]
-    def __init__(self, session_id: _Optional[str] = ..., parts: _Optional[_Iterable[_Union[Part, _Mapping]]] = ...) -> None: ...
+    pack: Pack
+    def __init__(self, session_id: _Optional[str] = ..., parts: _Optional[_Iterable[_Union[Part, _Mapping]]] = ..., pack: _Optional[_Union[Pack, _Mapping]] = ...) -> None: ...
 
 class RecordPartsResponse(_message.Message):
     __slots__ = ()
@@ -210,18 +224,20 @@ class AbortUploadResponse(_message.Message):
     def __init__(self) -> None: ...
 
 class GetDownloadRequest(_message.Message):
-    __slots__ = ("asset_id", "content_id", "page_size", "page_token", "accept_files")
+    __slots__ = ("asset_id", "content_id", "page_size", "page_token", "accept_files", "accept_offsets")
     ASSET_ID_FIELD_NUMBER: _ClassVar[int]
     CONTENT_ID_FIELD_NUMBER: _ClassVar[int]
     PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
     PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     ACCEPT_FILES_FIELD_NUMBER: _ClassVar[int]
+    ACCEPT_OFFSETS_FIELD_NUMBER: _ClassVar[int]
     asset_id: str
     content_id: str
     page_size: int
     page_token: str
     accept_files: bool
-    def __init__(self, asset_id: _Optional[str] = ..., content_id: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., accept_files: bool = ...) -> None: ...
+    accept_offsets: bool
+    def __init__(self, asset_id: _Optional[str] = ..., content_id: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., accept_files: bool = ..., accept_offsets: bool = ...) -> None: ...
 
 class DownloadFile(_message.Message):
     __slots__ = ("path", "size_bytes", "digest", "part_size_bytes", "part_digests", "location", "media_type", "file_index")
