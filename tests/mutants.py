@@ -16,6 +16,7 @@ from pathlib import Path
 
 from tests.support.mutants import POWER, Mutant
 from tests.support.mutants_hub import HUB
+from tests.support.mutants_packs import PACKS
 
 ROOT = Path(__file__).parents[1]
 PROGRAMS = ("proto", "sdk", "daemon", "hub")
@@ -276,7 +277,7 @@ OURS = (
         "tests/unit/auth/test_device.py",
     ),
 )
-MUTANTS = (*OURS, *HUB)
+MUTANTS = (*OURS, *HUB, *PACKS)
 
 
 def survives(mutant: Mutant) -> bool:

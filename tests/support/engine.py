@@ -106,6 +106,8 @@ class MemoryHub:
         self.faults = Faults()
         #: Parts go to a store that the hub does not see into, need a CRC and have at least this size; 0: they do not.
         self.direct_part_bytes = 0
+        #: What small files may have together that are sent as one; 0: each goes by itself.
+        self.pack_bytes = 0
         self.sessions: dict[str, HubSession] = {}
         self.requests: dict[str, str] = {}
         self.contents: dict[str, tuple[Content, str, list[tuple[UploadFile, bytes, bytes]]]] = {}
@@ -122,7 +124,8 @@ class MemoryHub:
                 self.sessions[session.session_id] = session
             session = self._session(self.requests[request_id])
         checksum = CRC64NVME if self.direct_part_bytes else ""
-        return Session(session.session_id, session.asset_id, session.content, checksum, self.direct_part_bytes)
+        least_bytes = self.direct_part_bytes
+        return Session(session.session_id, session.asset_id, session.content, checksum, least_bytes, self.pack_bytes)
 
     async def sign_parts(self, session_id: str, parts: Sequence[Part]) -> list[Location]:
         with self.faults.around("sign_parts"):
@@ -140,9 +143,22 @@ class MemoryHub:
                 for part in parts
             ]
 
-    async def record_parts(self, session_id: str, parts: Sequence[Part]) -> None:
+    async def sign_pack(self, session_id: str, parts: Sequence[Part], crc64nvme: bytes) -> Location:
+        with self.faults.around("sign_pack"):
+            self._session(session_id)
+            assert bool(crc64nvme) == bool(self.direct_part_bytes)
+            indexes = ".".join(str(part.file_index) for part in parts)
+            return UrlLocation(f"mem:/{session_id}/{indexes}/pack", {"crc": crc64nvme.hex()}, 0.0, report=True)
+
+    async def record_parts(self, session_id: str, parts: Sequence[Part], pack_crc64nvme: bytes | None = None) -> None:
         with self.faults.around("record_parts"):
             session = self._session(session_id)
+            if pack_crc64nvme is not None:
+                came = session.arrived if self.direct_part_bytes else session.parts
+                data = b"".join(came[part.file_index, 1][0] for part in parts)
+                assert pack_crc64nvme == (crc_of(data) if self.direct_part_bytes else b"")
+                if any(came[part.file_index, 1][1] != part.block_digests for part in parts):
+                    raise FerryError("CHUNK_CORRUPT", "other bytes came", partNumber="")
             for part in parts:
                 key = (part.file_index, part.number)
                 if key in session.arrived:
@@ -261,16 +277,33 @@ class MemoryLanes:
             return Hashed(block_digests(data), crc_of(data) if crc64nvme else b"")
 
     async def hash_all(
-        self, parts: Sequence[tuple[SourceFile, Span]], meter: Meter, *, crc64nvme: bool = False
+        self, parts: Sequence[tuple[SourceFile, Span]], meter: Meter, *, crc64nvme: bool = False, joined: bool = False
     ) -> list[Hashed]:
         self.visits["hash"] += 1
-        return [await self.hash(source, span, meter, crc64nvme=crc64nvme) for source, span in parts]
+        found = [await self.hash(source, span, meter, crc64nvme=crc64nvme) for source, span in parts]
+        if joined and crc64nvme:
+            data = [_read(source.local_path, span) for source, span in parts]
+            found = [replace(one, crc64nvme=crc_of(b"".join(data[: at + 1]))) for at, one in enumerate(found)]
+        return found
 
     async def send_all(self, parts: Sequence[Outgoing], meter: Meter, done: Callable[[], None]) -> None:
         self.visits["send"] += 1
         for part in parts:
             await self.send(part.source, part.span, part.to, part.block_digests, meter)
             done()
+
+    async def send_pack(self, pieces: Sequence[SourceFile], to: Location, meter: Meter) -> None:
+        self.visits["pack"] += 1
+        assert isinstance(to, UrlLocation)
+        async with self._flight(meter):
+            with self.faults.around("send_pack"):
+                _, session_id, indexes, _ = to.url.split("/")
+                data = [_read(piece.local_path, Span(0, piece.identity.size_bytes)) for piece in pieces]
+                meter.moved(sum(map(len, data)))
+                assert to.headers["crc"] == (crc_of(b"".join(data)).hex() if self.hub.direct_part_bytes else "")
+                for index, piece, one in zip(indexes.split("."), pieces, data, strict=True):
+                    self.sent.append((piece.path, 0))
+                    self.hub.receive(f"mem:/{session_id}/{index}/1", one, block_digests(one))
 
     async def receive_all(self, parts: Sequence[Incoming], meter: Meter, done: Callable[[bytes], None]) -> None:
         self.visits["receive"] += 1

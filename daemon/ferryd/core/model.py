@@ -148,6 +148,8 @@ class Transfer:
     debris: bool = False
     #: What the parts of the session must come with: `crc64nvme` or nothing.
     part_checksum: str = ""
+    #: What small files that the session takes as one may have together; 0 when it takes each by itself.
+    pack_bytes: int = 0
     #: Files that the receiver had whole when the transfer last began to move bytes.
     present_file_count: int = 0
 

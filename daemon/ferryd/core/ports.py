@@ -36,13 +36,15 @@ class Interrupted(Exception):
 class UrlLocation:
     """A signed URL, absolute, and the headers to send. `expires_at` is seconds since the epoch.
 
-    `report`: the hub does not see what arrives there, so it is told with `record_parts`.
+    `report`: the hub does not see what arrives there, so it is told with `record_parts`. `offset` is where the bytes to
+    read start.
     """
 
     url: str
     headers: Mapping[str, str]
     expires_at: float
     report: bool = False
+    offset: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +82,8 @@ class Content:
 class Session:
     """An upload session at the hub; `content` is set once committed.
 
-    `part_checksum` is what each part must come with, `least_part_bytes` what smaller part sizes are taken as.
+    `part_checksum` is what each part must come with, `least_part_bytes` what smaller part sizes are taken as,
+    `pack_bytes` what small files that are sent as one may have together, 0 when none are.
     """
 
     session_id: str
@@ -88,6 +91,7 @@ class Session:
     content: Content | None
     part_checksum: str = ""
     least_part_bytes: int = 0
+    pack_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,8 +124,12 @@ class Hub(Protocol):
     async def sign_parts(self, session_id: str, parts: Sequence[Part]) -> list[Location]:
         """Where to put each of these parts, in order."""
 
-    async def record_parts(self, session_id: str, parts: Sequence[Part]) -> None:
-        """Report parts that are durable where the hub did not see them arrive: in files, or at URLs to `report`."""
+    async def sign_pack(self, session_id: str, parts: Sequence[Part], crc64nvme: bytes) -> Location:
+        """Where to put these files, of one part each, as one pack in this order, whose CRC this is."""
+
+    async def record_parts(self, session_id: str, parts: Sequence[Part], pack_crc64nvme: bytes | None = None) -> None:
+        """Report parts that are durable where the hub did not see them arrive: in files, or at URLs to `report`; with
+        its CRC, which may be empty, those of a pack."""
 
     def list_parts(self, session_id: str) -> AsyncIterator[Part]:
         """The parts the hub has durably stored: the truth to resume from."""
@@ -186,14 +194,19 @@ class Lanes(Protocol):
     """
 
     async def hash_all(
-        self, parts: Sequence[tuple[SourceFile, Span]], meter: Meter, *, crc64nvme: bool = False
+        self, parts: Sequence[tuple[SourceFile, Span]], meter: Meter, *, crc64nvme: bool = False, joined: bool = False
     ) -> list[Hashed]:
-        """Block digests of spans of local files, with their CRCs in the same pass when asked for. Counts nothing.
-        SOURCE_CHANGED when a file is not its source now, UNIMPLEMENTED when nothing here computes the CRC."""
+        """Block digests of spans of local files, with their CRCs in the same pass when asked for; `joined`, each CRC is
+        of everything up to there. Counts nothing. SOURCE_CHANGED when a file is not its source now, UNIMPLEMENTED when
+        nothing here computes the CRC."""
 
     async def send_all(self, parts: Sequence[Outgoing], meter: Meter, done: Callable[[], None]) -> None:
         """Send parts; `done` is told of each when the receiver has it durably. SOURCE_CHANGED when a file is not its
         source now or what was read differs from its block digests."""
+
+    async def send_pack(self, pieces: Sequence[SourceFile], to: Location, meter: Meter) -> None:
+        """Send whole files as one body, in this order; returns when the receiver has it durably. SOURCE_CHANGED when
+        one is not its source now; whether its bytes are those that were hashed is for the receiver to say."""
 
     async def receive_all(self, parts: Sequence[Incoming], meter: Meter, done: Callable[[bytes], None]) -> None:
         """Fetch parts; `done` gets the block digests of each, in order, when it is right and in its file durably.

@@ -27,6 +27,8 @@ _MOST_BYTES: Final = 8 << 20
 _BATCH_PARTS: Final = 256
 #: From here on more parts at a time gain nothing, but cost the receiver.
 _LARGE_BYTES: Final = 16 << 20
+#: Where packs are made a batch has at least so many parts, if it can: then a few requests do, and one slot is enough.
+_PACK_PARTS: Final = 32
 #: Batches a transfer is cut into at least, when it can be, so that all slots have work.
 _SPREAD: Final = 16
 #: A trace of a huge transfer shows its first batches, and then its end.
@@ -34,11 +36,15 @@ _TRACED_BATCHES: Final = 200
 
 
 def batches(
-    keys: Sequence[Key], files: Sequence[TransferFile], most_bytes: Callable[[], int] = lambda: _LEAST_BYTES
+    keys: Sequence[Key],
+    files: Sequence[TransferFile],
+    most_bytes: Callable[[], int] = lambda: _LEAST_BYTES,
+    *,
+    least_parts: int = 1,
 ) -> Iterator[list[Key]]:
-    """Cut the parts, in order, into batches of at most 256 small ones and so many bytes, asked for each. One of 1 MiB
-    or more is alone."""
-    most = max(1, min(_BATCH_PARTS, len(keys) // _SPREAD))
+    """Cut the parts, in order, into batches of at most 256 small ones and so many bytes, asked for each; of fewer where
+    that gives all slots work, but not below `least_parts`. One of 1 MiB or more is alone."""
+    most = max(least_parts, min(_BATCH_PARTS, len(keys) // _SPREAD))
     batch: list[Key] = []
     size_bytes, room_bytes = 0, most_bytes()
     for key in keys:
@@ -51,6 +57,17 @@ def batches(
         size_bytes += length
     if batch:
         yield batch
+
+
+def packed(batch: Sequence[Key], files: Sequence[TransferFile], pack_bytes: int) -> tuple[list[Key], list[Key]]:
+    """The parts of a batch that go as one pack, if it may be so long, and those that do not. Whole files do, if there
+    are several."""
+    whole = [key for key in batch if span_of(files[key[0]], key[1]).length == files[key[0]].size_bytes]
+    size_bytes = sum(files[index].size_bytes for index, _ in whole)
+    if len(whole) < 2 or size_bytes > pack_bytes:
+        return [], list(batch)
+    chosen = set(whole)
+    return whole, [key for key in batch if key not in chosen]
 
 
 class Pace:
@@ -84,13 +101,16 @@ async def work_off(
     keys: Sequence[Key],
     files: Sequence[TransferFile],
     do: Callable[[list[Key]], Awaitable[None]],
+    pack_bytes: int = 0,
 ) -> None:
-    """Do these parts, each batch under a slot. The first failure stops the others: their lanes end at the next
-    window."""
+    """Do these parts, each batch under a slot; where they make packs, of at most so many bytes. The first failure stops
+    the others: their lanes end at the next window."""
     try:
         async with asyncio.TaskGroup() as tasks:
             pace = Pace(run, slots, asyncio.get_running_loop().time)
-            for number, batch in enumerate(batches(keys, files, pace.batch_bytes)):
+            most, least_parts = pack_bytes or _MOST_BYTES, _PACK_PARTS if pack_bytes else 1
+            cut = batches(keys, files, lambda: min(most, pace.batch_bytes()), least_parts=least_parts)
+            for number, batch in enumerate(cut):
                 index, part_number = batch[0]  # a large part is alone
                 await slots.acquire(run.id, large=span_of(files[index], part_number).length >= _LARGE_BYTES)
                 traced = number < _TRACED_BATCHES

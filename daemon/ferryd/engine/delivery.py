@@ -7,7 +7,7 @@ times; everything else, and too much of it, ends the attempt.
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Final
 
 from ferryd.core.model import Part, Phase, SourceFile, TransferFile
@@ -88,6 +88,48 @@ class Delivery:
             await self._tools.clock.sleep(wait_s)
             self._run.check()
 
+    async def deliver_pack(
+        self,
+        hash_pack: Callable[[], Awaitable[tuple[list[Part], bytes]]],
+        sources: Sequence[SourceFile],
+        files: Sequence[TransferFile],
+    ) -> list[Part]:
+        """The files of a pack, of one part each, once the hub has them. `hash_pack` gives them with the CRC of all; it
+        is asked again when other bytes arrived: perhaps they have changed."""
+        patience = Patience()
+        parts, crc64nvme = await hash_pack()
+        while (error := await self._attempt_pack(parts, crc64nvme, sources, files)) is not None:
+            wait_s = patience.wear(error)
+            self._run.retried(len(parts))
+            await self._tools.clock.sleep(wait_s)
+            self._run.check()
+            if error.reason == "CHUNK_CORRUPT":
+                parts, crc64nvme = await hash_pack()
+        return parts
+
+    async def _attempt_pack(
+        self, parts: Sequence[Part], crc64nvme: bytes, sources: Sequence[SourceFile], files: Sequence[TransferFile]
+    ) -> FerryError | None:
+        """What was wrong with the pack, when it may be sent again."""
+        to = await self._run.hub.sign_pack(self._run.transfer.session_id, parts, crc64nvme)
+        self._run.answered.set()
+        self._run.show(Phase.SENDING, files[parts[0].file_index])
+        began = True
+        try:
+            await self._tools.lanes.send_pack([sources[part.file_index] for part in parts], to, self._run.meter)
+        except FerryError as error:
+            began = error.reason != "SIGNATURE_INVALID"  # refused before a byte moved
+            self._run.part_failed(error)
+            if error.reason not in AGAIN:
+                raise
+            return error
+        finally:
+            for part in parts if began else ():
+                self._count_one((part.file_index, part.number), files[part.file_index].size_bytes)
+        for _ in parts:
+            self._run.part_moved()
+        return await self._report(parts, crc64nvme)
+
     async def _attempt(
         self, parts: list[Part], sources: Sequence[SourceFile], files: Sequence[TransferFile]
     ) -> tuple[list[Part], FerryError | None]:
@@ -138,19 +180,22 @@ class Delivery:
     def _count(self, pending: Sequence[_OnItsWay], arrived: int) -> None:
         """So many arrived, and the one after them was begun."""
         for part, sending in pending[: arrived + 1]:
-            key = (part.file_index, part.number)
-            if key in self._begun:
-                self._run.resent(sending.span.length)
-            self._begun.add(key)
+            self._count_one((part.file_index, part.number), sending.span.length)
         for _ in range(arrived):
             self._run.part_moved()
 
-    async def _report(self, unseen: list[Part]) -> FerryError | None:
+    def _count_one(self, key: Key, length: int) -> None:
+        """A part is on its way, perhaps once more."""
+        if key in self._begun:
+            self._run.resent(length)
+        self._begun.add(key)
+
+    async def _report(self, unseen: Sequence[Part], pack_crc64nvme: bytes | None = None) -> FerryError | None:
         """Tell the hub of parts that it did not see arrive; CHUNK_CORRUPT is for the caller to send them again."""
         if not unseen:
             return None
         try:
-            await self._run.hub.record_parts(self._run.transfer.session_id, unseen)
+            await self._run.hub.record_parts(self._run.transfer.session_id, unseen, pack_crc64nvme)
         except FerryError as error:
             if error.reason != "CHUNK_CORRUPT":
                 raise

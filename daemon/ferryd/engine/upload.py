@@ -10,21 +10,21 @@ import asyncio
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, Final
 
 from ferryd.core.crashpoint import crashpoint
-from ferryd.core.model import CRC64NVME, Hashed, Part, Phase, SourceFile, TransferFile, UploadSpec
+from ferryd.core.model import Part, Phase, SourceFile, TransferFile, UploadSpec
 from ferryd.core.ports import Content, Session, UploadFile
-from ferryd.engine.batches import Key, work_off
+from ferryd.engine.batches import Key, packed, work_off
 from ferryd.engine.delivery import Delivery
+from ferryd.engine.hashes import Hashes
 from ferryd.engine.run import Run, Tools, span_of
 from ferrywire import digest, tracing
 from ferrywire.parts import part_count
 from ferrywire.reasons import FerryError
 
 _ROUNDS: Final = 3  #: how often the hub may miss parts at the commit before the attempt fails
-#: A part below this is hashed again by the next run when this one ends too early: 0.2 ms, less than a row would cost.
-_WORTH_A_ROW_BYTES: Final = 1 << 20
 
 
 class Upload:
@@ -35,8 +35,7 @@ class Upload:
         self._tools = tools
         self._files: list[TransferFile] = []
         self._sources: list[SourceFile] = []
-        self._blocks: dict[Key, bytes] = {}  #: block digests of every part known so far
-        self._crcs: dict[Key, bytes] = {}  #: of the parts hashed since the hub asks for it
+        self._hashes = Hashes(run, tools)
         self._stored: set[Key] = set()  #: what the receiver has
         self._stored_parts: Counter[int] = Counter()  #: the same, counted by file
         self._begun: set[Key] = set()  #: what was sent before, confirmed or not, as far as rows tell
@@ -74,9 +73,7 @@ class Upload:
             return  # a part has a row at the earliest when there is a session
         for row in await store.parts(self._run.id):
             key = (row.part.file_index, row.part.number)
-            self._blocks[key] = row.part.block_digests
-            if row.part.crc64nvme:
-                self._crcs[key] = row.part.crc64nvme
+            self._hashes.load(row)
             self._begun.add(key)
             if row.persisted:
                 self._stored.add(key)
@@ -101,6 +98,7 @@ class Upload:
             "session_id": session.session_id,
             "asset_id": session.asset_id,
             "part_checksum": session.part_checksum,
+            "pack_bytes": session.pack_bytes,
         }
         least = session.least_part_bytes
         if all(file.part_bytes >= least for file in self._files):
@@ -109,8 +107,7 @@ class Upload:
         self._files = [
             replace(file, part_bytes=max(file.part_bytes, least), persisted_bytes=0, done=False) for file in self._files
         ]
-        self._blocks.clear()
-        self._crcs.clear()
+        self._hashes.clear()
         self._stored.clear()
         self._begun.clear()
         await self._run.replan(self._files, **fields)
@@ -143,7 +140,7 @@ class Upload:
         async for part in self._run.hub.list_parts(self._run.transfer.session_id):
             self._run.check()
             key = (part.file_index, part.number)
-            if not self._is_ours(part) or self._blocks.setdefault(key, part.block_digests) != part.block_digests:
+            if not (self._is_ours(part) and self._hashes.agrees(part)):
                 continue
             self._stored.add(key)
             adopted.append(part)
@@ -152,7 +149,9 @@ class Upload:
 
     def _end_empty(self) -> list[TransferFile]:
         """Empty files have no part to wait for."""
-        empty = [replace(file, done=True, digest=self._digest(file)) for file in self._files if not file.size_bytes]
+        empty = [
+            replace(file, done=True, digest=self._hashes.of_file(file)) for file in self._files if not file.size_bytes
+        ]
         for file in empty:
             self._files[file.index] = file
         return empty
@@ -162,31 +161,29 @@ class Upload:
         delivery = Delivery(self._run, self._tools, self._begun)
 
         async def do(batch: list[Key]) -> None:
-            parts = await self._hash(batch)
-            async for confirmed in delivery.deliver(parts, self._sources, self._files):
-                await self._confirm(confirmed)
+            pack, alone = packed(batch, self._files, self._run.transfer.pack_bytes)
+            if pack and (parts := await self._deliver_pack(delivery, pack)):
+                await self._confirm(parts)
+            elif pack:
+                alone = batch
+            if alone:
+                parts = await self._hashes.hash(alone, self._sources, self._files)
+                async for confirmed in delivery.deliver(parts, self._sources, self._files):
+                    await self._confirm(confirmed)
 
-        await work_off(self._run, self._tools.slots, missing, self._files, do)
+        await work_off(self._run, self._tools.slots, missing, self._files, do, self._run.transfer.pack_bytes)
 
-    async def _hash(self, batch: list[Key]) -> list[Part]:
-        wants_crc = self._run.transfer.part_checksum == CRC64NVME
-        unknown = [key for key in batch if key not in self._blocks or (wants_crc and key not in self._crcs)]
-        if unknown:
-            self._run.show(Phase.HASHING, self._files[unknown[0][0]])
-            spans = [(self._sources[index], span_of(self._files[index], number)) for index, number in unknown]
-            found = await self._tools.lanes.hash_all(spans, self._run.meter, crc64nvme=wants_crc)
-            fresh = [self._hashed(*pair, wants_crc) for pair in zip(unknown, found, strict=True)]
-            if kept := [part for part in fresh if self._length((part.file_index, part.number)) >= _WORTH_A_ROW_BYTES]:
-                await self._run.record(parts=kept, persisted=False)
-        return [Part(*key, self._blocks[key], self._crcs.get(key, b"") if wants_crc else b"") for key in batch]
-
-    def _hashed(self, key: Key, found: Hashed, wants_crc: bool) -> Part:
-        if self._blocks.setdefault(key, found.block_digests) != found.block_digests:
-            message = f"{self._files[key[0]].path} changed while it was uploaded: part {key[1]} is not what it was"
-            raise FerryError("SOURCE_CHANGED", message, path=self._sources[key[0]].local_path)
-        if wants_crc:
-            self._crcs[key] = found.crc64nvme
-        return Part(*key, found.block_digests, found.crc64nvme)
+    async def _deliver_pack(self, delivery: Delivery, pack: Sequence[Key]) -> list[Part]:
+        """Empty when the hub takes no packs, though it said so: it is not asked again."""
+        try:
+            return await delivery.deliver_pack(
+                partial(self._hashes.hash_pack, pack, self._sources, self._files), self._sources, self._files
+            )
+        except FerryError as error:
+            if error.reason not in ("INVALID_ARGUMENT", "UNIMPLEMENTED"):
+                raise
+            await self._run.update(pack_bytes=0)
+            return []
 
     async def _confirm(self, parts: Sequence[Part]) -> None:
         """The receiver has these durably: only now a row says so, and only after the row the watchers hear of it."""
@@ -214,7 +211,7 @@ class Upload:
                 file,
                 persisted_bytes=file.persisted_bytes + size_bytes,
                 done=file.done or whole,
-                digest=self._digest(file) if whole else file.digest,
+                digest=self._hashes.of_file(file) if whole else file.digest,
             )
         return [self._files[index] for index in added]
 
@@ -222,7 +219,7 @@ class Upload:
         """The content, or None when the hub misses parts."""
         self._run.show(Phase.COMMITTING)
         await self._check_sources()
-        digests = [self._digest(file) for file in self._files]
+        digests = [self._hashes.of_file(file) for file in self._files]
         self._run.check()
         crashpoint("before-commit")
         try:
@@ -236,7 +233,7 @@ class Upload:
         return content
 
     def _verify(self, content: Content) -> None:
-        files = [(file.path, file.size_bytes, self._digest(file)) for file in self._files]
+        files = [(file.path, file.size_bytes, self._hashes.of_file(file)) for file in self._files]
         expected = digest.to_text(digest.of_manifest(files))
         if content.digest != expected:
             message = f"the hub committed {content.digest} where {expected} was sent: upload again"
@@ -257,10 +254,6 @@ class Upload:
             for file in self._files
             for number in range(1, part_count(file.size_bytes, file.part_bytes) + 1)
         ]
-
-    def _digest(self, file: TransferFile) -> bytes:
-        count = part_count(file.size_bytes, file.part_bytes)
-        return digest.of_blocks(self._blocks[file.index, number] for number in range(1, count + 1))
 
     def _length(self, key: Key) -> int:
         return span_of(self._files[key[0]], key[1]).length

@@ -1,4 +1,4 @@
-"""Pushes the body of a PUT from a file into a socket. Upload step 8.
+"""Pushes the body of a PUT from a file, or from memory, into a socket. Upload step 8.
 
 `os.sendfile` where the socket is plain, preadv and send over TLS. Notices a server that answers before it has the whole
 body, so that its error is read instead of a broken pipe.
@@ -10,7 +10,7 @@ import errno
 import os
 import select
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from ferryd.core.model import Span
 from ferryd.core.ports import Meter
@@ -29,6 +29,8 @@ _NETWORK = {
     errno.ENETDOWN,
 }
 
+#: What TLS sends in one call.
+_TLS_BYTES = 64 << 10
 #: (offset in the file, bytes at most) → bytes that the socket took.
 _Push = Callable[[int, int], int]
 
@@ -47,6 +49,33 @@ def send_body(link: Link, fd: int, span: Span, buffer: memoryview, meter: Meter)
         count = push(span.offset + done, min(window.size, span.length - done))
         done += count
         window.moved(count)
+
+
+def send_windows(link: Link, windows: Iterable[memoryview], meter: Meter) -> None:
+    """Send pieces of memory, one after the other, as the body; each is done with when the next one is asked for.
+    Raises as `send_body`, and what the iteration does."""
+    pace = Window(meter)
+    for window in windows:
+        done = 0
+        while done < len(window):
+            count = _written(link, window[done : done + pace.size])
+            done += count
+            pace.moved(count)
+
+
+def _written(link: Link, window: memoryview) -> int:
+    try:
+        if not link.plain:
+            return link.sock.send(window[:_TLS_BYTES])
+        while True:
+            try:
+                return os.write(link.sock.fileno(), window)  # not send, which would wait without looking for a reply
+            except BlockingIOError:
+                _wait_writable(link.sock)
+    except TimeoutError:
+        raise
+    except OSError as error:
+        raise EarlyReply from error
 
 
 def _kernel_push(sock: socket.socket, fd: int) -> _Push:
@@ -76,7 +105,8 @@ def _copy_push(sock: socket.socket, fd: int, buffer: memoryview) -> _Push:
         done = 0
         try:
             while done < size:
-                done += sock.send(window[done:])  # not sendall: its timeout is for everything, not for a stall
+                # Not sendall, nor all at once: over TLS the timeout is for the whole call, not for a stall.
+                done += sock.send(window[done : done + _TLS_BYTES])
         except TimeoutError:
             raise
         except OSError as error:  # the socket's; an ssl.SSLError is one too

@@ -7,21 +7,21 @@ again, and when, is decided elsewhere.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from itertools import groupby
 from pathlib import Path
 
-from ferryd.core.model import Span
-from ferryd.core.ports import FileLocation, Outgoing, UrlLocation
-from ferryd.lanes.durable import AT_ONCE, synced_together
+from ferryd.core.model import SourceFile, Span
+from ferryd.core.ports import FileLocation, Location, Outgoing, UrlLocation
+from ferryd.lanes.durable import AT_ONCE, sync_data, synced_together
 from ferryd.lanes.file import copy_verified, opened_staging
 from ferryd.lanes.halt import Halt
 from ferryd.lanes.hashing import EndOfFile, hash_span
 from ferryd.lanes.http import HttpLane, several
-from ferryd.lanes.oserrors import reading
+from ferryd.lanes.oserrors import reading, writing
 from ferryd.lanes.source import changed, opened, whole
-from ferryd.lanes.windows import read_at
+from ferryd.lanes.windows import read_at, write_at
 from ferrywire.reasons import FerryError
 
 
@@ -44,6 +44,15 @@ class Departures:
             else:
                 for together in several(some, lambda part: part.to):
                     self._post_all(together)
+
+    def send_pack(self, pieces: Sequence[SourceFile], to: Location) -> None:
+        """Send whole files as one body, gathered in the thread's buffer."""
+        if isinstance(to, FileLocation):
+            with closing(_gathered(pieces, self._buffer)) as windows:
+                self._write(windows, to)
+            return
+        length = sum(piece.identity.size_bytes for piece in pieces)
+        self._http.send_windows(length, lambda: _gathered(pieces, self._buffer), to, self._halt)
 
     def _post_all(self, parts: Sequence[Outgoing]) -> None:
         """Several at a time; when that does not get on, one alone."""
@@ -80,6 +89,18 @@ class Departures:
         with self._reading(part) as fd:
             self._http.send(fd, part.span, part.to, self._buffer, self._halt)
 
+    def _write(self, windows: Iterable[memoryview], to: FileLocation) -> None:
+        """Write a pack. Whether it is right the hub sees for itself."""
+        offset = to.offset
+        with opened_staging(to.path) as dest:
+            for window in windows:
+                with writing(to.path):
+                    write_at(dest, window, offset)
+                offset += len(window)
+                self._halt.moved(len(window))
+            with writing(to.path):
+                sync_data(dest)
+
     def _copy(self, parts: Sequence[Outgoing]) -> None:
         copied: list[tuple[str | Path, int]] = []
         with ExitStack() as files:
@@ -97,8 +118,7 @@ class Departures:
     @contextmanager
     def _reading(self, part: Outgoing) -> Iterator[int]:
         """The open source, for as long as its part is sent."""
-        source = part.source
-        with opened(source) as fd, whole(source), reading(source.local_path):
+        with _opened(part.source) as fd:
             try:
                 yield fd
             except FerryError as error:
@@ -106,8 +126,33 @@ class Departures:
                 if error.reason == "CHUNK_CORRUPT":
                     found = hash_span(fd, part.span, self._buffer, self._halt)
                     if found != part.block_digests:
-                        raise changed(source, "its bytes are not those that were hashed") from error
+                        raise changed(part.source, "its bytes are not those that were hashed") from error
                 raise
+
+
+@contextmanager
+def _opened(source: SourceFile) -> Iterator[int]:
+    with opened(source) as fd, whole(source), reading(source.local_path):
+        yield fd
+
+
+def _gathered(pieces: Sequence[SourceFile], buffer: memoryview) -> Generator[memoryview]:
+    """The bytes of whole files, one after the other, in as few pieces of memory as the buffer allows."""
+    filled = 0
+    for piece in pieces:
+        done, length = 0, piece.identity.size_bytes
+        with _opened(piece) as fd:
+            while done < length:
+                room = buffer[filled : filled + min(len(buffer) - filled, length - done)]
+                if read_at(fd, room, done) < len(room):
+                    raise EndOfFile
+                done += len(room)
+                filled += len(room)
+                if filled == len(buffer):
+                    yield buffer
+                    filled = 0
+    if filled:
+        yield buffer[:filled]
 
 
 def _read(fd: int, span: Span) -> memoryview:

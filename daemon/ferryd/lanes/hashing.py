@@ -22,10 +22,13 @@ def hash_span(fd: int, span: Span, buffer: memoryview, meter: Meter) -> bytes:
     return hash_part(fd, span, buffer, meter, None).block_digests
 
 
-def hash_part(fd: int, span: Span, buffer: memoryview, meter: Meter, crc64nvme: Crc | None) -> Hashed:
-    """As `hash_span`, and with a function the CRC too: of each window while the processor's cache still holds it."""
+def hash_part(
+    fd: int, span: Span, buffer: memoryview, meter: Meter, crc64nvme: Crc | None, crc_before: bytes = b""
+) -> Hashed:
+    """As `hash_span`, and with a function the CRC too, of what came before and this: of each window while the
+    processor's cache still holds it."""
     hasher = BlockHasher()
-    crc = done = 0
+    crc, done = int.from_bytes(crc_before, "big"), 0
     while done < span.length:
         meter.check()
         window = buffer[: min(len(buffer), span.length - done)]

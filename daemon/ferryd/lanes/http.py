@@ -13,7 +13,7 @@ import contextlib
 import http.client
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
 from typing import Final, Protocol, TypeVar
@@ -21,7 +21,7 @@ from typing import Final, Protocol, TypeVar
 from ferryd.core.following import HEADER, current
 from ferryd.core.model import Span
 from ferryd.core.ports import Location, UrlLocation
-from ferryd.lanes.body import EarlyReply, send_body
+from ferryd.lanes.body import EarlyReply, send_body, send_windows
 from ferryd.lanes.conversation import Broken, Conversations, next_reply, replies
 from ferryd.lanes.halt import Halt
 from ferryd.lanes.hashing import EndOfFile
@@ -84,17 +84,26 @@ class HttpLane:
 
         def put(link: Link) -> None:
             whole = _sent(link, _head_of_put(link, target, to, span.length), fd, span, buffer, halt)
-            with replies(link) as file:
-                response = next_reply(file)
-                reply = Reply("PUT", str(origin), response.status, response.headers, _said(response))
-                link.reusable = whole and _goes_on(response)
-            if not whole and reply.status < 400:
-                raise unreachable(str(origin), "it hung up in the middle of a part")
-            require_stored(reply, to.headers)
+            _require_stored(link, origin, to, whole=whole)
 
         began = time.monotonic()
         self._attempt(origin, put, halt)
         self._learn(origin, span, began)
+
+    def send_windows(
+        self, length: int, windows: Callable[[], Generator[memoryview]], to: UrlLocation, halt: Halt
+    ) -> None:
+        """PUT what comes in pieces of memory, from the beginning each time it is asked for; returns when the receiver
+        said it has it all."""
+        origin, target = split_url(to.url)
+
+        def put(link: Link) -> None:
+            _say(link, _head_of_put(link, target, to, length))
+            with contextlib.closing(windows()) as some:  # it has a file open
+                whole = _whole(lambda: send_windows(link, some, halt))
+            _require_stored(link, origin, to, whole=whole)
+
+        self._attempt(origin, put, halt)
 
     def receive(
         self, origin_location: UrlLocation, span: Span, dest: int, path: str, buffer: memoryview, halt: Halt
@@ -107,7 +116,8 @@ class HttpLane:
             _say(link, _head_of_get(link, target, origin_location, span))
             with replies(link) as file:
                 response = next_reply(file)
-                digests = _landed(response, origin, span, dest, path, buffer, halt)
+                _require_range(response, origin, _asked(origin_location, span))
+                digests = _store(_Incoming(response, origin, halt), span, dest, path, buffer)
                 link.reusable = not response.will_close
             return digests
 
@@ -115,6 +125,32 @@ class HttpLane:
         digests = self._attempt(origin, get, halt)
         self._learn(origin, span, began)
         return digests
+
+    def receive_run(
+        self,
+        run: Sequence[tuple[UrlLocation, Span]],
+        opened: Callable[[int], tuple[int, str]],
+        buffer: memoryview,
+        halt: Halt,
+        done: Callable[[bytes], None],
+    ) -> None:
+        """GET spans that follow each other at one URL, each for a file of its own, as one. `opened` and `done` as for
+        `receive_several`."""
+        location, first = run[0]
+        origin, target = split_url(location.url)
+        wanted = Span(first.offset, sum(span.length for _, span in run))
+
+        def get(link: Link) -> None:
+            _say(link, _head_of_get(link, target, location, wanted))
+            with replies(link) as file:
+                response = next_reply(file)
+                _require_range(response, origin, _asked(location, wanted))
+                incoming = _Incoming(response, origin, halt)
+                for at, (_, span) in enumerate(run):
+                    done(_store(incoming, span, *opened(at), buffer))
+                link.reusable = not response.will_close
+
+        self._attempt(origin, get, halt)
 
     def send_several(
         self,
@@ -167,7 +203,9 @@ class HttpLane:
                 reply = Reply("GET", str(origin), response.status, response.headers, _said(response))
                 _doubt(reply, at)
                 raise error_of(reply)
-            done(_landed(response, origin, parts[at][1], *opened(at), buffer, halt))
+            location, span = parts[at]
+            _require_range(response, origin, _asked(location, span))
+            done(_store(_Incoming(response, origin, halt), span, *opened(at), buffer))
             return not response.will_close
 
         self._conversations.hold(origin, [span.length for _, span in parts], say, hear, halt)
@@ -213,8 +251,14 @@ def _head_of_put(link: Link, target: str, to: UrlLocation, length: int) -> bytes
 
 
 def _head_of_get(link: Link, target: str, origin: UrlLocation, span: Span) -> bytes:
-    wanted = f"bytes={span.offset}-{span.offset + span.length - 1}"
+    asked = _asked(origin, span)
+    wanted = f"bytes={asked.offset}-{asked.offset + asked.length - 1}"
     return _head_of(link, "GET", target, {**origin.headers, "Range": wanted, "Accept-Encoding": "identity"})
+
+
+def _asked(origin: UrlLocation, span: Span) -> Span:
+    """Where a span of a file is in what the URL names."""
+    return Span(origin.offset + span.offset, span.length)
 
 
 def _say(link: Link, data: bytes) -> None:
@@ -228,7 +272,7 @@ def _sent(link: Link, head: bytes, fd: int, span: Span, buffer: memoryview, halt
     """Whether head and body went; False when the server spoke or hung up before it had the whole body."""
     if span.length > _SHORT_BYTES:
         _say(link, head)
-        return _body_sent(link, fd, span, buffer, halt)
+        return _whole(lambda: send_body(link, fd, span, buffer, halt))
     body = buffer[: span.length]
     if read_at(fd, body, span.offset) < span.length:
         raise EndOfFile
@@ -242,14 +286,26 @@ def _sent(link: Link, head: bytes, fd: int, span: Span, buffer: memoryview, halt
     return True
 
 
-def _body_sent(link: Link, fd: int, span: Span, buffer: memoryview, halt: Halt) -> bool:
+def _whole(send: Callable[[], None]) -> bool:
+    """Send a body; False when the server spoke or hung up before it had all of it."""
     try:
-        send_body(link, fd, span, buffer, halt)
+        send()
     except EarlyReply:
         return False
     except TimeoutError as error:
         raise Broken(error) from error
     return True
+
+
+def _require_stored(link: Link, origin: Origin, to: UrlLocation, *, whole: bool) -> None:
+    """Read the reply to a PUT, of which the `whole` body was sent or not."""
+    with replies(link) as file:
+        response = next_reply(file)
+        reply = Reply("PUT", str(origin), response.status, response.headers, _said(response))
+        link.reusable = whole and _goes_on(response)
+    if not whole and reply.status < 400:
+        raise unreachable(str(origin), "it hung up in the middle of a part")
+    require_stored(reply, to.headers)
 
 
 def _doubt(reply: Reply, at: int) -> None:
@@ -297,18 +353,16 @@ class _Incoming:
         return done
 
 
-def _landed(
-    response: Response, origin: Origin, span: Span, dest: int, path: str, buffer: memoryview, halt: Halt
-) -> bytes:
-    """The digests of the blocks of a span that came in a reply, and is in its file."""
+def _require_range(response: Response, origin: Origin, asked: Span) -> None:
+    """Raise unless the body of the reply is this span."""
     reply = Reply("GET", str(origin), response.status, response.headers)
     if reply.status not in (200, 206):
         raise error_of(replace(reply, body=_said(response)))
-    require_range(reply, span)
-    return _store(_Incoming(response, origin, halt), span, dest, path, buffer)
+    require_range(reply, asked)
 
 
 def _store(incoming: _Incoming, span: Span, dest: int, path: str, buffer: memoryview) -> bytes:
+    """The digests of the blocks of a span, which comes next and then is in its file."""
     landing = Landing(dest, span, path, incoming.halt)
     while wanted := landing.wanted:
         landing.take(buffer[: incoming.fill(buffer[:wanted])])

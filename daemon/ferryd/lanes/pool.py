@@ -63,13 +63,17 @@ class ByteLanes:
         return found
 
     async def hash_all(
-        self, parts: Sequence[tuple[SourceFile, Span]], meter: Meter, *, crc64nvme: bool = False
+        self, parts: Sequence[tuple[SourceFile, Span]], meter: Meter, *, crc64nvme: bool = False, joined: bool = False
     ) -> list[Hashed]:
         """See the port."""
 
         def work(halt: Halt) -> list[Hashed]:
             crc = crc64.load() if crc64nvme else None
-            return [self._hash(source, span, halt, crc) for source, span in parts]
+            found: list[Hashed] = []
+            for source, span in parts:
+                before = found[-1].crc64nvme if joined and found else b""
+                found.append(self._hash(source, span, halt, crc, before))
+            return found
 
         return await self._run(work, meter)
 
@@ -82,6 +86,14 @@ class ByteLanes:
 
         def work(halt: Halt) -> None:
             Departures(self._http, self._buffers.view(), halt, done).send(parts)
+
+        await self._run(work, meter)
+
+    async def send_pack(self, pieces: Sequence[SourceFile], to: Location, meter: Meter) -> None:
+        """See the port."""
+
+        def work(halt: Halt) -> None:
+            Departures(self._http, self._buffers.view(), halt, lambda: None).send_pack(pieces, to)
 
         await self._run(work, meter)
 
@@ -123,9 +135,9 @@ class ByteLanes:
             raise
         return ended.result()
 
-    def _hash(self, source: SourceFile, span: Span, halt: Halt, crc: crc64.Crc | None) -> Hashed:
+    def _hash(self, source: SourceFile, span: Span, halt: Halt, crc: crc64.Crc | None, before: bytes) -> Hashed:
         with opened(source) as fd, whole(source), reading(source.local_path):
-            return hash_part(fd, span, self._buffers.view(), halt, crc)
+            return hash_part(fd, span, self._buffers.view(), halt, crc, before)
 
     def _hash_received(self, dest: Path, span: Span, halt: Halt) -> bytes:
         try:

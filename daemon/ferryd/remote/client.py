@@ -70,11 +70,23 @@ class HubClient:
             locations += [self._location(location) for location in reply.locations]
         return locations
 
-    async def record_parts(self, session_id: str, parts: Sequence[Part]) -> None:
-        """Report parts that are durable in their file locations."""
-        for page in convert.part_pages(parts, _PARTS_PER_PAGE):
+    async def sign_pack(self, session_id: str, parts: Sequence[Part], crc64nvme: bytes) -> Location:
+        """Where to put these files as one pack."""
+        wanted = [convert.to_part(part, blocks=False) for part in parts]
+        request = pb.SignPartsRequest(
+            session_id=session_id, parts=wanted, accept_files=self._accept_files, pack=pb.Pack(crc64nvme=crc64nvme)
+        )
+        reply = await self._call("SignParts", request, pb.SignPartsResponse)
+        if len(reply.locations) != 1:
+            raise FerryError("UNIMPLEMENTED", "the hub signs each file of a pack: it does not know packs")
+        return self._location(reply.locations[0])
+
+    async def record_parts(self, session_id: str, parts: Sequence[Part], pack_crc64nvme: bytes | None = None) -> None:
+        """Report parts that are durable where the hub did not see them arrive."""
+        pack = None if pack_crc64nvme is None else pb.Pack(crc64nvme=pack_crc64nvme)
+        for page in [parts] if pack is not None else convert.part_pages(parts, _PARTS_PER_PAGE):
             stored = [convert.to_part(part, blocks=True) for part in page]
-            request = pb.RecordPartsRequest(session_id=session_id, parts=stored)
+            request = pb.RecordPartsRequest(session_id=session_id, parts=stored, pack=pack)
             await self._call("RecordParts", request, pb.RecordPartsResponse)
 
     async def list_parts(self, session_id: str) -> AsyncIterator[Part]:
@@ -104,6 +116,7 @@ class HubClient:
     async def get_manifest(self, asset_id: str, content_id: str) -> tuple[Manifest, list[RemoteFile]]:
         """The whole manifest with fresh locations. All pages must be of one version."""
         request = pb.GetDownloadRequest(asset_id=asset_id, content_id=content_id, accept_files=self._accept_files)
+        request.accept_offsets = True
         files: list[RemoteFile] = []
         content = pb.Content()
         while True:

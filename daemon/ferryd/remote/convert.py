@@ -73,7 +73,10 @@ def to_session(session: pb.UploadSession) -> Session:
     least = session.least_part_size_bytes
     if not 0 <= least <= MAX_PART_BYTES or least % MIB:
         raise senseless(f"{least} as the smallest size of a part")
-    return Session(session.session_id, session.asset_id, content, _CHECKSUMS[session.part_checksum], least)
+    # Less than that is not worth a pack, and what makes no sense is none.
+    pack_bytes = session.pack_size_bytes if session.pack_size_bytes >= MIB else 0
+    checksum = _CHECKSUMS[session.part_checksum]
+    return Session(session.session_id, session.asset_id, content, checksum, least, pack_bytes)
 
 
 def to_content(content: pb.Content) -> Content:
@@ -93,7 +96,9 @@ def to_location(location: pb.Location, hub: HubAddress | None, *, accept_files: 
         raise senseless("a URL, although it has no address")
     expires_at = location.url.expire_time.ToNanoseconds() / 1e9
     url = location.url
-    return UrlLocation(hub.resolve(url.url), dict(url.headers), expires_at, url.report)
+    if url.offset_bytes < 0:
+        raise senseless(f"bytes that start at {url.offset_bytes}")
+    return UrlLocation(hub.resolve(url.url), dict(url.headers), expires_at, url.report, url.offset_bytes)
 
 
 def to_remote_file(file: pb.DownloadFile, hub: HubAddress | None, *, accept_files: bool) -> RemoteFile:

@@ -31,9 +31,13 @@ class LoggedHub:
         with self._logged("sign_parts", session_id, len(parts)):
             return await self._hub.sign_parts(session_id, parts)
 
-    async def record_parts(self, session_id: str, parts: Sequence[Part]) -> None:
+    async def sign_pack(self, session_id: str, parts: Sequence[Part], crc64nvme: bytes) -> Location:
+        with self._logged("sign_pack", session_id, len(parts)):
+            return await self._hub.sign_pack(session_id, parts, crc64nvme)
+
+    async def record_parts(self, session_id: str, parts: Sequence[Part], pack_crc64nvme: bytes | None = None) -> None:
         with self._logged("record_parts", session_id, len(parts)):
-            await self._hub.record_parts(session_id, parts)
+            await self._hub.record_parts(session_id, parts, pack_crc64nvme)
 
     async def list_parts(self, session_id: str) -> AsyncIterator[Part]:
         with self._logged("list_parts", session_id):

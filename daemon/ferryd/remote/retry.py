@@ -29,8 +29,11 @@ class RetryingHub:
     async def sign_parts(self, session_id: str, parts: Sequence[Part]) -> list[Location]:
         return await self._retry(lambda: self._hub.sign_parts(session_id, parts))
 
-    async def record_parts(self, session_id: str, parts: Sequence[Part]) -> None:
-        await self._retry(lambda: self._hub.record_parts(session_id, parts))
+    async def sign_pack(self, session_id: str, parts: Sequence[Part], crc64nvme: bytes) -> Location:
+        return await self._retry(lambda: self._hub.sign_pack(session_id, parts, crc64nvme))
+
+    async def record_parts(self, session_id: str, parts: Sequence[Part], pack_crc64nvme: bytes | None = None) -> None:
+        await self._retry(lambda: self._hub.record_parts(session_id, parts, pack_crc64nvme))
 
     async def list_parts(self, session_id: str) -> AsyncIterator[Part]:
         """Lists again after a failure, without giving a part twice."""

@@ -50,6 +50,7 @@ _PLAIN = (
     "session_number",
     "pinned_content_id",
     "part_checksum",
+    "pack_bytes",
     "present_file_count",
 )
 

@@ -50,14 +50,14 @@ def files(paths: Sequence[str], wanted: Selection = EVERYTHING) -> Iterator[Foun
     Raises `Problem` for what the daemon would refuse: what is no regular file or may not be read, links that lead out
     or nowhere, names that no hub takes, and two files that would have one path.
     """
-    seen: dict[str, Found] = {}
+    seen: dict[str, str] = {}
     for file in _found_below(paths, wanted):
-        twin = seen.setdefault(file.path, file)
-        if twin is not file:
+        if file.path in seen:
             raise Problem(
-                f"{twin.local_path!r} and {file.local_path!r} would both be {file.path!r} in the asset",
+                f"{seen[file.path]!r} and {file.local_path!r} would both be {file.path!r} in the asset",
                 "Upload the directory they are in, with --include for the files you want, or rename one.",
             )
+        seen[file.path] = file.local_path
         yield file
 
 
@@ -101,9 +101,9 @@ def _found(path: str, local: str) -> Found:
     if not stat.S_ISREG(status.st_mode):
         raise _refused(local, "no regular file")
     if "\\" in path or any(unicodedata.category(letter) == "Cc" for letter in path):
-        raise _refused(local, "a file whose name holds a backslash or a control character")
+        raise Problem(f"{local!r} has a backslash or a control character in its name", "Rename it, or pass --exclude.")
     if not os.access(local, os.R_OK):
-        raise _refused(local, "a file that you may not read")
+        raise Problem(f"you may not read {local!r}", "Change its mode, or pass --exclude.")
     return Found(path, local, status.st_size)
 
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import random
+import ssl
 from pathlib import Path
+
+import trustme
 
 from ferryd.core.model import SourceFile
 from ferryd.lanes.source import identity_of
@@ -26,6 +29,14 @@ def make_source(directory: Path, data: bytes, name: str = "data.bin") -> SourceF
     path.write_bytes(data)
     os.utime(path, (1_700_000_000, 1_700_000_000))  # whatever is written later is later, however coarse the clock
     return source_of(path)
+
+
+def tls_contexts() -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    """A server's, and that of a client which trusts it alone."""
+    authority, server, client = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.create_default_context()
+    authority.issue_cert("localhost").configure_cert(server)
+    authority.configure_trust(client)
+    return server, client
 
 
 def blocks(data: bytes) -> bytes:

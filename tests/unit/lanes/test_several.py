@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import ssl
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -32,7 +31,7 @@ from tests.support.byte_server import (
 )
 from tests.support.meters import CountingMeter
 from tests.support.waiting import wait_for
-from tests.unit.lanes.samples import blocks, make_source, random_bytes
+from tests.unit.lanes.samples import blocks, make_source, random_bytes, tls_contexts
 
 SIZE = 100
 BLOB = random_bytes(SIZE)
@@ -295,10 +294,7 @@ async def test_larger_ones_go_together_when_they_have_been_quick_alone(lanes: By
 
 
 async def test_over_tls(tmp_path: Path) -> None:
-    trustme = pytest.importorskip("trustme")
-    authority, tls, client = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.create_default_context()
-    authority.issue_cert("localhost").configure_cert(tls)
-    authority.configure_trust(client)
+    tls, client = tls_contexts()
     trusting = ByteLanes(threads=1, tls=client, stall_timeout_s=30)
     with ByteServer(blob=BLOB, tls=tls) as server:
         assert await sent(trusting, outgoing(server, tmp_path, range(40))) == 40

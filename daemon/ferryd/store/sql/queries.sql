@@ -5,12 +5,12 @@ INSERT INTO transfers (
     id, kind, state, spec, client, request_id, fingerprint, local_path, created_at, updated_at, title, priority, phase,
     waiting_for, next_attempt_at, error, attempts, size_bytes, persisted_bytes, resent_bytes, chunk_count, chunk_index,
     file_count, file_index, file_name, session_id, asset_id, content_id, digest, ended_at, session_number,
-    pinned_content_id, debris, part_checksum, context, hub, present_file_count
+    pinned_content_id, debris, part_checksum, pack_bytes, context, hub, present_file_count
 ) VALUES (
     :id, :kind, :state, :spec, :client, :request_id, :fingerprint, :local_path, :created_at, :updated_at, :title,
     :priority, :phase, :waiting_for, :next_attempt_at, :error, :attempts, :size_bytes, :persisted_bytes, :resent_bytes,
     :chunk_count, :chunk_index, :file_count, :file_index, :file_name, :session_id, :asset_id, :content_id, :digest,
-    :ended_at, :session_number, :pinned_content_id, :debris, :part_checksum, :context, :hub,
+    :ended_at, :session_number, :pinned_content_id, :debris, :part_checksum, :pack_bytes, :context, :hub,
     :present_file_count
 )
 
@@ -22,7 +22,7 @@ UPDATE transfers SET
     chunk_count = :chunk_count, chunk_index = :chunk_index, file_count = :file_count, file_index = :file_index,
     file_name = :file_name, session_id = :session_id, asset_id = :asset_id, content_id = :content_id,
     digest = :digest, ended_at = :ended_at, session_number = :session_number,
-    pinned_content_id = :pinned_content_id, debris = :debris, part_checksum = :part_checksum,
+    pinned_content_id = :pinned_content_id, debris = :debris, part_checksum = :part_checksum, pack_bytes = :pack_bytes,
     present_file_count = :present_file_count
 WHERE id = :id AND state = :guard
 
