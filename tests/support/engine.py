@@ -12,7 +12,18 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from ferryd.core.model import CRC64NVME, Context, Hashed, Limits, Part, SourceFile, Span, Transfer, UploadSpec
+from ferryd.core.model import (
+    CRC64NVME,
+    Context,
+    Hashed,
+    HashedPack,
+    Limits,
+    Part,
+    SourceFile,
+    Span,
+    Transfer,
+    UploadSpec,
+)
 from ferryd.core.ports import (
     Content,
     FileLocation,
@@ -277,14 +288,16 @@ class MemoryLanes:
             return Hashed(block_digests(data), crc_of(data) if crc64nvme else b"")
 
     async def hash_all(
-        self, parts: Sequence[tuple[SourceFile, Span]], meter: Meter, *, crc64nvme: bool = False, joined: bool = False
+        self, parts: Sequence[tuple[SourceFile, Span]], meter: Meter, *, crc64nvme: bool = False
     ) -> list[Hashed]:
         self.visits["hash"] += 1
-        found = [await self.hash(source, span, meter, crc64nvme=crc64nvme) for source, span in parts]
-        if joined and crc64nvme:
-            data = [_read(source.local_path, span) for source, span in parts]
-            found = [replace(one, crc64nvme=crc_of(b"".join(data[: at + 1]))) for at, one in enumerate(found)]
-        return found
+        return [await self.hash(source, span, meter, crc64nvme=crc64nvme) for source, span in parts]
+
+    async def hash_pack(self, sources: Sequence[SourceFile], meter: Meter, *, crc64nvme: bool = False) -> HashedPack:
+        spans = [(source, Span(0, source.identity.size_bytes)) for source in sources]
+        found = await self.hash_all(spans, meter)
+        data = b"".join(_read(source.local_path, span) for source, span in spans)
+        return HashedPack(tuple(one.block_digests for one in found), crc_of(data) if crc64nvme else b"")
 
     async def send_all(self, parts: Sequence[Outgoing], meter: Meter, done: Callable[[], None]) -> None:
         self.visits["send"] += 1
@@ -292,16 +305,18 @@ class MemoryLanes:
             await self.send(part.source, part.span, part.to, part.block_digests, meter)
             done()
 
-    async def send_pack(self, pieces: Sequence[SourceFile], to: Location, meter: Meter) -> None:
+    async def send_pack(
+        self, pieces: Sequence[SourceFile], to: Location, meter: Meter, data: bytes | bytearray = b""
+    ) -> None:
         self.visits["pack"] += 1
         assert isinstance(to, UrlLocation)
         async with self._flight(meter):
             with self.faults.around("send_pack"):
                 _, session_id, indexes, _ = to.url.split("/")
-                data = [_read(piece.local_path, Span(0, piece.identity.size_bytes)) for piece in pieces]
-                meter.moved(sum(map(len, data)))
-                assert to.headers["crc"] == (crc_of(b"".join(data)).hex() if self.hub.direct_part_bytes else "")
-                for index, piece, one in zip(indexes.split("."), pieces, data, strict=True):
+                came = [_read(piece.local_path, Span(0, piece.identity.size_bytes)) for piece in pieces]
+                meter.moved(sum(map(len, came)))
+                assert to.headers["crc"] == (crc_of(b"".join(came)).hex() if self.hub.direct_part_bytes else "")
+                for index, piece, one in zip(indexes.split("."), pieces, came, strict=True):
                     self.sent.append((piece.path, 0))
                     self.hub.receive(f"mem:/{session_id}/{index}/1", one, block_digests(one))
 

@@ -96,7 +96,7 @@ PACKS = (
     Mutant(
         "changed-files-of-packs-not-noticed",
         "daemon/ferryd/engine/delivery.py",
-        '            if error.reason == "CHUNK_CORRUPT":\n                parts, crc64nvme = await hash_pack()\n',
+        '            if error.reason == "CHUNK_CORRUPT":\n                parts, found = await hash_pack()\n',
         "",
         f"{_ENGINE} -k without_a_trace",
     ),

@@ -199,6 +199,16 @@ class Hashed:
 
 
 @dataclass(frozen=True, slots=True)
+class HashedPack:
+    """What was computed of the files of a pack: the block digests of each, and the CRC of all when it was asked for. A
+    short pack comes with its bytes, which then need not be read again."""
+
+    block_digests: tuple[bytes, ...]
+    crc64nvme: bytes = b""
+    data: bytes | bytearray = b""
+
+
+@dataclass(frozen=True, slots=True)
 class StoredPart:
     """A part row. `persisted`: the receiver has it durably; else it was hashed and perhaps sent, unconfirmed."""
 

@@ -14,6 +14,7 @@ from ferryd.core.model import (
     Candidate,
     Context,
     Hashed,
+    HashedPack,
     IfExists,
     Limits,
     Part,
@@ -194,19 +195,24 @@ class Lanes(Protocol):
     """
 
     async def hash_all(
-        self, parts: Sequence[tuple[SourceFile, Span]], meter: Meter, *, crc64nvme: bool = False, joined: bool = False
+        self, parts: Sequence[tuple[SourceFile, Span]], meter: Meter, *, crc64nvme: bool = False
     ) -> list[Hashed]:
-        """Block digests of spans of local files, with their CRCs in the same pass when asked for; `joined`, each CRC is
-        of everything up to there. Counts nothing. SOURCE_CHANGED when a file is not its source now, UNIMPLEMENTED when
-        nothing here computes the CRC."""
+        """Block digests of spans of local files, with their CRCs in the same pass when asked for. Counts nothing.
+        SOURCE_CHANGED when a file is not its source now, UNIMPLEMENTED when nothing here computes the CRC."""
+
+    async def hash_pack(self, sources: Sequence[SourceFile], meter: Meter, *, crc64nvme: bool = False) -> HashedPack:
+        """As `hash_all`, of whole files that go as one."""
 
     async def send_all(self, parts: Sequence[Outgoing], meter: Meter, done: Callable[[], None]) -> None:
         """Send parts; `done` is told of each when the receiver has it durably. SOURCE_CHANGED when a file is not its
         source now or what was read differs from its block digests."""
 
-    async def send_pack(self, pieces: Sequence[SourceFile], to: Location, meter: Meter) -> None:
-        """Send whole files as one body, in this order; returns when the receiver has it durably. SOURCE_CHANGED when
-        one is not its source now; whether its bytes are those that were hashed is for the receiver to say."""
+    async def send_pack(
+        self, sources: Sequence[SourceFile], to: Location, meter: Meter, data: bytes | bytearray = b""
+    ) -> None:
+        """Send whole files as one body, in this order, or their bytes if they are at hand; returns when the receiver
+        has it durably. SOURCE_CHANGED when one that is read is not its source now; whether its bytes are those that
+        were hashed is for the receiver to say."""
 
     async def receive_all(self, parts: Sequence[Incoming], meter: Meter, done: Callable[[bytes], None]) -> None:
         """Fetch parts; `done` gets the block digests of each, in order, when it is right and in its file durably.

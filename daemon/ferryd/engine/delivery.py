@@ -10,7 +10,7 @@ import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Final
 
-from ferryd.core.model import Part, Phase, SourceFile, TransferFile
+from ferryd.core.model import HashedPack, Part, Phase, SourceFile, TransferFile
 from ferryd.core.ports import Interrupted, Location, Outgoing, UrlLocation
 from ferryd.engine.batches import Key
 from ferryd.engine.retry import backoff_s
@@ -90,33 +90,34 @@ class Delivery:
 
     async def deliver_pack(
         self,
-        hash_pack: Callable[[], Awaitable[tuple[list[Part], bytes]]],
+        hash_pack: Callable[[], Awaitable[tuple[list[Part], HashedPack]]],
         sources: Sequence[SourceFile],
         files: Sequence[TransferFile],
     ) -> list[Part]:
-        """The files of a pack, of one part each, once the hub has them. `hash_pack` gives them with the CRC of all; it
-        is asked again when other bytes arrived: perhaps they have changed."""
+        """The files of a pack, of one part each, once the hub has them. `hash_pack` gives them; it is asked again when
+        other bytes arrived: perhaps they have changed."""
         patience = Patience()
-        parts, crc64nvme = await hash_pack()
-        while (error := await self._attempt_pack(parts, crc64nvme, sources, files)) is not None:
+        parts, found = await hash_pack()
+        while (error := await self._attempt_pack(parts, found, sources, files)) is not None:
             wait_s = patience.wear(error)
             self._run.retried(len(parts))
             await self._tools.clock.sleep(wait_s)
             self._run.check()
             if error.reason == "CHUNK_CORRUPT":
-                parts, crc64nvme = await hash_pack()
+                parts, found = await hash_pack()
         return parts
 
     async def _attempt_pack(
-        self, parts: Sequence[Part], crc64nvme: bytes, sources: Sequence[SourceFile], files: Sequence[TransferFile]
+        self, parts: Sequence[Part], found: HashedPack, sources: Sequence[SourceFile], files: Sequence[TransferFile]
     ) -> FerryError | None:
         """What was wrong with the pack, when it may be sent again."""
-        to = await self._run.hub.sign_pack(self._run.transfer.session_id, parts, crc64nvme)
+        to = await self._run.hub.sign_pack(self._run.transfer.session_id, parts, found.crc64nvme)
         self._run.answered.set()
         self._run.show(Phase.SENDING, files[parts[0].file_index])
         began = True
         try:
-            await self._tools.lanes.send_pack([sources[part.file_index] for part in parts], to, self._run.meter)
+            these = [sources[part.file_index] for part in parts]
+            await self._tools.lanes.send_pack(these, to, self._run.meter, found.data)
         except FerryError as error:
             began = error.reason != "SIGNATURE_INVALID"  # refused before a byte moved
             self._run.part_failed(error)
@@ -128,7 +129,7 @@ class Delivery:
                 self._count_one((part.file_index, part.number), files[part.file_index].size_bytes)
         for _ in parts:
             self._run.part_moved()
-        return await self._report(parts, crc64nvme)
+        return await self._report(parts, found.crc64nvme)
 
     async def _attempt(
         self, parts: list[Part], sources: Sequence[SourceFile], files: Sequence[TransferFile]

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from ferryd.core.model import CRC64NVME, Hashed, Part, Phase, SourceFile, StoredPart, TransferFile
+from ferryd.core.model import CRC64NVME, Hashed, HashedPack, Part, Phase, SourceFile, StoredPart, TransferFile
 from ferryd.engine.batches import Key
 from ferryd.engine.run import Run, Tools, span_of
 from ferrywire import digest
@@ -58,7 +58,7 @@ class Hashes:
         if unknown:
             found = await self._read(unknown, sources, files)
             for key, one in zip(unknown, found, strict=True):
-                self._learn(key, one, sources[key[0]])
+                self._learn(key, one.block_digests, sources[key[0]])
                 if wants_crc:
                     self._crcs[key] = one.crc64nvme
             large = [key for key in unknown if span_of(files[key[0]], key[1]).length >= _WORTH_A_ROW_BYTES]
@@ -68,23 +68,24 @@ class Hashes:
 
     async def hash_pack(
         self, pack: Sequence[Key], sources: Sequence[SourceFile], files: Sequence[TransferFile]
-    ) -> tuple[list[Part], bytes]:
-        """The files of a pack, and the CRC of all of them where the hub wants that. They are read, known or not.
-        SOURCE_CHANGED."""
-        found = await self._read(pack, sources, files, joined=True)
-        for key, one in zip(pack, found, strict=True):
-            self._learn(key, one, sources[key[0]])
-        return [Part(*key, self._blocks[key]) for key in pack], found[-1].crc64nvme
+    ) -> tuple[list[Part], HashedPack]:
+        """The files of a pack, and what was found of all of them. They are read, known or not. SOURCE_CHANGED."""
+        self._run.show(Phase.HASHING, files[pack[0][0]])
+        these = [sources[index] for index, _ in pack]
+        found = await self._tools.lanes.hash_pack(these, self._run.meter, crc64nvme=self._wants_crc)
+        for key, block_digests, source in zip(pack, found.block_digests, these, strict=True):
+            self._learn(key, block_digests, source)
+        return [Part(*key, block_digests) for key, block_digests in zip(pack, found.block_digests, strict=True)], found
 
     async def _read(
-        self, keys: Sequence[Key], sources: Sequence[SourceFile], files: Sequence[TransferFile], *, joined: bool = False
+        self, keys: Sequence[Key], sources: Sequence[SourceFile], files: Sequence[TransferFile]
     ) -> list[Hashed]:
         self._run.show(Phase.HASHING, files[keys[0][0]])
         spans = [(sources[index], span_of(files[index], number)) for index, number in keys]
-        return await self._tools.lanes.hash_all(spans, self._run.meter, crc64nvme=self._wants_crc, joined=joined)
+        return await self._tools.lanes.hash_all(spans, self._run.meter, crc64nvme=self._wants_crc)
 
-    def _learn(self, key: Key, found: Hashed, source: SourceFile) -> None:
-        if self._blocks.setdefault(key, found.block_digests) != found.block_digests:
+    def _learn(self, key: Key, block_digests: bytes, source: SourceFile) -> None:
+        if self._blocks.setdefault(key, block_digests) != block_digests:
             message = f"{source.path} changed while it was uploaded: part {key[1]} is not what it was"
             raise FerryError("SOURCE_CHANGED", message, path=source.local_path)
 

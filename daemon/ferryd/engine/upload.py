@@ -126,7 +126,8 @@ class Upload:
         self._run.tally.confirm(len(self._stored), sum(self._length(key) for key in self._stored))
         self._stored_parts = Counter(index for index, _ in self._stored)
         for at, file in enumerate(self._files):
-            self._files[at] = replace(file, persisted_bytes=0, done=False)
+            if file.persisted_bytes or file.done:
+                self._files[at] = replace(file, persisted_bytes=0, done=False)
         begun = self._advance(self._stored)
         shown = {"present_file_count": sum(file.done for file in begun)} if first else {}
         files = begun + self._end_empty()
@@ -219,7 +220,7 @@ class Upload:
         """The content, or None when the hub misses parts."""
         self._run.show(Phase.COMMITTING)
         await self._check_sources()
-        digests = [self._hashes.of_file(file) for file in self._files]
+        digests = [self._digest(file) for file in self._files]
         self._run.check()
         crashpoint("before-commit")
         try:
@@ -233,7 +234,7 @@ class Upload:
         return content
 
     def _verify(self, content: Content) -> None:
-        files = [(file.path, file.size_bytes, self._hashes.of_file(file)) for file in self._files]
+        files = [(file.path, file.size_bytes, self._digest(file)) for file in self._files]
         expected = digest.to_text(digest.of_manifest(files))
         if content.digest != expected:
             message = f"the hub committed {content.digest} where {expected} was sent: upload again"
@@ -254,6 +255,9 @@ class Upload:
             for file in self._files
             for number in range(1, part_count(file.size_bytes, file.part_bytes) + 1)
         ]
+
+    def _digest(self, file: TransferFile) -> bytes:
+        return file.digest if file.done else self._hashes.of_file(file)
 
     def _length(self, key: Key) -> int:
         return span_of(self._files[key[0]], key[1]).length

@@ -7,7 +7,7 @@ again, and when, is decided elsewhere.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from itertools import groupby
 from pathlib import Path
@@ -19,8 +19,9 @@ from ferryd.lanes.file import copy_verified, opened_staging
 from ferryd.lanes.halt import Halt
 from ferryd.lanes.hashing import EndOfFile, hash_span
 from ferryd.lanes.http import HttpLane, several
-from ferryd.lanes.oserrors import reading, writing
-from ferryd.lanes.source import changed, opened, whole
+from ferryd.lanes.oserrors import writing
+from ferryd.lanes.packs import gathered, opened_whole
+from ferryd.lanes.source import changed
 from ferryd.lanes.windows import read_at, write_at
 from ferrywire.reasons import FerryError
 
@@ -45,14 +46,14 @@ class Departures:
                 for together in several(some, lambda part: part.to):
                     self._post_all(together)
 
-    def send_pack(self, pieces: Sequence[SourceFile], to: Location) -> None:
-        """Send whole files as one body, gathered in the thread's buffer."""
+    def send_pack(self, sources: Sequence[SourceFile], to: Location, data: bytes | bytearray) -> None:
+        """Send whole files as one body."""
         if isinstance(to, FileLocation):
-            with closing(_gathered(pieces, self._buffer)) as windows:
+            with closing(gathered(sources, self._buffer, data)) as windows:
                 self._write(windows, to)
             return
-        length = sum(piece.identity.size_bytes for piece in pieces)
-        self._http.send_windows(length, lambda: _gathered(pieces, self._buffer), to, self._halt)
+        length = sum(source.identity.size_bytes for source in sources)
+        self._http.send_windows(length, lambda: gathered(sources, self._buffer, data), to, self._halt)
 
     def _post_all(self, parts: Sequence[Outgoing]) -> None:
         """Several at a time; when that does not get on, one alone."""
@@ -118,7 +119,7 @@ class Departures:
     @contextmanager
     def _reading(self, part: Outgoing) -> Iterator[int]:
         """The open source, for as long as its part is sent."""
-        with _opened(part.source) as fd:
+        with opened_whole(part.source) as fd:
             try:
                 yield fd
             except FerryError as error:
@@ -128,31 +129,6 @@ class Departures:
                     if found != part.block_digests:
                         raise changed(part.source, "its bytes are not those that were hashed") from error
                 raise
-
-
-@contextmanager
-def _opened(source: SourceFile) -> Iterator[int]:
-    with opened(source) as fd, whole(source), reading(source.local_path):
-        yield fd
-
-
-def _gathered(pieces: Sequence[SourceFile], buffer: memoryview) -> Generator[memoryview]:
-    """The bytes of whole files, one after the other, in as few pieces of memory as the buffer allows."""
-    filled = 0
-    for piece in pieces:
-        done, length = 0, piece.identity.size_bytes
-        with _opened(piece) as fd:
-            while done < length:
-                room = buffer[filled : filled + min(len(buffer) - filled, length - done)]
-                if read_at(fd, room, done) < len(room):
-                    raise EndOfFile
-                done += len(room)
-                filled += len(room)
-                if filled == len(buffer):
-                    yield buffer
-                    filled = 0
-    if filled:
-        yield buffer[:filled]
 
 
 def _read(fd: int, span: Span) -> memoryview:

@@ -15,7 +15,7 @@ from contextvars import copy_context
 from pathlib import Path
 from typing import Final, TypeVar
 
-from ferryd.core.model import Hashed, SourceFile, Span
+from ferryd.core.model import Hashed, HashedPack, SourceFile, Span
 from ferryd.core.ports import Incoming, Interrupted, Location, Meter, Outgoing
 from ferryd.lanes import crc64
 from ferryd.lanes.arrivals import Arrivals
@@ -25,6 +25,7 @@ from ferryd.lanes.halt import Halt
 from ferryd.lanes.hashing import EndOfFile, hash_part, hash_span
 from ferryd.lanes.http import HttpLane
 from ferryd.lanes.oserrors import reading
+from ferryd.lanes.packs import hash_pack
 from ferryd.lanes.source import opened, whole
 from ferryd.lanes.windows import Buffers
 from ferryd.lanes.wire import Connections
@@ -63,23 +64,28 @@ class ByteLanes:
         return found
 
     async def hash_all(
-        self, parts: Sequence[tuple[SourceFile, Span]], meter: Meter, *, crc64nvme: bool = False, joined: bool = False
+        self, parts: Sequence[tuple[SourceFile, Span]], meter: Meter, *, crc64nvme: bool = False
     ) -> list[Hashed]:
         """See the port."""
 
         def work(halt: Halt) -> list[Hashed]:
             crc = crc64.load() if crc64nvme else None
-            found: list[Hashed] = []
-            for source, span in parts:
-                before = found[-1].crc64nvme if joined and found else b""
-                found.append(self._hash(source, span, halt, crc, before))
-            return found
+            return [self._hash(source, span, halt, crc) for source, span in parts]
 
         return await self._run(work, meter)
 
     async def send(self, source: SourceFile, span: Span, to: Location, block_digests: bytes, meter: Meter) -> None:
         """Send a span; returns when the receiver has it durably. SOURCE_CHANGED when it is not what was hashed."""
         await self.send_all([Outgoing(source, span, to, block_digests)], meter, lambda: None)
+
+    async def hash_pack(self, sources: Sequence[SourceFile], meter: Meter, *, crc64nvme: bool = False) -> HashedPack:
+        """See the port."""
+
+        def work(halt: Halt) -> HashedPack:
+            crc = crc64.load() if crc64nvme else None
+            return hash_pack(sources, self._buffers.view(), halt, crc)
+
+        return await self._run(work, meter)
 
     async def send_all(self, parts: Sequence[Outgoing], meter: Meter, done: Callable[[], None]) -> None:
         """See the port."""
@@ -89,11 +95,13 @@ class ByteLanes:
 
         await self._run(work, meter)
 
-    async def send_pack(self, pieces: Sequence[SourceFile], to: Location, meter: Meter) -> None:
+    async def send_pack(
+        self, sources: Sequence[SourceFile], to: Location, meter: Meter, data: bytes | bytearray = b""
+    ) -> None:
         """See the port."""
 
         def work(halt: Halt) -> None:
-            Departures(self._http, self._buffers.view(), halt, lambda: None).send_pack(pieces, to)
+            Departures(self._http, self._buffers.view(), halt, lambda: None).send_pack(sources, to, data)
 
         await self._run(work, meter)
 
@@ -135,9 +143,9 @@ class ByteLanes:
             raise
         return ended.result()
 
-    def _hash(self, source: SourceFile, span: Span, halt: Halt, crc: crc64.Crc | None, before: bytes) -> Hashed:
+    def _hash(self, source: SourceFile, span: Span, halt: Halt, crc: crc64.Crc | None) -> Hashed:
         with opened(source) as fd, whole(source), reading(source.local_path):
-            return hash_part(fd, span, self._buffers.view(), halt, crc, before)
+            return hash_part(fd, span, self._buffers.view(), halt, crc)
 
     def _hash_received(self, dest: Path, span: Span, halt: Halt) -> bytes:
         try:

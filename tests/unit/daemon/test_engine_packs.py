@@ -116,14 +116,14 @@ async def test_a_file_whose_bytes_changed_without_a_trace_fails_the_upload(tmp_p
     async with bench(tmp_path) as b:
         packing(b)
         b.hub.direct_part_bytes = 0  # no CRC: nobody notices before the hub is told
-        hash_all = b.lanes.hash_all
+        hash_pack = b.lanes.hash_pack
 
         async def hash_and_change(*args: Any, **kwargs: Any) -> Any:
-            found = await hash_all(*args, **kwargs)
+            found = await hash_pack(*args, **kwargs)
             (root / "f001").write_bytes(b"y" * 20)
             return found
 
-        b.lanes.hash_all = hash_and_change  # type: ignore[method-assign]
+        b.lanes.hash_pack = hash_and_change  # type: ignore[method-assign]
         done = await b.settled((await b.engine.create_upload(upload_spec(root))).id)
         assert done.error is not None and done.error.reason == "SOURCE_CHANGED"
 

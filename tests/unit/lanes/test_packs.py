@@ -9,6 +9,7 @@ import os
 import socket
 import time
 from collections.abc import Sequence
+from itertools import accumulate
 from pathlib import Path
 
 import pytest
@@ -223,19 +224,51 @@ async def test_it_stops_in_the_midst_of_a_pack(lanes: ByteLanes, tmp_path: Path)
             await asyncio.wait_for(job, 5)
 
 
-async def test_joined_crcs_are_of_everything_so_far(lanes: ByteLanes, tmp_path: Path) -> None:
+@pytest.mark.parametrize("sizes", [SIZES, [1], [4096] * 256, [MIB // 2, MIB // 2, 1]])
+async def test_a_pack_is_hashed_file_by_file_and_checked_as_a_whole(
+    lanes: ByteLanes, tmp_path: Path, sizes: list[int]
+) -> None:
     from awscrt.checksums import crc64nvme
 
-    some, body = pieces(tmp_path)
-    spans = [(source, Span(0, size)) for source, size in zip(some, SIZES, strict=True)]
-    found = await lanes.hash_all(spans, CountingMeter(), crc64nvme=True, joined=True)
-    end = 0
-    for size, one in zip(SIZES, found, strict=True):
-        assert one.block_digests == blocks(body[end : end + size])
-        end += size
-        assert one.crc64nvme == crc64nvme(body[:end]).to_bytes(8, "big")
-    plain = await lanes.hash_all(spans, CountingMeter(), joined=True)
-    assert [one.crc64nvme for one in plain] == [b""] * len(SIZES)
+    some, body = pieces(tmp_path, sizes)
+    found = await lanes.hash_pack(some, CountingMeter(), crc64nvme=True)
+    assert found.crc64nvme == crc64nvme(body).to_bytes(8, "big")
+    ends = list(accumulate(sizes))
+    assert found.block_digests == tuple(blocks(body[end - size : end]) for end, size in zip(ends, sizes, strict=True))
+    assert bytes(found.data) == (body if len(body) <= MIB else b""), "what is short need not be read again"
+    plain = await lanes.hash_pack(some, CountingMeter())
+    assert (plain.crc64nvme, plain.block_digests) == (b"", found.block_digests)
+
+
+async def test_bytes_at_hand_are_sent_and_nothing_is_read(lanes: ByteLanes, tmp_path: Path) -> None:
+    some, body = pieces(tmp_path, [100, 200])
+    found = await lanes.hash_pack(some, CountingMeter())
+    for source in some:
+        Path(source.local_path).unlink()
+    with ByteServer(script=[ok, close_after]) as server:
+        for _ in range(3):
+            server.stored.clear()
+            await lanes.send_pack(some, at(server), CountingMeter(), found.data)
+            assert server.stored == {"/pack": body}
+    await lanes.send_pack(some, FileLocation(str(tmp_path / "staged"), 0), CountingMeter(), found.data)
+    assert (tmp_path / "staged").read_bytes() == body
+
+
+@pytest.mark.parametrize("number", [0, 3, 6])
+@pytest.mark.parametrize("long", [False, True])
+@pytest.mark.parametrize("change", ["written to", "cut", "removed"])
+async def test_a_file_that_changed_is_not_hashed(
+    lanes: ByteLanes, tmp_path: Path, number: int, long: bool, change: str
+) -> None:
+    some, _ = pieces(tmp_path, SIZES if long else [10] * 7)
+    path = Path(some[number].local_path)
+    if change == "removed":
+        path.unlink()
+    else:
+        os.truncate(path, some[number].identity.size_bytes + (1 if change == "written to" else -1))
+    with pytest.raises(FerryError) as caught:
+        await lanes.hash_pack(some, CountingMeter(), crc64nvme=True)
+    assert caught.value.reason == ("SOURCE_MISSING" if change == "removed" else "SOURCE_CHANGED")
 
 
 async def test_files_that_follow_each_other_are_one_request(lanes: ByteLanes, tmp_path: Path) -> None:
