@@ -2,7 +2,7 @@
 
 Signed before anything is measured. Those that are safe hash every byte; the store verifies what they put, and what they
 get is durable. Multipart uploads are not completed, and what is large is not got: we are far from that limit's being
-one. Nobody can be quicker than this; it is a limit, not a peer.
+one. With a request for each file nobody can be quicker than this; it is a limit, not a peer.
 """
 
 from __future__ import annotations
