@@ -46,7 +46,7 @@ async def main(host: str, port: int, delay_s: float) -> None:
             writer.close()
             back.close()
 
-    listener = await asyncio.start_server(connect, "127.0.0.1", 0)
+    listener = await asyncio.start_server(connect, "127.0.0.1", 0, backlog=1024)  # s5cmd comes with 256 at once
     print(f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}", flush=True)
     await listener.serve_forever()
 

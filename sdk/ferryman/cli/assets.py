@@ -1,4 +1,4 @@
-"""`ferry asset`: list and show assets and their versions."""
+"""`ferry asset`: list and get assets and their versions."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ferryman.cli.session import Session, new_app, session_of
 if TYPE_CHECKING:
     from ferryman.types import AssetMetadata
 
-app = new_app("List and show assets and their versions.")
+app = new_app("List and get assets and their versions.")
 
 Asset = Annotated[str, typer.Argument(metavar="ASSET", help="Its id or alias.")]
 Limit = Annotated[int, typer.Option("--limit", "-n", metavar="N", min=1, help="At most so many, newest first.")]

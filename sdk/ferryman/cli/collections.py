@@ -1,4 +1,4 @@
-"""`ferry collection`: create, list and show collections, the folders of a project."""
+"""`ferry collection`: create, list and get collections, the folders of a project."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ferryman.client import Client
     from ferryman.types import Collection
 
-app = new_app("Create, list and show collections, the folders of a project.")
+app = new_app("Create, list and get collections, the folders of a project.")
 
 Parent = Annotated[str, typer.Argument(metavar="PARENT", help="A collection's id or alias, or a project.")]
 

@@ -13,6 +13,7 @@ _NEXT_STEPS: Final = {
     "ALIAS_TAKEN": "Choose another alias, or pass --if-exists version or skip.",
     "ASSET_NOT_FOUND": "Check the id, or run: ferry asset list",
     "COLLECTION_NOT_FOUND": "Check the id, or run: ferry collection list PROJECT",
+    "CONTENT_NOT_FOUND": "Run: ferry asset versions ASSET",
     "DESTINATION_EXISTS": "Download it again with --if-exists replace, rename or skip, or move the file away.",
     "NOT_SIGNED_IN": "Run: ferry login",
     "OWNER_NOT_FOUND": "Run: ferry project list (ferry upload makes it with --create-project)",

@@ -12,7 +12,7 @@ from ferryman.cli.assets import about
 from ferryman.cli.faults import Problem
 from ferryman.cli.session import new_app, session_of
 
-app = new_app("Show and change an asset's metadata.")
+app = new_app("Get and change an asset's metadata.")
 
 Asset = Annotated[str, typer.Argument(metavar="ASSET", help="Its id or alias.")]
 

@@ -1,4 +1,4 @@
-"""`ferry project`: create, list, show and share projects."""
+"""`ferry project`: create, list, get and share projects."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ferryman.cli.session import among, new_app, session_of
 if TYPE_CHECKING:
     from ferryman.types import Project
 
-app = new_app("Create, list, show and share projects.")
+app = new_app("Create, list, get and share projects.")
 
 _ROLES = ("viewer", "editor", "owner")
 Named = Annotated[str, typer.Argument(metavar="PROJECT", help="Its id, alias or name.")]
