@@ -469,13 +469,16 @@ async def test_who_asks_where_to_write_while_a_commit_is_under_way_takes_nothing
             for index, data in enumerate(SMALL):
                 await send_alone(ann, session, index, data)
         asked, committed = asyncio.Event(), asyncio.Event()
-        name = "sign_pack" if kind == "pack" else "sign"
-        sign = getattr(ServedPlace, name)
+        # The last that is done before it is this one's turn, or that of the commit.
+        name = "_make_room" if kind == "pack" else "_staging_files"
+        before_turn = getattr(ServedPlace, name)
 
         async def late(*args: Any, **kwargs: Any) -> Any:
+            if kind == "pack":
+                await before_turn(*args, **kwargs)
             asked.set()
             await committed.wait()
-            return await sign(*args, **kwargs)
+            return None if kind == "pack" else await before_turn(*args, **kwargs)
 
         monkeypatch.setattr(ServedPlace, name, late)
         request = pb.SignPartsRequest(session_id=session, parts=parts, accept_files=True)

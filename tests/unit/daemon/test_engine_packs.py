@@ -126,6 +126,7 @@ async def test_a_file_whose_bytes_changed_without_a_trace_fails_the_upload(tmp_p
         b.lanes.hash_pack = hash_and_change  # type: ignore[method-assign]
         done = await b.settled((await b.engine.create_upload(upload_spec(root))).id)
         assert done.error is not None and done.error.reason == "SOURCE_CHANGED"
+        assert done.attempts == 1, "the same run has noticed"
 
 
 @pytest.mark.parametrize("reason", ["INVALID_ARGUMENT", "UNIMPLEMENTED"])
