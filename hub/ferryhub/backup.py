@@ -176,7 +176,8 @@ async def _bring_back(catalogue: Path, directory: Path, chosen: HubSettings) -> 
     workshop.catalogue_path.rename(chosen.catalogue_path)
     shutil.rmtree(workshop.state_dir)
     sync(chosen.state_dir)
-    say(f"{copier.files} files, {copier.size_bytes} bytes, all as they were when they were stored")
+    which = f"all but {len(damaged)}" if damaged else "all"
+    say(f"{copier.files} files with bytes, {copier.size_bytes} bytes, {which} as they were when they were stored")
     _note_elsewhere(elsewhere)
     return _tell(damaged)
 

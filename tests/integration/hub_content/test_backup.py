@@ -125,9 +125,10 @@ async def test_damage_is_named_and_the_rest_comes_back(
     [stored] = [path for path in (backup_dir / "blobs").rglob("*") if path.is_file() and path.stat().st_size > 7]
     stored.chmod(0o600)
     stored.write_bytes(BIG[:PART] + b"\0" + BIG[PART + 1 :])
-    code, _, error = await ferryhub("restore", backup_dir, tmp_path / "restored")
+    code, said, error = await ferryhub("restore", backup_dir, tmp_path / "restored")
     named = f"{made.asset_id} version 1: 'big' blocks 2 to 3: other bytes than were stored"
     assert (code, named in error) == (1, True)
+    assert "1 files with bytes, 7 bytes, all but 1 as they were" in said
     assert [path.stat().st_size for path in (tmp_path / "restored" / "blobs").rglob("*") if path.is_file()] == [7]
 
 
