@@ -12,6 +12,8 @@ MIB: Final = 1 << 20
 DEFAULT_PART_BYTES: Final = 64 * MIB
 MAX_PART_BYTES: Final = 5 << 30
 MAX_PARTS: Final = 10_000
+#: CRC-64/NVME, where a store checks parts by it.
+CRC_BYTES: Final = 8
 
 
 def part_size(size_bytes: int, wanted_bytes: int = DEFAULT_PART_BYTES) -> int:

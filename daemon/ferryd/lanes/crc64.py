@@ -9,7 +9,6 @@ from collections.abc import Callable
 
 from ferrywire.reasons import FerryError
 
-CRC_BYTES = 8
 #: (bytes, the CRC of what came before) → the CRC of both.
 Crc = Callable[[memoryview, int], int]
 

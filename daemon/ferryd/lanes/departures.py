@@ -20,8 +20,8 @@ from ferryd.lanes.halt import Halt
 from ferryd.lanes.hashing import EndOfFile, hash_span
 from ferryd.lanes.http import HttpLane, several
 from ferryd.lanes.oserrors import writing
-from ferryd.lanes.packs import gathered, opened_whole
-from ferryd.lanes.source import changed
+from ferryd.lanes.packs import gathered
+from ferryd.lanes.source import changed, opened_whole
 from ferryd.lanes.windows import read_at, write_at
 from ferrywire.reasons import FerryError
 

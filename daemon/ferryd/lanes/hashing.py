@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from ferryd.core.model import Hashed, Span
 from ferryd.core.ports import Meter
-from ferryd.lanes.crc64 import CRC_BYTES, Crc
+from ferryd.lanes.crc64 import Crc
 from ferryd.lanes.windows import read_at
 from ferrywire.digest import BlockHasher
+from ferrywire.parts import CRC_BYTES
 
 
 class EndOfFile(Exception):

@@ -110,21 +110,11 @@ class HttpLane:
     ) -> bytes:
         """GET a span into the same span of the open file at `path`, not durable yet; returns the digests of its
         blocks."""
-        origin, target = split_url(origin_location.url)
-
-        def get(link: Link) -> bytes:
-            _say(link, _head_of_get(link, target, origin_location, span))
-            with replies(link) as file:
-                response = next_reply(file)
-                _require_range(response, origin, _asked(origin_location, span))
-                digests = _store(_Incoming(response, origin, halt), span, dest, path, buffer)
-                link.reusable = not response.will_close
-            return digests
-
+        found: list[bytes] = []
         began = time.monotonic()
-        digests = self._attempt(origin, get, halt)
-        self._learn(origin, span, began)
-        return digests
+        self.receive_run([(origin_location, span)], lambda _: (dest, path), buffer, halt, found.append)
+        self._learn(split_url(origin_location.url)[0], span, began)
+        return found[0]
 
     def receive_run(
         self,

@@ -6,17 +6,16 @@ for each short pack on its way. Where a pack goes is `departures.py`'s.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Generator, Sequence
 
 from ferryd.core.model import HashedPack, SourceFile, Span
 from ferryd.core.ports import Meter
-from ferryd.lanes.crc64 import CRC_BYTES, Crc
+from ferryd.lanes.crc64 import Crc
 from ferryd.lanes.hashing import EndOfFile, hash_part
-from ferryd.lanes.oserrors import reading
-from ferryd.lanes.source import opened, whole
+from ferryd.lanes.source import opened_whole
 from ferryd.lanes.windows import WINDOW_BYTES, read_at
 from ferrywire.digest import BlockHasher
+from ferrywire.parts import CRC_BYTES
 
 
 def hash_pack(sources: Sequence[SourceFile], buffer: memoryview, meter: Meter, crc64nvme: Crc | None) -> HashedPack:
@@ -71,10 +70,3 @@ def gathered(sources: Sequence[SourceFile], buffer: memoryview, data: bytes | by
                     filled = 0
     if filled:
         yield buffer[:filled]
-
-
-@contextmanager
-def opened_whole(source: SourceFile) -> Iterator[int]:
-    """The open source. SOURCE_CHANGED as `opened` and `whole` say it."""
-    with opened(source) as fd, whole(source), reading(source.local_path):
-        yield fd

@@ -24,9 +24,8 @@ from ferryd.lanes.durable import sync_data
 from ferryd.lanes.halt import Halt
 from ferryd.lanes.hashing import EndOfFile, hash_part, hash_span
 from ferryd.lanes.http import HttpLane
-from ferryd.lanes.oserrors import reading
 from ferryd.lanes.packs import hash_pack
-from ferryd.lanes.source import opened, whole
+from ferryd.lanes.source import opened_whole
 from ferryd.lanes.windows import Buffers
 from ferryd.lanes.wire import Connections
 
@@ -144,7 +143,7 @@ class ByteLanes:
         return ended.result()
 
     def _hash(self, source: SourceFile, span: Span, halt: Halt, crc: crc64.Crc | None) -> Hashed:
-        with opened(source) as fd, whole(source), reading(source.local_path):
+        with opened_whole(source) as fd:
             return hash_part(fd, span, self._buffers.view(), halt, crc)
 
     def _hash_received(self, dest: Path, span: Span, halt: Halt) -> bytes:

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import os
 import stat
-import unicodedata
 from collections.abc import Iterable, Iterator
 
 from ferryd.core.model import SourceFile
 from ferryd.lanes.oserrors import reading, shown, source_error
 from ferryd.lanes.source import identity_of
+from ferrywire.names import is_plain
 from ferrywire.patterns import EVERYTHING, Selection
 from ferrywire.reasons import FerryError
 
@@ -106,7 +106,7 @@ def _file(local_path: str, path: str, status: os.stat_result) -> SourceFile:
         path.encode()
     except UnicodeEncodeError:
         raise _unsupported(local_path, f"a file whose name is not UTF-8 ({os.fsencode(path)!r}); rename it") from None
-    if "\\" in path or any(unicodedata.category(letter) == "Cc" for letter in path):  # no hub takes it: say so now
+    if not is_plain(path):  # no hub takes it: say so now
         raise _unsupported(local_path, "a file whose name holds a backslash or a control character; rename it")
     _require_readable(local_path, status.st_size)
     return SourceFile(path, local_path, identity_of(status))

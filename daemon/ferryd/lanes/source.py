@@ -50,6 +50,13 @@ def whole(source: SourceFile) -> Iterator[None]:
         raise changed(source, "it is shorter than it was") from None
 
 
+@contextmanager
+def opened_whole(source: SourceFile) -> Iterator[int]:
+    """The open file of a source that is read: `opened`, `whole`, and what reading raises explained."""
+    with opened(source) as fd, whole(source), reading(source.local_path):
+        yield fd
+
+
 def require_same(source: SourceFile, fd: int) -> None:
     """SOURCE_CHANGED unless the open file has the identity of the source."""
     with reading(source.local_path):

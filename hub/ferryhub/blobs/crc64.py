@@ -9,7 +9,8 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import Final
 
-CRC_BYTES: Final = 8
+from ferrywire.parts import CRC_BYTES
+
 #: The polynomial without its top bit, its lowest power in the highest bit.
 _POLYNOMIAL: Final = 0x9A6C9329AC4BC9B5
 _ONE: Final = 1 << 63

@@ -15,7 +15,6 @@ from typing import Any, Protocol
 
 from sqlalchemy import Row
 
-from ferryhub.blobs.crc64 import CRC_BYTES
 from ferryhub.blobs.locations import Location
 from ferryhub.blobs.store import BlobStore, PartPut, StagedFile, SupportsReads, SupportsUrls
 from ferryhub.blobs.threads import StoreThreads
@@ -25,7 +24,7 @@ from ferryhub.catalogue.locations import PartRules
 from ferryhub.catalogue.packs import Pack
 from ferryhub.catalogue.parts import Part, Slot
 from ferryhub.catalogue.validation import invalid
-from ferrywire.parts import part_count
+from ferrywire.parts import CRC_BYTES, part_count
 from ferrywire.reasons import FerryError
 
 
@@ -64,9 +63,7 @@ class DirectPlace:
         ]
         return [*await self.threads.run(self.store.put_urls, puts)]
 
-    async def sign_pack(
-        self, session_id: str, wanted: Sequence[Part], slots: Sequence[Slot], pack: Pack, *, accept_files: bool
-    ) -> Location:
+    async def sign_pack(self, session_id: str, pack: Pack, *, accept_files: bool) -> Location:
         """See `Place`. A pack is never written again, so what rows say stays true."""
         file = StagedFile.of_pack(session_id, pack.name)
         (url,) = await self.threads.run(self.store.put_urls, [PartPut(file, 1, file.size_bytes, pack.crc64nvme)])
@@ -79,14 +76,7 @@ class DirectPlace:
         self._check_checksums(given)
         await write()
 
-    async def record_pack(
-        self,
-        session_id: str,
-        given: Sequence[Part],
-        slots: Sequence[Slot],
-        pack: Pack,
-        write: Callable[[], Awaitable[None]],
-    ) -> None:
+    async def record_pack(self, session_id: str, pack: Pack, write: Callable[[], Awaitable[None]]) -> None:
         """See `Place`. As for parts, the commit asks whether it is there."""
         await write()
 

@@ -37,24 +37,15 @@ class Place(Protocol):
     ) -> list[Location]:
         """Where to put parts, in order. No row vouches afterwards for bytes that may be overwritten."""
 
-    async def sign_pack(
-        self, session_id: str, wanted: Sequence[Part], slots: Sequence[Slot], pack: Pack, *, accept_files: bool
-    ) -> Location:
-        """Where to put the pack of these parts. As `sign`."""
+    async def sign_pack(self, session_id: str, pack: Pack, *, accept_files: bool) -> Location:
+        """Where to put a pack. As `sign`."""
 
     async def record(
         self, session_id: str, given: Sequence[Part], slots: Sequence[Slot], write: Callable[[], Awaitable[None]]
     ) -> None:
         """Check what a caller says of parts it has sent, then `write` the rows. `CHUNK_CORRUPT`, `INVALID_ARGUMENT`."""
 
-    async def record_pack(
-        self,
-        session_id: str,
-        given: Sequence[Part],
-        slots: Sequence[Slot],
-        pack: Pack,
-        write: Callable[[], Awaitable[None]],
-    ) -> None:
+    async def record_pack(self, session_id: str, pack: Pack, write: Callable[[], Awaitable[None]]) -> None:
         """As `record`, of all parts of a pack."""
 
     async def recheck(self, session_id: str) -> None:

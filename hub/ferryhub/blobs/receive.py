@@ -103,7 +103,7 @@ class PartReceiver:
         """
         file = StagedFile.of_pack(claim.session_id, claim.name)
         async with self._gate.part(pack_turn(file)) as turn:
-            if await self._database.read(_is_recorded, claim):
+            if await self._database.read(is_recorded, claim.session_id, claim.name):
                 await self._fill(turn, claim, body, self._intake(claim, None))
             else:
                 await self._keep_pack(turn, claim, body, self._store.open_part(file, 0))
@@ -258,9 +258,10 @@ def pack_turn(file: StagedFile) -> PartKey:
     return PartKey(file.session_id, file.file_index, 0, file.pack)
 
 
-def _is_recorded(conn: Connection, claim: PackClaim) -> bool:
-    sessions.require_open(conn, claim.session_id)
-    return parts.has_pack(conn, claim.session_id, claim.name)
+def is_recorded(conn: Connection, session_id: str, pack: str) -> bool:
+    """Whether rows vouch for a pack of an open session. Error: `SESSION_NOT_FOUND`."""
+    sessions.require_open(conn, session_id)  # or what is committed would be taken back
+    return parts.has_pack(conn, session_id, pack)
 
 
 def corrupt(claim: PartClaim | PackClaim, what: str) -> FerryError:

@@ -6,15 +6,15 @@ Upload step 8 (where parts go), D7. What arrives at the URLs is `endpoint.py`'s 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Final, Protocol
+from typing import Final
 
 from sqlalchemy import Connection
 
 from ferryhub.blobs.gate import PartGate
 from ferryhub.blobs.locations import FileLocation, Location
-from ferryhub.blobs.receive import pack_turn
+from ferryhub.blobs.receive import PartStore, is_recorded, pack_turn
 from ferryhub.blobs.signing import PackClaim, PartClaim, UrlIssuer
-from ferryhub.blobs.store import BlobReader, BlobStore, StagedFile, SupportsLocalFiles, SupportsPartWrites
+from ferryhub.blobs.store import BlobReader, StagedFile, SupportsLocalFiles
 from ferryhub.blobs.threads import StoreThreads
 from ferryhub.catalogue import parts, sessions
 from ferryhub.catalogue.database import Database
@@ -22,15 +22,11 @@ from ferryhub.catalogue.locations import OWN
 from ferryhub.catalogue.packs import Pack, size_of
 from ferryhub.catalogue.parts import Part, Slot
 from ferryhub.catalogue.validation import invalid
-from ferrywire.digest import BlockHasher
+from ferrywire.digest import of_bytes
 from ferrywire.reasons import FerryError
 
 #: Of packs that are under way and will be told of.
 _SPARE_BYTES: Final = 256 << 20
-
-
-class ServedStore(BlobStore, SupportsPartWrites, Protocol):
-    """A store that the hub itself receives for."""
 
 
 class ServedPlace:
@@ -39,7 +35,7 @@ class ServedPlace:
     def __init__(
         self,
         database: Database,
-        store: ServedStore,
+        store: PartStore,
         *,
         threads: StoreThreads,
         gate: PartGate,
@@ -65,28 +61,19 @@ class ServedPlace:
             for part, slot in zip(wanted, slots, strict=True)
         ]
 
-    async def sign_pack(
-        self, session_id: str, wanted: Sequence[Part], slots: Sequence[Slot], pack: Pack, *, accept_files: bool
-    ) -> Location:
+    async def sign_pack(self, session_id: str, pack: Pack, *, accept_files: bool) -> Location:
         """See `Place`. No row vouches any longer for what may be overwritten."""
         file = StagedFile.of_pack(session_id, pack.name)
         await self._make_room(session_id, pack)
         async with self._gate.part(pack_turn(file), receives=False):
-            if await self._database.read(_is_recorded, session_id, pack.name):
+            if await self._database.read(is_recorded, session_id, pack.name):
                 await self._database.write(parts.forget_packs, session_id, [pack.name])
             if accept_files and self._local_files is not None:
                 (path,) = await self.threads.run(self._local_files.staging_paths, [file])
                 return FileLocation(path)
         return self._urls.pack(PackClaim(session_id, pack.name, file.size_bytes))
 
-    async def record_pack(
-        self,
-        session_id: str,
-        given: Sequence[Part],
-        slots: Sequence[Slot],
-        pack: Pack,
-        write: Callable[[], Awaitable[None]],
-    ) -> None:
+    async def record_pack(self, session_id: str, pack: Pack, write: Callable[[], Awaitable[None]]) -> None:
         """See `Place`. What was received, or written by the caller, is read once more and compared file by file."""
         file = StagedFile.of_pack(session_id, pack.name)
         async with self._gate.part(pack_turn(file), receives=False):
@@ -94,7 +81,7 @@ class ServedPlace:
             if reader is None:
                 raise FerryError("CHUNK_CORRUPT", f"the pack {pack.name} is not there", partNumber="")
             try:
-                await self.threads.run(_compare, reader, given, slots, pack)
+                await self.threads.run(_compare, reader, pack)
             except OSError as error:
                 what = f"the hub's storage failed: {error.strerror or error}"
                 raise FerryError("IO_ERROR", what, path="the hub's storage") from error
@@ -164,22 +151,15 @@ class ServedPlace:
         return await self.threads.run(lambda: [file for file in files if not self.store.holds(file)])
 
 
-def _is_recorded(conn: Connection, session_id: str, pack: str) -> bool:
-    sessions.require_open(conn, session_id)  # or what is committed would be taken back
-    return parts.has_pack(conn, session_id, pack)
-
-
 def _open_slots(conn: Connection, session_id: str, wanted: Sequence[Part]) -> list[Slot]:
     sessions.require_open(conn, session_id)
     return parts.slots(conn, session_id, wanted)
 
 
-def _compare(reader: BlobReader, given: Sequence[Part], slots: Sequence[Slot], pack: Pack) -> None:
+def _compare(reader: BlobReader, pack: Pack) -> None:
     """Whether every file of a pack is there. Error: `CHUNK_CORRUPT`."""
-    for part, slot, offset in zip(given, slots, pack.offsets, strict=True):
-        hasher = BlockHasher()
-        hasher.update(memoryview(reader.read(offset, slot.size_bytes)))
-        if hasher.block_digests() != part.block_digests:
+    for part, size_bytes in zip(pack.parts, pack.sizes, strict=True):
+        if of_bytes(reader.read(part.pack_offset, size_bytes)) != part.digest:
             message = f"file {part.file_index} arrived with other bytes in the pack {pack.name}"
             raise FerryError("CHUNK_CORRUPT", message, partNumber=1, fileIndex=part.file_index)
 

@@ -9,12 +9,13 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 from sqlalchemy import Connection, Row
 
-from ferryhub.blobs.crc64 import CRC_BYTES, joined
+from ferryhub.blobs.crc64 import joined
 from ferryhub.blobs.gate import PartGate
 from ferryhub.blobs.locations import Location
 from ferryhub.blobs.places import Place, Places
@@ -31,7 +32,7 @@ from ferryhub.catalogue.sessions import NewUpload, Terms
 from ferryhub.catalogue.summary import FileSummary, Summary, summarise
 from ferryhub.catalogue.validation import invalid
 from ferrywire.digest import DIGEST_BYTES
-from ferrywire.parts import part_count, part_span
+from ferrywire.parts import CRC_BYTES, part_count, part_span
 from ferrywire.reasons import FerryError
 
 MAX_PARTS_PER_CALL: Final = 1000
@@ -71,22 +72,23 @@ class Uploads:
         self, actor: Actor, session_id: str, wanted: Sequence[Part], *, accept_files: bool
     ) -> list[Location]:
         """Where to put parts, in order. Errors: `SESSION_NOT_FOUND`, `SESSION_COMMITTED`, `INVALID_ARGUMENT`."""
-        _check_parts(wanted)
-        session, slots = await self._database.read(_session_and_slots, actor, session_id, wanted)
-        await self._renewed(session)
-        place = await self._places.get(session.storage_location)
+        place, slots = await self._to_sign(actor, session_id, wanted)
         return await place.sign(session_id, wanted, slots, accept_files=accept_files)
 
     async def sign_pack(
         self, actor: Actor, session_id: str, wanted: Sequence[Part], crc64nvme: bytes, *, accept_files: bool
     ) -> Location:
         """Where to put a pack of these parts; `crc64nvme` is of all its bytes. Errors: as `sign_parts`."""
+        place, slots = await self._to_sign(actor, session_id, wanted)
+        pack = packed(wanted, slots, crc64nvme, place.rules)
+        return await place.sign_pack(session_id, pack, accept_files=accept_files)
+
+    async def _to_sign(self, actor: Actor, session_id: str, wanted: Sequence[Part]) -> tuple[Place, list[Slot]]:
+        """Where parts go, in an open session, which this renews."""
         _check_parts(wanted)
         session, slots = await self._database.read(_session_and_slots, actor, session_id, wanted)
         await self._renewed(session)
-        place = await self._places.get(session.storage_location)
-        pack = packed(wanted, slots, crc64nvme, place.rules)
-        return await place.sign_pack(session_id, wanted, slots, pack, accept_files=accept_files)
+        return await self._places.get(session.storage_location), slots
 
     async def record_parts(
         self, actor: Actor, session_id: str, given: Sequence[Part], pack_crc64nvme: bytes | None = None
@@ -101,21 +103,16 @@ class Uploads:
         session, slots = await self._database.read(_session_and_slots, actor, session_id, given)
         parts.check_digests(given, slots)
         place = await self._places.get(session.storage_location)
-        pack = None
-        if pack_crc64nvme is not None:
-            pack = packed(given, slots, pack_crc64nvme, place.rules)
-            given = [
-                replace(part, pack=pack.name, pack_offset=at) for part, at in zip(given, pack.offsets, strict=True)
-            ]
 
-        async def write() -> None:
+        async def write(stored: Sequence[Part]) -> None:
             now = self._now_us()
-            await self._database.write(parts.record, session_id, given, now, now + self._terms.ttl_us)
+            await self._database.write(parts.record, session_id, stored, now, now + self._terms.ttl_us)
 
-        if pack is None:
-            await place.record(session_id, given, slots, write)
+        if pack_crc64nvme is None:
+            await place.record(session_id, given, slots, partial(write, given))
         else:
-            await place.record_pack(session_id, given, slots, pack, write)
+            pack = packed(given, slots, pack_crc64nvme, place.rules)
+            await place.record_pack(session_id, pack, partial(write, pack.parts))
 
     async def list_parts(self, actor: Actor, session_id: str, page: Page) -> tuple[list[Row[Any]], Any]:
         """A page of the stored parts, and the key to go on after."""

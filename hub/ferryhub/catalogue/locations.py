@@ -24,7 +24,6 @@ from ferrywire.reasons import FerryError
 #: The hub's own files.
 OWN_FILES: Final = "default"
 CRC64NVME: Final = "crc64nvme"
-CRC_BYTES: Final = 8
 #: What a pack may have unless a location says otherwise.
 PACK_BYTES: Final = 8 * MIB
 _DEFAULT_KEY: Final = "default_storage"

@@ -6,12 +6,12 @@ Paths are what other people's machines will create: relative, portable enough, a
 from __future__ import annotations
 
 import mimetypes
-import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from ferryhub.catalogue.validation import invalid, text
+from ferrywire.names import is_plain
 from ferrywire.parts import MAX_PART_BYTES, MAX_PARTS, MIB, part_count
 
 MAX_FILES: Final = 1_000_000
@@ -91,8 +91,7 @@ def _check_path(field: str, path: str) -> None:
         raise invalid(field, f"'{path[:60]}' is not a relative path")
     if len(path.encode()) > MAX_PATH_BYTES:
         raise invalid(field, f"'{path[:60]}…' is longer than {MAX_PATH_BYTES} bytes")
-    # A backslash parts names on some machines; control characters hide what a name is.
-    if "\\" in path or any(unicodedata.category(character) in ("Cc", "Cs") for character in path):
+    if not is_plain(path):
         raise invalid(field, f"{path[:60]!r} holds a backslash or a control character; rename the file")
     for name in path.split("/"):
         if name in ("", ".", ".."):

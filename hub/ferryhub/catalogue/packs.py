@@ -9,12 +9,13 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate
 from typing import TYPE_CHECKING, Final
 
-from ferryhub.catalogue.locations import CRC_BYTES, PartRules
+from ferryhub.catalogue.locations import PartRules
 from ferryhub.catalogue.validation import invalid
+from ferrywire.parts import CRC_BYTES
 
 if TYPE_CHECKING:
     from ferryhub.catalogue.parts import Part, Slot
@@ -26,10 +27,11 @@ _NAME: Final = re.compile(PACK_NAME)
 
 @dataclass(frozen=True, slots=True)
 class Pack:
-    """Files that are one object. `offsets` are where each starts, in bytes."""
+    """Files that are one object: their `parts`, which know where in it they are, and the sizes of those, in bytes."""
 
     name: str
-    offsets: tuple[int, ...]
+    parts: tuple[Part, ...]
+    sizes: tuple[int, ...]
     #: CRC-64/NVME of all its bytes, 8 bytes, where the store checks it; else empty.
     crc64nvme: bytes
 
@@ -44,7 +46,8 @@ def packed(parts: Sequence[Part], slots: Sequence[Slot], crc64nvme: bytes, rules
     for slot in slots:
         if slot.size_bytes != slot.file_size_bytes:
             raise invalid("pack", f"file {slot.file_index} has several parts")
-    *offsets, size_bytes = accumulate((slot.size_bytes for slot in slots), initial=0)
+    sizes = tuple(slot.size_bytes for slot in slots)
+    *offsets, size_bytes = accumulate(sizes, initial=0)
     if size_bytes > rules.pack_bytes:
         raise invalid("pack", f"{size_bytes} bytes are more than the {rules.pack_bytes} of a pack")
     hasher = hashlib.blake2b(crc64nvme, digest_size=16)  # nobody can make another pack of the same name
@@ -52,7 +55,8 @@ def packed(parts: Sequence[Part], slots: Sequence[Slot], crc64nvme: bytes, rules
         hasher.update(part.file_index.to_bytes(4, "big") + part.digest)
     indexes = [part.file_index for part in parts]
     name = f"{min(indexes)}-{max(indexes)}-{hasher.hexdigest()}-{size_bytes}"
-    return Pack(name, tuple(offsets), crc64nvme)
+    placed = (replace(part, pack=name, pack_offset=offset) for part, offset in zip(parts, offsets, strict=True))
+    return Pack(name, tuple(placed), sizes, crc64nvme)
 
 
 def is_pack(name: str) -> bool:

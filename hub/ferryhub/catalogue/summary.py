@@ -14,10 +14,9 @@ from sqlalchemy import Connection, Row, bindparam, select
 
 from ferryhub.catalogue import parts
 from ferryhub.catalogue import tables as t
-from ferryhub.catalogue.locations import CRC_BYTES
 from ferryhub.catalogue.validation import invalid
 from ferrywire.digest import DIGEST_BYTES, of_blocks, of_manifest, to_text
-from ferrywire.parts import part_count
+from ferrywire.parts import CRC_BYTES, part_count
 from ferrywire.reasons import FerryError
 
 _FILES = (

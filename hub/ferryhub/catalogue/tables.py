@@ -328,7 +328,7 @@ upload_parts = Table(
     Column("stored_at", BigInteger, nullable=False),
     #: CRC-64/NVME of its bytes, 8 bytes, where the store checks that.
     Column("crc64nvme", LargeBinary),
-    #: The pack that it came in, as `blobs/packs.py` names it, and where in it; empty when it came by itself.
+    #: The pack that it came in, as `packs.py` names it, and where in it; empty when it came by itself.
     Column("pack", Text, nullable=False, server_default=""),
     Column("pack_offset", BigInteger, nullable=False, server_default="0"),
     PrimaryKeyConstraint("session_id", "file_index", "part_number"),

@@ -9,13 +9,13 @@ from __future__ import annotations
 import glob
 import os
 import stat
-import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ferryman.cli.exits import Exit
 from ferryman.cli.faults import Problem
+from ferrywire.names import is_plain
 from ferrywire.patterns import EVERYTHING, Selection
 
 
@@ -100,7 +100,7 @@ def _found(path: str, local: str) -> Found:
         raise _refused(local, "a link that leads nowhere") from None
     if not stat.S_ISREG(status.st_mode):
         raise _refused(local, "no regular file")
-    if "\\" in path or any(unicodedata.category(letter) == "Cc" for letter in path):
+    if not is_plain(path):
         raise Problem(f"{local!r} has a backslash or a control character in its name", "Rename it, or pass --exclude.")
     if not os.access(local, os.R_OK):
         raise Problem(f"you may not read {local!r}", "Change its mode, or pass --exclude.")

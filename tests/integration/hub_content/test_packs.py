@@ -117,6 +117,13 @@ async def record_pack(person: Person, session: str, parts: Sequence[pb.Part], pa
     await person.call("RecordParts", request, pb.RecordPartsResponse)
 
 
+async def put_pack(person: Person, session: str, datas: dict[int, bytes]) -> tuple[list[pb.Part], pb.Pack]:
+    """Sent, and nobody told of it."""
+    parts, pack, body = pack_of(datas)
+    assert (await put(person, await sign_pack(person, session, parts, pack), body)).status_code == 200
+    return parts, pack
+
+
 async def send_pack(person: Person, session: str, datas: dict[int, bytes]) -> None:
     parts, pack, body = pack_of(datas)
     answer = await put(person, await sign_pack(person, session, parts, pack), body)
@@ -343,8 +350,7 @@ async def test_two_hubs_give_a_pack_the_same_name(place: Place, ann: Person, tmp
         twin = Person(second.url, ann.token, ann.project_id)
         second.stack.push_async_callback(twin.http.aclose)
         session = await begun(ann, *SMALL)
-        parts, pack, body = pack_of(dict(enumerate(SMALL)))
-        assert (await put(ann, await sign_pack(ann, session, parts, pack), body)).status_code == 200
+        parts, pack = await put_pack(ann, session, dict(enumerate(SMALL)))
         await record_pack(twin, session, parts, pack)
         assert len(await twin.stored(session)) == 4
         made = await ann.commit(session, SMALL)
@@ -365,8 +371,7 @@ async def test_packs_of_nobody_are_swept_and_no_others(place: Place, ann: Person
     await ann.abort(aborted)
     assert len(place.keys) == 1, "an abort takes its packs along"
     session = await begun(ann, *SMALL)
-    parts, pack, body = pack_of({0: SMALL[0], 1: SMALL[1]})
-    assert (await put(ann, await sign_pack(ann, session, parts, pack), body)).status_code == 200
+    await put_pack(ann, session, {0: SMALL[0], 1: SMALL[1]})
     await send_pack(ann, session, dict(enumerate(SMALL)))  # of the first nobody was told
     await ann.commit(session, SMALL)
     place.rig.clock.ahead_s = GRACE_S + 60
@@ -408,8 +413,7 @@ async def test_packs_of_which_nobody_tells_take_so_much_and_no_more(
         session = await begun(ann, *SMALL)
         await send_pack(ann, session, {0: SMALL[0], 1: SMALL[1]})
         for seed in range(40):
-            parts, pack, body = pack_of({2: content(1000, seed=100 + seed), 3: content(1000, seed=200 + seed)})
-            assert (await put(ann, await sign_pack(ann, session, parts, pack), body)).status_code == 200
+            await put_pack(ann, session, {2: content(1000, seed=100 + seed), 3: content(1000, seed=200 + seed)})
             assert sum(place.keys.values()) <= 2 * 4_000 + 10_000 + 2 * 2_000
         await send_pack(ann, session, {2: SMALL[2], 3: SMALL[3]})
         made = await ann.commit(session, SMALL)
@@ -442,8 +446,7 @@ async def test_a_disk_that_fails_while_a_pack_is_looked_at_says_so(
     async with running(tmp_path) as rig:
         ann = await somebody(rig)
         session = await begun(ann, *SMALL)
-        parts, pack, body = pack_of(dict(enumerate(SMALL)))
-        assert (await put(ann, await sign_pack(ann, session, parts, pack), body)).status_code == 200
+        parts, pack = await put_pack(ann, session, dict(enumerate(SMALL)))
 
         def refuse(*_: object) -> bytes:
             raise OSError(errno.EIO, "Input/output error")
@@ -526,8 +529,7 @@ async def test_who_looks_at_a_pack_is_not_kept_out_by_those_that_arrive(
     async with running(tmp_path) as rig:
         ann = await somebody(rig)
         session = await begun(ann, *SMALL)
-        parts, pack, body = pack_of(dict(enumerate(SMALL)))
-        assert (await put(ann, await sign_pack(ann, session, parts, pack), body)).status_code == 200
+        parts, pack = await put_pack(ann, session, dict(enumerate(SMALL)))
         monkeypatch.setattr(rig.blobs.uploads._gate, "_limit", 0)
         await sign_pack(ann, session, parts, pack)
         await record_pack(ann, session, parts, pack)
