@@ -67,7 +67,7 @@ class HubClient:
             reply = await self._call("SignParts", request, pb.SignPartsResponse)
             if len(reply.locations) != len(page):
                 raise convert.senseless(f"{len(reply.locations)} locations for {len(page)} parts")
-            locations += [self._location(location) for location in reply.locations]
+            locations += [self._locations().read(location) for location in reply.locations]
         return locations
 
     async def sign_pack(self, session_id: str, parts: Sequence[Part], crc64nvme: bytes) -> Location:
@@ -79,7 +79,7 @@ class HubClient:
         reply = await self._call("SignParts", request, pb.SignPartsResponse)
         if len(reply.locations) != 1:
             raise FerryError("UNIMPLEMENTED", "the hub signs each file of a pack: it does not know packs")
-        return self._location(reply.locations[0])
+        return self._locations().read(reply.locations[0])
 
     async def record_parts(self, session_id: str, parts: Sequence[Part], pack_crc64nvme: bytes | None = None) -> None:
         """Report parts that are durable where the hub did not see them arrive."""
@@ -119,14 +119,13 @@ class HubClient:
         request.accept_offsets = True
         files: list[RemoteFile] = []
         content = pb.Content()
+        locations = self._locations()
         while True:
             reply = await self._call("GetDownload", request, pb.GetDownloadResponse)
             if request.page_token and reply.content.content_id != content.content_id:
                 raise convert.senseless("pages of different versions")
             content = reply.content
-            files += [
-                convert.to_remote_file(file, self._address, accept_files=self._accept_files) for file in reply.files
-            ]
+            files += [convert.to_remote_file(file, locations) for file in reply.files]
             if not reply.next_page_token:
                 return Manifest(convert.to_content(content), reply.title), files
             request.page_token = _next_token(request.page_token, reply.next_page_token, len(reply.files))
@@ -141,8 +140,8 @@ class HubClient:
             await self._call("AddUploadFiles", request, pb.UploadSession)
             known += len(page)
 
-    def _location(self, location: pb.Location) -> Location:
-        return convert.to_location(location, self._address, accept_files=self._accept_files)
+    def _locations(self) -> convert.Locations:
+        return convert.Locations(self._address, accept_files=self._accept_files)
 
     async def _call(self, method: str, request: Message, reply: type[M], timeout_s: float = _TIMEOUT_S) -> M:
         try:

@@ -84,24 +84,40 @@ def to_content(content: pb.Content) -> Content:
     return Content(content.content_id, content.asset_id, content.digest, content.size_bytes, content.file_count)
 
 
-def to_location(location: pb.Location, hub: HubAddress | None, *, accept_files: bool) -> Location:
-    """A place for bytes, its URL absolute. A file only from a hub that may name files of this machine."""
-    if location.HasField("file"):
-        if not accept_files:
-            raise senseless("a file of this machine, which only an embedded hub may do")
-        return FileLocation(location.file.path, location.file.offset_bytes)
-    if not location.HasField("url"):
-        raise senseless("a location that is neither a URL nor a file; update the daemon")
-    if hub is None:
-        raise senseless("a URL, although it has no address")
-    expires_at = location.url.expire_time.ToNanoseconds() / 1e9
-    url = location.url
-    if url.offset_bytes < 0:
-        raise senseless(f"bytes that start at {url.offset_bytes}")
-    return UrlLocation(hub.resolve(url.url), dict(url.headers), expires_at, url.report, url.offset_bytes)
+class Locations:
+    """Reads the places for bytes of one manifest, or one place. Files only from a hub that may name those of this
+    machine."""
+
+    def __init__(self, hub: HubAddress | None, *, accept_files: bool) -> None:
+        self._hub = hub
+        self._accept_files = accept_files
+        self._last = UrlLocation("", {}, 0)
+        self._last_text: str | None = None
+
+    def read(self, location: pb.Location) -> Location:
+        """The place, its URL absolute."""
+        if location.HasField("file"):
+            if not self._accept_files:
+                raise senseless("a file of this machine, which only an embedded hub may do")
+            return FileLocation(location.file.path, location.file.offset_bytes)
+        if not location.HasField("url"):
+            raise senseless("a location that is neither a URL nor a file; update the daemon")
+        url = location.url
+        if url.offset_bytes < 0:
+            raise senseless(f"bytes that start at {url.offset_bytes}")
+        if url.url != self._last_text:  # files of a pack follow each other
+            self._last, self._last_text = self._read(url), url.url
+        last = self._last
+        return UrlLocation(last.url, last.headers, last.expires_at, last.report, url.offset_bytes)
+
+    def _read(self, url: pb.SignedUrl) -> UrlLocation:
+        if self._hub is None:
+            raise senseless("a URL, although it has no address")
+        expires_at = url.expire_time.ToNanoseconds() / 1e9
+        return UrlLocation(self._hub.resolve(url.url), dict(url.headers), expires_at, url.report)
 
 
-def to_remote_file(file: pb.DownloadFile, hub: HubAddress | None, *, accept_files: bool) -> RemoteFile:
+def to_remote_file(file: pb.DownloadFile, locations: Locations) -> RemoteFile:
     """A file of a download's manifest, its numbers checked against each other."""
     name = f"{file.path!r:.300}"
     if file.size_bytes < 0 or (file.size_bytes and file.part_size_bytes <= 0) or len(file.digest) != DIGEST_BYTES:
@@ -110,7 +126,7 @@ def to_remote_file(file: pb.DownloadFile, hub: HubAddress | None, *, accept_file
         raise senseless(f"part digests of {name} that do not match its size")
     location = None
     if file.size_bytes:
-        location = to_location(file.location, hub, accept_files=accept_files)
+        location = locations.read(file.location)
     return RemoteFile(
         index=file.file_index,
         path=file.path,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, Row
@@ -22,8 +22,10 @@ class DownloadPage:
 
     content: Row[Any]
     title: str
-    #: Rows of `content_files`, each with where to read it; None for an empty file.
-    files: Sequence[tuple[Row[Any], Location | None]]
+    #: Rows of `content_files`: each has the key of its blob, empty for an empty file, and where in that it starts.
+    files: Sequence[Row[Any]]
+    #: Where to read blobs, by key.
+    blobs: Mapping[str, Location]
     after: Key | None
 
 
@@ -45,13 +47,7 @@ class Downloads:
         keys = list(dict.fromkeys(row.blob_key for row in rows if row.blob_key))
         place = await self._places.get(content.storage_location)
         found = dict(zip(keys, await place.reads(keys, accept_files=accept_files), strict=True)) if keys else {}
-        files = [(row, _at(found.get(row.blob_key), row.blob_offset)) for row in rows]
-        return DownloadPage(content, title, files, None if last is None else (content.id, last))
-
-
-def _at(blob: Location | None, offset: int) -> Location | None:
-    """Where in its blob a file starts."""
-    return replace(blob, offset=offset) if blob is not None and offset else blob
+        return DownloadPage(content, title, rows, found, None if last is None else (content.id, last))
 
 
 def _page(

@@ -17,8 +17,6 @@ class UrlLocation:
     headers: Mapping[str, str] = field(default_factory=dict)
     #: The hub does not see what arrives there: whoever sent a part tells it with RecordParts.
     report: bool = False
-    #: Where the bytes to read start.
-    offset: int = 0
 
 
 @dataclass(frozen=True, slots=True)

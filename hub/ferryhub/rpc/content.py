@@ -97,12 +97,13 @@ class ContentService:
         found = await self._downloads.page(
             actor, request.asset_id, request.content_id, page, accept_files=request.accept_files
         )
-        if not request.accept_offsets and any(is_packed(row.blob_key) for row, _ in found.files):
+        if not request.accept_offsets and any(is_packed(row.blob_key) for row in found.files):
             raise FerryError("UNIMPLEMENTED", "its small files are kept in packs: update the daemon to read them")
+        blobs = {key: _location(blob) for key, blob in found.blobs.items()}
         return pb.GetDownloadResponse(
             content=_content(found.content),
             title=found.title,
-            files=[_download_file(row, location) for row, location in found.files],
+            files=[_download_file(row, blobs.get(row.blob_key)) for row in found.files],
             next_page_token=self._pages.token(found.after, actor, *query),
         )
 
@@ -198,19 +199,21 @@ def _location(location: Location) -> pb.Location:
     if isinstance(location, UrlLocation):
         expires = convert.timestamp(location.expires_at * 1_000_000)
         url = pb.SignedUrl(url=location.url, headers=location.headers, expire_time=expires, report=location.report)
-        url.offset_bytes = location.offset
         return pb.Location(url=url)
     return pb.Location(file=pb.LocalFile(path=str(location.path), offset_bytes=location.offset))
 
 
-def _download_file(row: Row[Any], location: Location | None) -> pb.DownloadFile:
-    return pb.DownloadFile(
+def _download_file(row: Row[Any], blob: pb.Location | None) -> pb.DownloadFile:
+    file = pb.DownloadFile(
         path=row.path,
         size_bytes=row.size_bytes,
         digest=row.digest,
         part_size_bytes=row.part_bytes,
         part_digests=row.part_digests,
-        location=None if location is None else _location(location),
+        location=blob,
         media_type=row.media_type,
         file_index=row.file_index,
     )
+    if blob is not None and row.blob_offset:
+        (file.location.url if blob.HasField("url") else file.location.file).offset_bytes = row.blob_offset
+    return file

@@ -243,6 +243,17 @@ async def test_a_manifest_comes_whole() -> None:
     assert got[1].location is None
 
 
+async def test_each_file_of_a_manifest_has_a_location_of_its_own() -> None:
+    places = [("a", 0), ("a", 7), ("b", 7), ("a", 9)]
+    reply = pb.GetDownloadResponse(content=pb.Content(content_id="cnt_1"))
+    for url, offset in places:
+        signed = pb.SignedUrl(url=f"http://s3/{url}", headers={"x": url}, offset_bytes=offset)
+        reply.files.append(download(location=pb.Location(url=signed)).files[0])
+    _, got = await Script([reply]).hub().get_manifest("ast_1", "")
+    expected = [UrlLocation(f"http://s3/{url}", {"x": url}, 0.0, offset=offset) for url, offset in places]
+    assert [file.location for file in got] == expected
+
+
 @pytest.mark.parametrize(
     "changes",
     [{"size_bytes": -1}, {"part_size_bytes": 0}, {"digest": b""}, {"part_digests": b"p" * 16}, {"location": None}],
