@@ -17,6 +17,7 @@ from pathlib import Path
 from tests.support.mutants import POWER, Mutant
 from tests.support.mutants_hub import HUB
 from tests.support.mutants_packs import PACKS
+from tests.support.mutants_short import SHORT
 
 ROOT = Path(__file__).parents[1]
 PROGRAMS = ("proto", "sdk", "daemon", "hub")
@@ -277,7 +278,7 @@ OURS = (
         "tests/unit/auth/test_device.py",
     ),
 )
-MUTANTS = (*OURS, *HUB, *PACKS)
+MUTANTS = (*OURS, *HUB, *PACKS, *SHORT)
 
 
 def survives(mutant: Mutant) -> bool:

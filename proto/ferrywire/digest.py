@@ -14,6 +14,8 @@ import xxhash
 BLOCK_BYTES: Final = 1 << 20
 DIGEST_BYTES: Final = 16
 PREFIX: Final = "xxh3b:"
+#: So little is hashed by one call: it holds the GIL, for some microseconds.
+_AT_ONCE_BYTES: Final = 64 << 10
 
 
 class BlockHasher:
@@ -59,8 +61,10 @@ def of_blocks(block_digests: bytes | Iterable[bytes]) -> bytes:
     return whole.digest()
 
 
-def of_bytes(data: bytes) -> bytes:
+def of_bytes(data: bytes | memoryview) -> bytes:
     """The digest, 16 bytes, of a short piece in memory."""
+    if 0 < len(data) <= _AT_ONCE_BYTES:
+        return xxhash.xxh3_128_digest(xxhash.xxh3_128_digest(data))
     hasher = BlockHasher()
     hasher.update(memoryview(data))
     return of_blocks(hasher.block_digests())

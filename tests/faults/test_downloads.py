@@ -13,9 +13,12 @@ from ferryd.core.model import DownloadSpec, IfExists, Limits
 from ferryd.core.states import State
 from ferryd.lanes import durable
 from ferryd.lanes import publish as publishing
-from ferrywire.parts import MIB
+from ferrywire.parts import MIB, part_count
 from ferrywire.reasons import FerryError, Wait
 from tests.support.engine import Bench, bench, cleaned
+
+#: A short file, which comes in one go, and one of parts.
+SIZES = [1, MIB + 1]
 
 
 async def download(b: Bench, content: object, dest: Path) -> str:
@@ -31,31 +34,49 @@ async def test_a_part_that_arrives_damaged_is_fetched_again(tmp_path: Path) -> N
         assert (tmp_path / "dest" / "f").read_bytes() == b"f" * (3 * MIB)
 
 
-async def test_damage_that_repeats_is_the_hubs(tmp_path: Path) -> None:
+@pytest.mark.parametrize("size", SIZES)
+async def test_damage_that_repeats_is_the_hubs(tmp_path: Path, size: int) -> None:
     async with bench(tmp_path) as b:
-        content = b.hub.add_content({"f": b"f" * MIB})
+        content = b.hub.add_content({"f": b"f" * size})
         b.lanes.damaged = frozenset(range(100))
         failed = await b.settled(await download(b, content, tmp_path / "dest"))
         assert failed.error is not None and failed.error.reason == "BLOB_DAMAGED"
         await cleaned(b)
-        assert list((tmp_path / "dest").iterdir()) == [], "neither a damaged file nor a part file stays"
+        assert list(tmp_path.glob("dest/*")) == [], "neither a damaged file nor a part file stays"
 
 
+@pytest.mark.parametrize("size", SIZES)
+async def test_a_manifest_whose_parts_are_not_the_file_does_not_agree(tmp_path: Path, size: int) -> None:
+    async with bench(tmp_path) as b:
+        content = b.hub.add_content({"f": b"f" * size})
+        head, title, [(file, data, _)] = b.hub.contents[content.content_id]
+        b.hub.contents[content.content_id] = (head, title, [(file, data, b"?" * 16)])
+        failed = await b.settled(await download(b, content, tmp_path / "dest"))
+        assert failed.error is not None and failed.error.reason == "BLOB_DAMAGED"
+        assert "does not agree" in failed.error.message
+        await cleaned(b)
+        assert not list(tmp_path.glob("dest/*"))
+
+
+@pytest.mark.parametrize("size", SIZES)
 async def test_a_renamed_file_published_just_before_the_crash_is_found_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int
 ) -> None:
     dest = tmp_path / "dest"
     dest.mkdir()
     (dest / "f.txt").write_bytes(b"mine")
     async with bench(tmp_path) as b:
-        content = b.hub.add_content({"f.txt": b"theirs"})
-        publish = b.files.publish
+        content = b.hub.add_content({"f.txt": b"t" * size})
 
-        def crash(*arguments: object) -> None:
-            publish(*arguments)  # type: ignore[arg-type]
-            raise FerryError("IO_ERROR", "as if it had died here", path=dest)
+        def dying_after(call: Callable[..., None]) -> Callable[..., None]:
+            def act(*arguments: object) -> None:
+                call(*arguments[:-1], lambda _: None)
+                raise FerryError("IO_ERROR", "as if it had died here", path=dest)
 
-        monkeypatch.setattr(b.files, "publish", crash)
+            return act
+
+        monkeypatch.setattr(b.files, "publish", dying_after(b.files.publish))
+        monkeypatch.setattr(b.files, "write", dying_after(b.files.write))
         spec = DownloadSpec(content.asset_id, str(dest), if_exists=IfExists.RENAME)
         done = await b.settled((await b.engine.create_download(spec)).id)
         assert done.state is State.SUCCEEDED and done.attempts == 2
@@ -80,13 +101,14 @@ def synced_names(monkeypatch: pytest.MonkeyPatch, dest: Path, *, fail: int = 0) 
     return names
 
 
+@pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("policy", list(IfExists))
 async def test_a_file_renamed_by_a_run_that_died_is_synced_before_it_is_done(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, policy: IfExists
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, policy: IfExists, size: int
 ) -> None:
     dest = tmp_path / "dest"
     async with bench(tmp_path) as b:
-        content = b.hub.add_content({"f": b"f"})
+        content = b.hub.add_content({"f": b"f" * size})
         names = synced_names(monkeypatch, dest)
 
         def die(files: Sequence[tuple[Path, Path]], *_: object) -> None:
@@ -94,7 +116,14 @@ async def test_a_file_renamed_by_a_run_that_died_is_synced_before_it_is_done(
                 part_file.rename(final)
             raise FerryError("IO_ERROR", "as if it had died here", path=dest)
 
+        def die_early(dest_dir: str, files: Sequence[tuple[str, memoryview]], *_: object) -> None:
+            dest.mkdir()
+            for path, data in files:
+                (dest / path).write_bytes(data)
+            raise FerryError("IO_ERROR", "as if it had died here", path=dest)
+
         monkeypatch.setattr(b.files, "publish", die)
+        monkeypatch.setattr(b.files, "write", die_early)
         spec = DownloadSpec(content.asset_id, str(dest), if_exists=policy)
         done = await b.settled((await b.engine.create_download(spec)).id)
         assert done.state is State.SUCCEEDED, done.error
@@ -103,13 +132,14 @@ async def test_a_file_renamed_by_a_run_that_died_is_synced_before_it_is_done(
         assert file.digest and not file.skipped
 
 
+@pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("failures", [1, 2])
 async def test_a_download_whose_names_could_not_be_synced_is_renamed_anew(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failures: int
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failures: int, size: int
 ) -> None:
     dest = tmp_path / "dest"
     async with bench(tmp_path) as b:
-        content = b.hub.add_content({"f": b"f"})
+        content = b.hub.add_content({"f": b"f" * size})
         names, renamed, rename = synced_names(monkeypatch, dest, fail=failures), list[str](), publishing._rename
 
         def noted(directory: int, part: str, *rest: object) -> str:
@@ -120,6 +150,8 @@ async def test_a_download_whose_names_could_not_be_synced_is_renamed_anew(
         done = await b.settled(await download(b, content, dest))
         assert done.state is State.SUCCEEDED and done.attempts == failures + 1 and done.resent_bytes == 0
         assert renamed == [f".f.{done.id}.ferry-part"] * (failures + 1), "each time from the part file"
+        times = failures + 1 if size < MIB else 1  # a short one comes anew
+        assert len(b.lanes.received) == times * part_count(size, MIB)
         assert names == ["dest"]
         assert [path.name for path in dest.iterdir()] == ["f"]
 

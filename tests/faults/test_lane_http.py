@@ -22,7 +22,7 @@ from tests.support import byte_server as be
 from tests.support.byte_server import Behaviour, ByteServer, answer
 from tests.support.meters import CountingMeter
 from tests.support.ports import dead_port
-from tests.unit.lanes.samples import MIB, blocks, make_source, random_bytes
+from tests.unit.lanes.samples import MIB, blocks, make_source, random_bytes, received
 
 SIZE = 8 * MIB
 DATA = random_bytes(SIZE)
@@ -57,7 +57,7 @@ async def get_fails(lanes: ByteLanes, directory: Path, behaviour: Behaviour) -> 
     dest = directory / "part"
     dest.touch()
     with ByteServer(blob=DATA, script=[behaviour, behaviour]) as server, pytest.raises(FerryError) as caught:
-        await lanes.receive(at(server), Span(MIB, 2 * MIB), dest, CountingMeter())
+        await received(lanes, at(server), Span(MIB, 2 * MIB), dest, CountingMeter())
     assert "SECRET" not in str(caught.value) + str(caught.value.metadata)
     return caught.value
 
@@ -156,7 +156,7 @@ async def test_a_disk_that_fails_under_a_download(
 
     monkeypatch.setattr(os, "pwrite", fail)
     with ByteServer(blob=DATA) as server, pytest.raises(FerryError) as caught:
-        await lanes.receive(at(server), Span(0, SIZE), dest, CountingMeter())
+        await received(lanes, at(server), Span(0, SIZE), dest, CountingMeter())
     assert (caught.value.reason, caught.value.metadata["path"]) == (reason, str(dest))
 
 
@@ -240,7 +240,7 @@ async def test_a_stop_ends_a_wait_for_a_silent_server(tmp_path: Path, how: str, 
         work = (
             lanes.send(source, Span(0, SIZE), at(server), blocks(DATA), meter)
             if direction == "send"
-            else lanes.receive(at(server), Span(0, SIZE), dest, meter)
+            else received(lanes, at(server), Span(0, SIZE), dest, meter)
         )
         async with asyncio.TaskGroup() as group:
             task = group.create_task(_swallow(work))

@@ -24,7 +24,7 @@ from ferrywire.digest import of_blocks, to_text
 from ferrywire.reasons import FerryError
 from tests.support.hubs import HubServer
 from tests.support.meters import CountingMeter
-from tests.unit.lanes.samples import MIB, blocks, make_source, random_bytes
+from tests.unit.lanes.samples import MIB, blocks, make_source, random_bytes, received
 
 DATA = random_bytes(3 * MIB + 11)
 SPANS = [Span(0, 2 * MIB), Span(2 * MIB, MIB + 11)]
@@ -118,7 +118,7 @@ async def test_bytes_go_up_and_come_back(any_hub: Bench, tmp_path: Path) -> None
     dest.touch()
     assert found is not None
     for part, span in zip(parts, SPANS, strict=True):
-        assert await any_hub.lanes.receive(found, span, dest, CountingMeter()) == part.block_digests
+        assert await received(any_hub.lanes, found, span, dest, CountingMeter()) == part.block_digests
     assert dest.read_bytes() == DATA
 
 

@@ -145,6 +145,30 @@ def test_a_published_download_is_whole_or_absent(disk: Disk, home: Home, round_n
     assert same_bytes(path, dest / "file")
 
 
+@pytest.mark.parametrize("round_number", range(3))
+def test_small_files_of_a_download_are_whole_or_absent(disk: Disk, home: Home, round_number: int) -> None:
+    (home.data / "files").mkdir()
+    paths, dest = [make_file(home.data / "files" / f"{number}", 50_000) for number in range(300)], disk.root / "dl"
+    with Client() as client:
+        project_id = client.create_project("P").project_id
+        asset_id = client.upload(home.data / "files", title="t", owner_type="project", owner_id=project_id).asset_id
+        client.transfers.set_limits(bandwidth_bps=(round_number + 1) * 3 * MIB)
+        transfer = client.transfers.download(asset_id, dest)
+        wait_for(lambda: transfer.info().persisted_bytes > 0, what="the first files")
+        there = {path.name for path in dest.iterdir()}
+        told = transfer.info().persisted_bytes
+    disk.cut_power()
+    came = [path for path in paths if (dest / path.name).exists()]
+    assert all(same_bytes(path, dest / path.name) for path in came)
+    assert len(came) * 50_000 >= told, "what was shown as confirmed"
+    assert len(there) < len(paths)
+    with Client() as client:
+        client.transfers.set_limits(bandwidth_bps=0)
+        client.transfers.get(transfer.id).wait(timeout_s=60)
+    _assert_all_came(paths, dest)
+    assert len(list(dest.iterdir())) == len(paths), "no part file is left"
+
+
 def test_a_succeeded_download_survives_the_cut_right_after(disk: Disk, home: Home) -> None:
     """On a disk of its own: the queue's commits would sync the names of one they share."""
     sizes = {"large": 9 * MIB + 1, "middling": 3 * MIB, "empty": 0} | {

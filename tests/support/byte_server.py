@@ -219,14 +219,26 @@ def short(request: Request) -> bool:
     return False
 
 
+def trickle(request: Request) -> bool:
+    """What was asked for, in eight pieces that take their time."""
+    _half(request, 0)
+    first, _, last = request.headers["range"].removeprefix("bytes=").partition("-")
+    piece = request.server.blob[int(first) : int(last) + 1]
+    for number in range(8):
+        request.sock.sendall(piece[len(piece) * number // 8 : len(piece) * (number + 1) // 8])
+        request.server.quitting.wait(0.1)
+    return True
+
+
 def close_after(request: Request) -> bool:
     """Answer well, then close without having said so: the kept connection is stale."""
     ok(request)
     return False
 
 
-def _half(request: Request) -> None:
+def _half(request: Request, per_cent: int = 50) -> None:
+    """The head of a reply, and so much of its body."""
     first, _, last = request.headers["range"].removeprefix("bytes=").partition("-")
     size = int(last) + 1 - int(first)
     head = f"HTTP/1.1 206 X\r\nContent-Length: {size}\r\nContent-Range: bytes {first}-{last}/{size}\r\n\r\n"
-    request.sock.sendall(head.encode() + request.server.blob[int(first) : int(first) + size // 2])
+    request.sock.sendall(head.encode() + request.server.blob[int(first) : int(first) + size * per_cent // 100])

@@ -34,6 +34,7 @@ from ferryd.core.ports import (
     Outgoing,
     RemoteFile,
     Session,
+    ShortFile,
     UploadFile,
     UrlLocation,
 )
@@ -320,13 +321,34 @@ class MemoryLanes:
                     self.sent.append((piece.path, 0))
                     self.hub.receive(f"mem:/{session_id}/{index}/1", one, block_digests(one))
 
-    async def receive_all(self, parts: Sequence[Incoming], meter: Meter, done: Callable[[bytes], None]) -> None:
+    async def receive(self, part: Incoming, meter: Meter) -> bytes:
         self.visits["receive"] += 1
-        for part in parts:
-            blocks = await self.receive(part.origin, part.span, part.dest, meter)
-            if digest.of_blocks(blocks) != part.digest:
-                raise FerryError("CHUNK_CORRUPT", "arrived damaged", partNumber="")
-            done(blocks)
+        data = await self._arrive(part.origin, part.span, meter)
+        fd = os.open(part.dest, os.O_WRONLY)
+        try:
+            os.pwrite(fd, data, part.span.offset)
+            os.fdatasync(fd)
+        finally:
+            os.close(fd)
+        blocks = block_digests(data)
+        if digest.of_blocks(blocks) != part.digest:
+            raise FerryError("CHUNK_CORRUPT", "arrived damaged", partNumber="")
+        return blocks
+
+    async def receive_short(
+        self, files: Sequence[ShortFile], meter: Meter, keep: Callable[[Sequence[memoryview]], None]
+    ) -> None:
+        self.visits["receive short"] += 1
+        came: list[memoryview] = []
+        try:
+            for file in files:
+                data = await self._arrive(file.origin, Span(0, file.size_bytes), meter)
+                if digest.of_bytes(data) != file.digest:
+                    raise FerryError("CHUNK_CORRUPT", "arrived damaged", partNumber="")
+                came.append(memoryview(data))
+        finally:
+            if came:
+                keep(came)
 
     async def send(self, source: SourceFile, span: Span, to: Location, blocks: bytes, meter: Meter) -> None:
         async with self._flight(meter):
@@ -336,7 +358,7 @@ class MemoryLanes:
                 self.sent.append((source.path, span.offset))
                 self.hub.receive(to.url if isinstance(to, UrlLocation) else to.path, data, blocks)
 
-    async def receive(self, origin: Location, span: Span, dest: Path, meter: Meter) -> bytes:
+    async def _arrive(self, origin: Location, span: Span, meter: Meter) -> bytes:
         assert isinstance(origin, UrlLocation)
         async with self._flight(meter):
             with self.faults.around("receive"):
@@ -345,13 +367,7 @@ class MemoryLanes:
                 self.received.append(span.offset)
             if "damage" in self.faults.always or self.faults.calls["receive"] in self.damaged:
                 data = bytes([data[0] ^ 1]) + data[1:]
-            fd = os.open(dest, os.O_WRONLY)
-            try:
-                os.pwrite(fd, data, span.offset)
-                os.fdatasync(fd)
-            finally:
-                os.close(fd)
-            return block_digests(data)
+            return data
 
     async def hash_received(self, dest: Path, span: Span, meter: Meter) -> bytes:
         meter.check()

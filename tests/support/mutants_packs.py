@@ -74,9 +74,9 @@ PACKS = (
     ),
     Mutant(
         "any-files-are-a-run",
-        "daemon/ferryd/lanes/arrivals.py",
-        "    return a.offset + before.span.offset + before.span.length == b.offset + after.span.offset\n",
-        "    return True\n",
+        "daemon/ferryd/lanes/short_files.py",
+        "    return same and a.offset + before.size_bytes == b.offset\n",
+        "    return same\n",
         f"{_LANES} -k does_not_follow",
     ),
     Mutant(

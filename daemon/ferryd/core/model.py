@@ -154,6 +154,10 @@ class Transfer:
     present_file_count: int = 0
 
 
+#: A file up to this size, of one part, is downloaded in one go: it is in memory before any of it is written.
+SHORT_BYTES: Final = 1 << 20
+
+
 @dataclass(frozen=True, slots=True)
 class TransferFile:
     """A file of a transfer. `identity` is a source's; `digest` is raw, 16 bytes, empty until known."""
@@ -168,7 +172,7 @@ class TransferFile:
     persisted_bytes: int = 0
     done: bool = False
     skipped: bool = False
-    part_path: str = ""  #: where a download collects the parts; empty before it has begun
+    part_path: str = ""  #: where a download collects what comes, once that is planned; empty when it is done
 
 
 @dataclass(frozen=True, slots=True)

@@ -186,6 +186,19 @@ class Incoming:
     digest: bytes | None
 
 
+@dataclass(frozen=True, slots=True)
+class ShortFile:
+    """A whole file of at most `SHORT_BYTES` on its way from the hub, with its digest."""
+
+    origin: Location
+    size_bytes: int
+    digest: bytes
+
+
+#: Takes the bytes of files.
+Keep = Callable[[Sequence[memoryview]], None]
+
+
 class Lanes(Protocol):
     """Moves and hashes the bytes of parts, in bounded threads, with memory that does not depend on sizes.
 
@@ -214,9 +227,13 @@ class Lanes(Protocol):
         has it durably. SOURCE_CHANGED when one that is read is not its source now; whether its bytes are those that
         were hashed is for the receiver to say."""
 
-    async def receive_all(self, parts: Sequence[Incoming], meter: Meter, done: Callable[[bytes], None]) -> None:
-        """Fetch parts; `done` gets the block digests of each, in order, when it is right and in its file durably.
-        CHUNK_CORRUPT when one is not what its digest says."""
+    async def receive(self, part: Incoming, meter: Meter) -> bytes:
+        """Fetch a part; returns its block digests when it is right and in its file durably. CHUNK_CORRUPT when it is
+        not what its digest says."""
+
+    async def receive_short(self, files: Sequence[ShortFile], meter: Meter, keep: Keep) -> None:
+        """Fetch whole files; `keep` gets the bytes of the next ones, each right, from the thread, for as long as it
+        runs. Those before a failure are kept. CHUNK_CORRUPT, and what `keep` raises."""
 
     async def hash_received(self, dest: Path, span: Span, meter: Meter) -> bytes:
         """Block digests of what `dest` holds there now, durably; empty when that is not to be had. Counts nothing."""
@@ -232,16 +249,27 @@ class Files(Protocol):
     def check(self, source: SourceFile) -> None:
         """SOURCE_CHANGED or SOURCE_MISSING when the file is not what it was at submission."""
 
-    def prepare(
-        self, dest_dir: str, files: Sequence[tuple[str, int]], transfer_id: str, done: Callable[[Path], None]
-    ) -> None:
-        """Make the directories below `dest_dir` for several (manifest path, size), never outside it, never through a
-        symlink (UNSAFE_PATH), and the part file `.<name>.<transfer_id>.ferry-part` beside each final name, as long as
-        the file will be; one without bytes is durable then. `done` gets their paths in order, also before a failure; an
-        existing one keeps its bytes. DISK_FULL, DESTINATION_UNWRITABLE, READ_ONLY."""
-
-    def resolve(self, dest_dir: str, path: str) -> Path:
+    def resolve(self, dest_dir: str, path: str) -> str:
         """The final path of a manifest path. UNSAFE_PATH when it would leave `dest_dir`."""
+
+    def part_file(self, final: str, transfer_id: str) -> str:
+        """Where a file is while it is incomplete: `.<name>.<transfer_id>.ferry-part` beside its final name."""
+
+    def prepare(self, dest_dir: str, path: str, size_bytes: int, transfer_id: str) -> None:
+        """Make the directories below `dest_dir` for a manifest path, never outside it, never through a symlink
+        (UNSAFE_PATH), and the part file, as long as the file will be; one without bytes is durable then. An existing
+        one keeps its bytes. DISK_FULL, DESTINATION_UNWRITABLE, READ_ONLY."""
+
+    def write(
+        self,
+        dest_dir: str,
+        files: Sequence[tuple[str, memoryview]],
+        transfer_id: str,
+        if_exists: IfExists,
+        done: Callable[[str], None],
+    ) -> None:
+        """Write several (manifest path, bytes) in one go, as `prepare` and `publish` would. Of those that got no name
+        nothing is left."""
 
     def publish(self, files: Sequence[tuple[Path, Path]], if_exists: IfExists, done: Callable[[Path], None]) -> None:
         """Rename to the final name, fsync the directory, for several (part file, final name) whose bytes are durable:
@@ -252,7 +280,7 @@ class Files(Protocol):
         """Make files durable, and the final names that an earlier run gave them: several (part file, final name). Where
         that fails they are part files again, if possible."""
 
-    def exists(self, final: Path) -> bool:
+    def exists(self, final: str | Path) -> bool:
         """Whether something has the final name (a dangling symlink too)."""
 
     def digest(self, final: Path, meter: Meter) -> bytes:

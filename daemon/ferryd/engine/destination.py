@@ -13,7 +13,7 @@ from itertools import count
 from pathlib import Path
 
 from ferryd.core.model import DownloadSpec, IfExists, TransferFile
-from ferryd.core.ports import Files, Meter, RemoteFile
+from ferryd.core.ports import Files, Keep, Meter, RemoteFile
 from ferrywire.parts import DEFAULT_PART_BYTES
 from ferrywire.reasons import FerryError
 
@@ -37,12 +37,18 @@ class Destination:
             TransferFile(
                 index=index,
                 path=file.path,
-                local_path=str(self._files.resolve(self._spec.dest_dir, file.path)),
+                local_path=self._files.resolve(self._spec.dest_dir, file.path),
                 size_bytes=file.size_bytes,
                 part_bytes=file.part_bytes or DEFAULT_PART_BYTES,  # an empty file may have none
             )
             for index, file in enumerate(remote)
         ]
+
+    def plan(self, files: Sequence[TransferFile]) -> list[TransferFile]:
+        """The rows of those that have to come and have no part file yet, each with one. What has its final name at the
+        next look may then be this transfer's own."""
+        missing = [file for file in files if not file.done and not file.part_path]
+        return [replace(file, part_path=self._files.part_file(file.local_path, self._transfer_id)) for file in missing]
 
     def settle(self, files: Sequence[TransferFile], remote: Sequence[RemoteFile]) -> list[TransferFile]:
         """The rows, done, of the files that are not yet and for which what is there will do. DESTINATION_EXISTS."""
@@ -58,13 +64,13 @@ class Destination:
 
     def _settle(self, file: TransferFile, remote: RemoteFile) -> TransferFile | None:
         self._meter.check()
-        final = Path(file.local_path)
-        if not self._files.exists(final):
+        if not self._files.exists(file.local_path):
             return None
+        final = Path(file.local_path)
         done = replace(file, done=True, persisted_bytes=file.size_bytes, digest=remote.digest, part_path="")
         skip = self._spec.if_exists is IfExists.SKIP
         if (file.part_path or not skip) and self._is_equal(final, remote):
-            return replace(done, skipped=not file.part_path)  # with a part file begun, it was this transfer's own
+            return replace(done, skipped=not file.part_path)  # with a part file planned, it was this transfer's own
         if skip:
             return replace(done, skipped=True, digest=b"")
         if self._spec.if_exists is IfExists.FAIL:
@@ -88,37 +94,44 @@ class Destination:
     def _is_equal(self, final: Path, remote: RemoteFile) -> bool:
         return _size_bytes(final) == remote.size_bytes and self._files.digest(final, self._meter) == remote.digest
 
-    def prepare(self, files: Sequence[TransferFile], done: Callable[[TransferFile], None]) -> None:
-        """Make their part files, or find them again; `done` is told of each."""
-        coming = iter(files)
-        wanted = [(file.path, file.size_bytes) for file in files]
-
-        def tell(part_file: Path) -> None:
-            done(replace(next(coming), part_path=str(part_file)))
-
-        self._files.prepare(self._spec.dest_dir, wanted, self._transfer_id, tell)
+    def prepare(self, file: TransferFile) -> None:
+        """Make its part file, or find it again."""
+        self._files.prepare(self._spec.dest_dir, file.path, file.size_bytes, self._transfer_id)
 
     def publish(
         self, files: Sequence[TransferFile], remote: Sequence[RemoteFile], done: Callable[[TransferFile], None]
     ) -> None:
         """Give these their final names, each whole and durable, or not at all; `done` is told of each in order."""
         coming = iter(files)
-
-        def tell(final: Path) -> None:
-            file = next(coming)
-            done(
-                replace(
-                    file,
-                    local_path=str(final),
-                    digest=remote[file.index].digest,
-                    done=True,
-                    persisted_bytes=file.size_bytes,
-                    part_path="",
-                )
-            )
-
         pairs = [(Path(file.part_path), Path(file.local_path)) for file in files]
-        self._files.publish(pairs, self._spec.if_exists, tell)
+        self._files.publish(pairs, self._spec.if_exists, lambda final: done(_ended(next(coming), str(final), remote)))
+
+    def keep(
+        self, remote: Sequence[RemoteFile], files: Sequence[TransferFile], done: Callable[[TransferFile], None]
+    ) -> Keep:
+        """Write the bytes of the next of these files, as they are given: each whole and durable under its final name,
+        or not at all; `done` is told of each in order."""
+        coming, ending = iter(files), iter(files)
+
+        def tell(final: str) -> None:
+            done(_ended(next(ending), final, remote))
+
+        def write(contents: Sequence[memoryview]) -> None:
+            named = [(next(coming).path, content) for content in contents]
+            self._files.write(self._spec.dest_dir, named, self._transfer_id, self._spec.if_exists, tell)
+
+        return write
+
+
+def _ended(file: TransferFile, final: str, remote: Sequence[RemoteFile]) -> TransferFile:
+    return replace(
+        file,
+        local_path=final,
+        digest=remote[file.index].digest,
+        done=True,
+        persisted_bytes=file.size_bytes,
+        part_path="",
+    )
 
 
 def has_part_file(file: TransferFile) -> bool:

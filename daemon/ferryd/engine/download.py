@@ -1,8 +1,9 @@
 """A download from manifest to published files. Download steps D7 to D10.
 
-The version is pinned at the first manifest. A part row is written only after the lane has fdatasynced the part and its
-digest agreed; a later run hashes that part once more, because anybody may have touched the part file meanwhile. Nothing
-half-written has a final name.
+The version is pinned at the first manifest. A short file comes whole, from memory to its final name, and is noted when
+it has that. Of others a part row is written, only after the lane has fdatasynced the part and its digest agreed; a
+later run hashes that part once more, because anybody may have touched the part file meanwhile. Nothing half-written has
+a final name.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from ferryd.core.crashpoint import crashpoint
-from ferryd.core.model import DownloadSpec, Part, Phase, TransferFile
+from ferryd.core.model import SHORT_BYTES, DownloadSpec, Part, Phase, TransferFile
 from ferryd.core.ports import Manifest, RemoteFile
 from ferryd.engine.batches import Key, work_off
 from ferryd.engine.destination import Destination
@@ -45,18 +46,17 @@ class Download:
         self._claimed: dict[Key, bytes] = {}  #: of the parts that an earlier run left here
         self._here: Counter[int] = Counter()  #: their number, by file
         self._prepared: dict[int, asyncio.Event] = {}  #: by file that has, or is about to get, its part file
-        self._ending: set[int] = set()  #: whole, and being published by somebody
 
     async def perform(self) -> dict[str, Any]:
         """Fetch what is missing and publish; returns the fields of success. Any `FerryError`."""
         with tracing.span("prepare"):
             await asyncio.to_thread(self._dest.check)
             manifest = await self._manifest()
-            await self._bind(manifest)
+            await self._bind()
         with tracing.span("compare"):
-            await self._look_around()
+            await self._plan(manifest)
             await self._load_parts()
-            await self._end_files([file.index for file in self._files if not file.done and not _count(file)])
+            await self._make_empty()
         with tracing.span("fetch"):
             await self._fetch()
         return {
@@ -76,37 +76,48 @@ class Download:
             raise FerryError("INVALID_ARGUMENT", f"no file of {self._spec.asset_id} matches {wanted}", field="include")
         return manifest
 
-    async def _bind(self, manifest: Manifest) -> None:
-        """The first time: pin the version, plan the files."""
+    async def _bind(self) -> None:
+        """The files of the version, and where they go."""
         if self._run.transfer.pinned_content_id:
             self._files = await self._tools.ledger.store.files(self._run.id)
-            return
-        self._files = await asyncio.to_thread(self._dest.place, self._remote)
-        await self._run.record(
-            parts=(),
-            persisted=True,
-            files=self._files,
-            pinned_content_id=manifest.content.content_id,
-            asset_id=manifest.content.asset_id,
-            title=manifest.title,
-            size_bytes=sum(file.size_bytes for file in self._files),
-            chunk_count=sum(map(_count, self._files)),
-            file_count=len(self._files),
-        )
-        self._run.tally.resize(self._run.transfer)
+        else:
+            self._files = await asyncio.to_thread(self._dest.place, self._remote)
 
-    async def _look_around(self) -> None:
-        """What is at the final names already, before a byte is fetched."""
-        settled = await asyncio.to_thread(self._dest.settle, self._files, self._remote)
-        self._put(settled)
+    async def _plan(self, manifest: Manifest) -> None:
+        """See what is at the final names already, and note what is to be done, before a byte is fetched; the first time
+        that pins the version."""
+        first = {} if self._run.transfer.pinned_content_id else self._pin(manifest)
+        try:
+            changed = await asyncio.to_thread(self._dest.settle, self._files, self._remote)
+        except FerryError:
+            if first:  # whoever asks why is told of the files
+                await self._run.record(parts=(), persisted=True, files=self._files, **first)
+            raise
+        self._put(changed)
+        changed += (planned := await asyncio.to_thread(self._dest.plan, self._files))
+        self._put(planned)
         done = [file for file in self._files if file.done]
         self._run.tally.confirm(sum(map(_count, done)), sum(file.size_bytes for file in done))
-        if settled or len(done) != self._run.transfer.present_file_count:
-            await self._run.record(parts=(), persisted=True, files=settled, present_file_count=len(done))
+        if first or changed or len(done) != self._run.transfer.present_file_count:
+            files = self._files if first else changed
+            await self._run.record(parts=(), persisted=True, files=files, present_file_count=len(done), **first)
+
+    def _pin(self, manifest: Manifest) -> dict[str, Any]:
+        """The fields of a transfer whose version is known."""
+        chunk_count = sum(map(_count, self._files))
+        self._run.tally.resize(chunk_count)
+        return {
+            "pinned_content_id": manifest.content.content_id,
+            "asset_id": manifest.content.asset_id,
+            "title": manifest.title,
+            "size_bytes": sum(file.size_bytes for file in self._files),
+            "chunk_count": chunk_count,
+            "file_count": len(self._files),
+        }
 
     async def _load_parts(self) -> None:
         """What earlier runs have received."""
-        self._put([replace(file, persisted_bytes=0) for file in self._files if not file.done])
+        self._put([replace(file, persisted_bytes=0) for file in self._files if file.persisted_bytes and not file.done])
         for row in await self._tools.ledger.store.parts(self._run.id):
             key = (row.part.file_index, row.part.number)
             if not self._files[key[0]].done:
@@ -119,14 +130,36 @@ class Download:
         fetching = Fetching(self._run, self._tools, self._remote_file, self._renew)
 
         async def do(batch: list[Key]) -> None:
-            await self._prepare({index for index, _ in batch})
-            found = [Part(*key, blocks) for key in batch if (blocks := await self._found_again(key)) is not None]
-            if found:
-                await self._confirm(found, fresh=False)
-            async for parts in fetching.fetch([key for key in batch if key not in self._blocks], self._files):
-                await self._confirm(parts, fresh=True)
+            short = [key for key in batch if self._is_short(key)]
+            if short:
+                await self._fetch_short(fetching, [self._files[index] for index, _ in short])
+            for key in batch:
+                if not self._is_short(key):
+                    await self._fetch_part(fetching, key)
 
         await work_off(self._run, self._tools.slots, missing, self._files, do)
+
+    def _is_short(self, key: Key) -> bool:
+        """Whether a part is a file that comes in one go. Not when an earlier daemon has left it as a part."""
+        file = self._files[key[0]]
+        return _count(file) == 1 and file.size_bytes <= SHORT_BYTES and key not in self._claimed
+
+    async def _fetch_short(self, fetching: Fetching, files: Sequence[TransferFile]) -> None:
+        for file in files:
+            self._check_manifest(file, self._remote[file.index].part_digests)
+
+        async for some in fetching.fetch_short(files, partial(self._dest.keep, self._remote)):
+            self._put(some)
+            self._run.tally.confirm(len(some), sum(file.size_bytes for file in some))
+            await self._note_progress([], some)
+
+    async def _fetch_part(self, fetching: Fetching, key: Key) -> None:
+        await self._prepare(key[0])
+        blocks = await self._found_again(key)
+        if blocks is not None:
+            await self._confirm(Part(*key, blocks), fresh=False)
+        else:
+            await self._confirm(await fetching.fetch(key, self._files[key[0]]), fresh=True)
 
     async def _found_again(self, key: Key) -> bytes | None:
         """The block digests of a part that an earlier run left, when its bytes are still those."""
@@ -148,17 +181,55 @@ class Download:
         """Fresh locations, of the pinned version."""
         await self._manifest()
 
-    async def _prepare(self, indexes: set[int]) -> None:
-        """Make the part files of these. A file whose parts are in several batches is prepared by the first of them; the
+    async def _prepare(self, index: int) -> None:
+        """Make the part file. That of a file whose parts are in several batches is made by the first of them; the
         others wait, for when that fails all are cancelled."""
-        new = [self._files[index] for index in sorted(indexes) if index not in self._prepared]
-        if new:
-            ready = asyncio.Event()
-            self._prepared |= {file.index: ready for file in new}
-            await self._touch(partial(self._dest.prepare, new))
-            ready.set()
-        for index in indexes:
+        if index in self._prepared:
             await self._prepared[index].wait()
+            return
+        self._prepared[index] = ready = asyncio.Event()
+        await finish_in_thread(partial(self._dest.prepare, self._files[index]))
+        ready.set()
+
+    async def _confirm(self, part: Part, *, fresh: bool) -> None:
+        """It is durably in its part file and right: write a row for a `fresh` one, then show it; publish the file when
+        that was the last."""
+        crashpoint("after-part-file-write")
+        file = self._files[part.file_index]
+        self._blocks[file.index, part.number] = part.block_digests
+        length = span_of(file, part.number).length
+        self._files[file.index] = file = replace(file, persisted_bytes=file.persisted_bytes + length)
+        self._run.tally.confirm(1, length)
+        self._here[file.index] += 1
+        whole = self._here[file.index] == _count(file)  # before any await: another batch may hold the last part but one
+        if fresh:
+            await self._note_progress([part], [file])
+        self._run.show(self._run.phase, file)
+        crashpoint("after-part-row")
+        if whole:
+            await self._end(file)
+
+    async def _note_progress(self, parts: Sequence[Part], files: Sequence[TransferFile]) -> None:
+        self._run.progressed = True
+        last = files[-1]
+        await self._run.record(parts=parts, persisted=True, files=files, file_index=last.index, file_name=last.path)
+
+    async def _end(self, file: TransferFile) -> None:
+        """Verify a file whose part file is complete, and publish it."""
+        blocks = (self._blocks[file.index, number] for number in range(1, _count(file) + 1))
+        self._check_manifest(file, digest.of_blocks(blocks))
+        self._run.show(Phase.WRITING, file)
+        self._run.check()
+        await self._touch(partial(self._dest.publish, [file], self._remote))
+
+    async def _make_empty(self) -> None:
+        """Nothing has to come for files without bytes."""
+        empty = [file for file in self._files if not file.done and not file.size_bytes]
+        for file in empty:
+            self._check_manifest(file, digest.of_bytes(b""))
+        if empty:
+            nothing = [memoryview(b"")] * len(empty)
+            await self._touch(lambda done: self._dest.keep(self._remote, empty, done)(nothing))
 
     async def _touch(self, do: Callable[[Callable[[TransferFile], None]], None]) -> None:
         """Do something to local files in a thread. Whatever ends it in the midst of them, what was done is recorded."""
@@ -170,50 +241,11 @@ class Download:
                 self._put(done)
                 await self._run.record(parts=(), persisted=True, files=done)
 
-    async def _confirm(self, parts: Sequence[Part], *, fresh: bool) -> None:
-        """These are durably in their part files and right: write rows for `fresh` ones, then show it; publish the files
-        they end."""
-        crashpoint("after-part-file-write")
-        for part in parts:
-            key = (part.file_index, part.number)
-            self._blocks[key] = part.block_digests
-            self._here[part.file_index] += 1
-            file = self._files[part.file_index]
-            length = self._length(key)
-            self._files[file.index] = replace(file, persisted_bytes=file.persisted_bytes + length)
-            self._run.tally.confirm(1, length)
-        indexes = sorted({part.file_index for part in parts})
-        ended = [index for index in indexes if self._whole(index)]
-        self._ending.update(ended)  # before any await: another batch may hold the last part but one
-        files = [self._files[index] for index in indexes]
-        last = files[-1]
-        if fresh:
-            self._run.progressed = True
-            await self._run.record(parts=parts, persisted=True, files=files, file_index=last.index, file_name=last.path)
-        self._run.show(self._run.phase, last)
-        crashpoint("after-part-row")
-        await self._end_files(ended)
-
-    async def _end_files(self, indexes: list[int]) -> None:
-        """Verify whole files and publish them."""
-        if not indexes:
-            return
-        await self._prepare(set(indexes))
-        for index in indexes:
-            self._verify(self._files[index], self._remote[index])
-        self._run.show(Phase.WRITING, self._files[indexes[-1]])
-        self._run.check()
-        await self._touch(partial(self._dest.publish, [self._files[index] for index in indexes], self._remote))
-
-    def _verify(self, file: TransferFile, remote: RemoteFile) -> None:
-        blocks = (self._blocks[file.index, number] for number in range(1, _count(file) + 1))
-        if digest.of_blocks(blocks) != remote.digest:
+    def _check_manifest(self, file: TransferFile, found: bytes) -> None:
+        """What the parts say that the file is has to be what is said of the file."""
+        if found != self._remote[file.index].digest:
             message = f"the parts of {file.path} are right, but not the file: the hub's manifest does not agree with it"
             raise FerryError("BLOB_DAMAGED", message, path=file.path)
-
-    def _whole(self, index: int) -> bool:
-        file = self._files[index]
-        return not file.done and index not in self._ending and self._here[index] == _count(file)
 
     def _wanted(self, file: RemoteFile) -> bool:
         return not self._spec.include or any(fnmatchcase(file.path, pattern) for pattern in self._spec.include)
@@ -221,9 +253,6 @@ class Download:
     def _put(self, files: Sequence[TransferFile]) -> None:
         for file in files:
             self._files[file.index] = file
-
-    def _length(self, key: Key) -> int:
-        return span_of(self._files[key[0]], key[1]).length
 
 
 def _count(file: TransferFile) -> int:

@@ -29,9 +29,9 @@ class Tally:
         self.shown_bytes = transfer.persisted_bytes
         self.shown_parts = transfer.chunk_index
 
-    def resize(self, transfer: Transfer) -> None:
-        """The size is known now, or known better."""
-        self._count = transfer.chunk_count
+    def resize(self, chunk_count: int) -> None:
+        """The number of parts is known now, or known better."""
+        self._count = chunk_count
 
     def restart(self) -> None:
         """Count anew what is confirmed; what was shown stays."""

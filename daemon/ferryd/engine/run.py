@@ -124,7 +124,7 @@ class Run:
         count = sum(part_count(file.size_bytes, file.part_bytes) for file in files)
         none = {"persisted_bytes": 0, "chunk_index": 0, "chunk_count": count}
         self.transfer = await self._tools.ledger.replan(self.id, files, **none | fields)
-        self.tally.resize(self.transfer)
+        self.tally.resize(count)
 
     async def record(
         self, *, parts: Iterable[Part], persisted: bool, files: Sequence[TransferFile] = (), **fields: Any

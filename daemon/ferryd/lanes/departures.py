@@ -43,7 +43,7 @@ class Departures:
                 for at in range(0, len(some), AT_ONCE):
                     self._copy(some[at : at + AT_ONCE])
             else:
-                for together in several(some, lambda part: part.to):
+                for together in several(some, lambda part: (part.to, part.span.length)):
                     self._post_all(together)
 
     def send_pack(self, sources: Sequence[SourceFile], to: Location, data: bytes | bytearray) -> None:

@@ -9,11 +9,11 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing, contextmanager
 from itertools import groupby
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from ferryd.lanes.durable import sync_file
 from ferryd.lanes.oserrors import destination_error, shown, writing
@@ -41,9 +41,15 @@ def segments(path: str) -> list[str]:
     return names
 
 
-def resolve(dest_dir: str, path: str) -> Path:
+def resolve(dest_dir: str, path: str) -> str:
     """The final path of a manifest path."""
-    return Path(_absolute(dest_dir), *segments(path))
+    return os.path.join(_absolute(dest_dir), *segments(path))  # noqa: PTH118 (there may be many)
+
+
+def part_file(final: str, transfer_id: str) -> str:
+    """Where a file is while it is incomplete: beside its final name."""
+    parent, name = os.path.split(final)
+    return os.path.join(parent, part_name(name, transfer_id))  # noqa: PTH118 (there may be many)
 
 
 def part_name(name: str, transfer_id: str) -> str:
@@ -53,19 +59,32 @@ def part_name(name: str, transfer_id: str) -> str:
     return f".{os.fsencode(name)[:room].decode(errors='ignore')}{tail}"
 
 
-def prepare(dest_dir: str, files: Sequence[tuple[str, int]], transfer_id: str, umask: int) -> Iterator[Path]:
-    """Make the directories and the part files for (manifest path, size), as long as the files will be and with their
-    mode, so that to publish one is to rename it. An existing part file keeps its bytes. Files that follow each other
-    into one directory share the way to it."""
-    root = _absolute(dest_dir)
-    named = [(segments(path), path, size_bytes) for path, size_bytes in files]
-    for parents, group in groupby(named, lambda one: one[0][:-1]):
-        together = list(group)
-        with _directory(root, parents, together[0][1], umask) as directory:
-            for names, _, size_bytes in together:
-                part = Path(root, *parents, part_name(names[-1], transfer_id))
-                _make_part(directory, part, size_bytes, 0o666 & ~umask | OWNERS)
-                yield part
+class Directory(NamedTuple):
+    """An open directory of a download: its descriptor, its path, and the names of files that go there."""
+
+    fd: int
+    path: str
+    names: list[str]
+
+
+def directories(dest_dir: str, paths: Sequence[str], umask: int) -> Generator[Directory]:
+    """The directories of manifest paths, made when missing, in order; each is open until the next is asked for, so this
+    is to be closed. Files that follow each other into one share the way to it."""
+    root, at = _absolute(dest_dir), 0
+    for parents, group in groupby(map(segments, paths), lambda names: names[:-1]):
+        names = [one[-1] for one in group]
+        with _directory(root, parents, paths[at], umask) as fd:
+            yield Directory(fd, os.path.join(root, *parents), names)  # noqa: PTH118 (there may be many)
+        at += len(names)
+
+
+def prepare(dest_dir: str, path: str, size_bytes: int, transfer_id: str, umask: int) -> None:
+    """Make the directories and the part file of a manifest path, as long as the file will be and with its mode, so that
+    to publish it is to rename it. An existing part file keeps its bytes."""
+    with closing(directories(dest_dir, [path], umask)) as some:
+        for directory in some:
+            part = Path(directory.path, part_name(directory.names[0], transfer_id))
+            _make_part(directory.fd, part, size_bytes, 0o666 & ~umask | OWNERS)
 
 
 def check_destination(dest_dir: str) -> None:
@@ -154,6 +173,23 @@ def _enter(fd: int, name: str, place: str, path: str, umask: int) -> int:
             _open_up(below, umask)
             os.fsync(fd)
         return below
+
+
+def make_new(directory: int, name: str, mode: int) -> int:
+    """A descriptor of a new, empty file of this mode, whatever the process's umask. What an earlier run may have left
+    under the name goes: only a part file is called so."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        fd = os.open(name, flags, 0o600, dir_fd=directory)
+    except FileExistsError:
+        os.unlink(name, dir_fd=directory)
+        fd = os.open(name, flags, 0o600, dir_fd=directory)
+    try:
+        os.fchmod(fd, mode)
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd
 
 
 def _make_part(directory: int, part: Path, size_bytes: int, mode: int) -> None:

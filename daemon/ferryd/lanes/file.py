@@ -44,16 +44,47 @@ def copy_verified(
 
 def receive_local(origin: FileLocation, span: Span, dest: int, path: str, buffer: memoryview, meter: Meter) -> bytes:
     """Copy a span of the hub's blob into the open part file at `path`, not durable yet; returns its block digests."""
-    with _open_blob(origin.path) as blob:
-        try:
-            return _copy(blob, origin.offset + span.offset, dest, span, path, buffer, meter)
-        except EndOfFile:
-            name = shown(origin.path)
-            message = f"the stored blob {name} ends before byte {origin.offset + span.offset + span.length:,}"
-            raise FerryError("BLOB_DAMAGED", message, path=name) from None
-        except OSError as error:
-            name = shown(origin.path)
-            raise FerryError("IO_ERROR", f"reading the blob {name} failed: {error.strerror}", path=name) from error
+    begin = origin.offset + span.offset
+    with _open_blob(origin.path) as blob, _blob_errors(origin.path, begin + span.length):
+        return _copy(blob, begin, dest, span, path, buffer, meter)
+
+
+class BlobReader:
+    """Reads the hub's blob, from a location on."""
+
+    def __init__(self, fd: int, origin: FileLocation) -> None:
+        self._fd = fd
+        self._path = origin.path
+        self._at = origin.offset
+
+    def fill(self, view: memoryview) -> int:
+        """Read the next bytes; as many as there is room for, or it is BLOB_DAMAGED."""
+        end = self._at + len(view)
+        with _blob_errors(self._path, end):
+            if read_at(self._fd, view, self._at) < len(view):
+                raise EndOfFile
+        self._at = end
+        return len(view)
+
+
+@contextmanager
+def reading_blob(origin: FileLocation) -> Iterator[BlobReader]:
+    """CONTENT_NOT_FOUND when it is not there."""
+    with _open_blob(origin.path) as fd:
+        yield BlobReader(fd, origin)
+
+
+@contextmanager
+def _blob_errors(path: str, end: int) -> Iterator[None]:
+    """What it means when a blob that has bytes up to `end` cannot be read."""
+    try:
+        yield
+    except EndOfFile:
+        name = shown(path)
+        raise FerryError("BLOB_DAMAGED", f"the stored blob {name} ends before byte {end:,}", path=name) from None
+    except OSError as error:
+        name = shown(path)
+        raise FerryError("IO_ERROR", f"reading the blob {name} failed: {error.strerror}", path=name) from error
 
 
 def _copy(source: int, source_offset: int, dest: int, to: Span, path: str, buffer: memoryview, meter: Meter) -> bytes:

@@ -1,4 +1,4 @@
-"""Local files for the engine: the port `Files` over `scan`, `source`, `destination` and `publish`. Upload 4, D8, D10.
+"""Local files for the engine: the port `Files` over the modules of what is done with them. Upload 4, D8, D10.
 
 Blocking; the engine calls it in threads.
 """
@@ -13,7 +13,7 @@ from pathlib import Path
 
 from ferryd.core.model import IfExists, SourceFile, Span
 from ferryd.core.ports import Meter
-from ferryd.lanes import destination, publish, scan, source
+from ferryd.lanes import destination, publish, scan, source, whole_files
 from ferryd.lanes.hashing import EndOfFile, hash_span
 from ferryd.lanes.oserrors import shown, writing
 from ferryd.lanes.windows import WINDOW_BYTES
@@ -39,17 +39,29 @@ class LocalFiles:
         """SOURCE_CHANGED or SOURCE_MISSING when the file is not what it was at submission."""
         source.check(source_file)
 
-    def prepare(
-        self, dest_dir: str, files: Sequence[tuple[str, int]], transfer_id: str, done: Callable[[Path], None]
-    ) -> None:
-        """The part files beside the final names, with their directories. UNSAFE_PATH, DISK_FULL, READ_ONLY,
-        DESTINATION_UNWRITABLE, DESTINATION_EXISTS (a file where a directory is needed)."""
-        for part_file in destination.prepare(dest_dir, files, transfer_id, self._umask):
-            done(part_file)
-
-    def resolve(self, dest_dir: str, path: str) -> Path:
+    def resolve(self, dest_dir: str, path: str) -> str:
         """The final path of a manifest path. UNSAFE_PATH when it would leave `dest_dir`."""
         return destination.resolve(dest_dir, path)
+
+    def part_file(self, final: str, transfer_id: str) -> str:
+        """Where a file is while it is incomplete."""
+        return destination.part_file(final, transfer_id)
+
+    def prepare(self, dest_dir: str, path: str, size_bytes: int, transfer_id: str) -> None:
+        """The part file beside the final name, and its directories. UNSAFE_PATH, DISK_FULL, READ_ONLY,
+        DESTINATION_UNWRITABLE, DESTINATION_EXISTS (a file where a directory is needed)."""
+        destination.prepare(dest_dir, path, size_bytes, transfer_id, self._umask)
+
+    def write(
+        self,
+        dest_dir: str,
+        files: Sequence[tuple[str, memoryview]],
+        transfer_id: str,
+        if_exists: IfExists,
+        done: Callable[[str], None],
+    ) -> None:
+        """Write whole files and give them their final names, durably. As `prepare` and `publish`."""
+        whole_files.write(dest_dir, files, transfer_id, if_exists, self._umask, done)
 
     def publish(self, files: Sequence[tuple[Path, Path]], if_exists: IfExists, done: Callable[[Path], None]) -> None:
         """Give complete files their final names, durably; `done` is told the names they got. DESTINATION_EXISTS."""
@@ -59,7 +71,7 @@ class LocalFiles:
         """Make final names durable that an earlier run gave."""
         publish.confirm(files)
 
-    def exists(self, final: Path) -> bool:
+    def exists(self, final: str | Path) -> bool:
         """Whether something has the final name, a dangling link included."""
         return os.path.lexists(final)
 

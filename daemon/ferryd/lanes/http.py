@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
-from typing import Final, Protocol, TypeVar
+from typing import Final, TypeVar
 
 from ferryd.core.following import HEADER, current
 from ferryd.core.model import Span
@@ -25,7 +25,6 @@ from ferryd.lanes.body import EarlyReply, send_body, send_windows
 from ferryd.lanes.conversation import Broken, Conversations, next_reply, replies
 from ferryd.lanes.halt import Halt
 from ferryd.lanes.hashing import EndOfFile
-from ferryd.lanes.landing import Landing
 from ferryd.lanes.origin import Origin, split_url
 from ferryd.lanes.replies import Method, Reply, error_of, is_explained, require_range, require_stored, unreachable
 from ferryd.lanes.response import Response
@@ -37,12 +36,7 @@ from ferrywire.reasons import FerryError
 T = TypeVar("T")
 
 
-class _Spanned(Protocol):
-    @property
-    def span(self) -> Span: ...
-
-
-P = TypeVar("P", bound=_Spanned)
+P = TypeVar("P")
 
 #: How much of an error's body is read; ours are far shorter.
 _ERROR_BYTES: Final = 64 << 10
@@ -56,15 +50,16 @@ _UNSENDABLE: Final = re.compile(r"[\r\n\0]|^[^:]*\s")
 _REPORT_S: Final = 0.2
 
 
-def several(parts: Sequence[P], where: Callable[[P], Location]) -> Iterator[Sequence[P]]:
-    """Cut parts, in order, into those that can be asked for together: small ones of one origin. Others are alone."""
-    for of, group in groupby(parts, lambda part: _origin_of_small(where(part), part.span)):
+def several(parts: Sequence[P], where: Callable[[P], tuple[Location, int]]) -> Iterator[Sequence[P]]:
+    """Cut parts, in order, into those that can be asked for together: small ones of one origin. Others are alone.
+    `where` tells of a part where it goes or comes from, and its length."""
+    for of, group in groupby(parts, lambda part: _origin_of_small(*where(part))):
         some = list(group)
         yield from ([part] for part in some) if of is None else (some,)
 
 
-def _origin_of_small(to: Location, span: Span) -> Origin | None:
-    if not isinstance(to, UrlLocation) or span.length > SMALL_BYTES:
+def _origin_of_small(to: Location, length: int) -> Origin | None:
+    if not isinstance(to, UrlLocation) or length > SMALL_BYTES:
         return None
     with contextlib.suppress(FerryError):  # that it is no URL is said when it is that part's turn
         return split_url(to.url)[0]
@@ -105,42 +100,21 @@ class HttpLane:
 
         self._attempt(origin, put, halt)
 
-    def receive(
-        self, origin_location: UrlLocation, span: Span, dest: int, path: str, buffer: memoryview, halt: Halt
-    ) -> bytes:
-        """GET a span into the same span of the open file at `path`, not durable yet; returns the digests of its
-        blocks."""
-        found: list[bytes] = []
-        began = time.monotonic()
-        self.receive_run([(origin_location, span)], lambda _: (dest, path), buffer, halt, found.append)
-        self._learn(split_url(origin_location.url)[0], span, began)
-        return found[0]
-
-    def receive_run(
-        self,
-        run: Sequence[tuple[UrlLocation, Span]],
-        opened: Callable[[int], tuple[int, str]],
-        buffer: memoryview,
-        halt: Halt,
-        done: Callable[[bytes], None],
-    ) -> None:
-        """GET spans that follow each other at one URL, each for a file of its own, as one. `opened` and `done` as for
-        `receive_several`."""
-        location, first = run[0]
+    def receive(self, location: UrlLocation, span: Span, halt: Halt, take: Callable[[Inflow], None]) -> None:
+        """GET a span; `take` has to read all of it."""
         origin, target = split_url(location.url)
-        wanted = Span(first.offset, sum(span.length for _, span in run))
 
         def get(link: Link) -> None:
-            _say(link, _head_of_get(link, target, location, wanted))
+            _say(link, _head_of_get(link, target, location, span))
             with replies(link) as file:
                 response = next_reply(file)
-                _require_range(response, origin, _asked(location, wanted))
-                incoming = _Incoming(response, origin, halt)
-                for at, (_, span) in enumerate(run):
-                    done(_store(incoming, span, *opened(at), buffer))
+                _require_range(response, origin, _asked(location, span))
+                take(Inflow(response, origin, halt))
                 link.reusable = not response.will_close
 
+        began = time.monotonic()
         self._attempt(origin, get, halt)
+        self._learn(origin, span, began)
 
     def send_several(
         self,
@@ -175,14 +149,12 @@ class HttpLane:
     def receive_several(
         self,
         parts: Sequence[tuple[UrlLocation, Span]],
-        opened: Callable[[int], tuple[int, str]],
-        buffer: memoryview,
         halt: Halt,
-        done: Callable[[bytes], None],
+        take: Callable[[Inflow], None],
     ) -> None:
-        """GET the first of some small spans together from one origin. `opened` gives the open file of each and its path
-        when its bytes are there; `done` gets the digests of its blocks, in order. The others are still to be fetched.
-        Raises for the first that is refused."""
+        """GET the first of some small spans together from one origin; `take` has to read all of each, in order. The
+        others are still to be fetched, and the one in the midst of which the connection ended. Raises for the first
+        that is refused."""
         origin = split_url(parts[0][0].url)[0]
 
         def say(link: Link, count: int) -> list[bytes]:
@@ -195,7 +167,7 @@ class HttpLane:
                 raise error_of(reply)
             location, span = parts[at]
             _require_range(response, origin, _asked(location, span))
-            done(_store(_Incoming(response, origin, halt), span, *opened(at), buffer))
+            take(Inflow(response, origin, halt))
             return not response.will_close
 
         self._conversations.hold(origin, [span.length for _, span in parts], say, hear, halt)
@@ -317,27 +289,32 @@ def _said(response: Response) -> bytes:
         return b""
 
 
-class _Incoming:
+class Inflow:
     """The body of a ranged GET, as it comes."""
 
     def __init__(self, response: Response, origin: Origin, halt: Halt) -> None:
         self._file = response.file
         self._origin = origin
-        self.halt = halt
+        self._halt = halt
 
     def fill(self, view: memoryview) -> int:
-        """Read until `view` is full or it takes long, but a byte at least. HUB_UNREACHABLE when nothing comes."""
+        """Read until `view` is full, it takes long or no more comes, but a byte at least. HUB_UNREACHABLE when there is
+        none."""
         until = time.monotonic() + _REPORT_S
         done = 0
         while done < len(view) and (done == 0 or time.monotonic() < until):
             try:
                 count = self._file.readinto1(view[done:])
             except OSError as error:
-                self.halt.check()  # it was us who cut it
+                if done:
+                    break
+                self._halt.check()  # it was us who cut it
                 what = "no byte came for too long" if isinstance(error, TimeoutError) else str(error.strerror or error)
                 raise unreachable(str(self._origin), f"a download broke off: {what}") from error
             if count == 0:
-                self.halt.check()
+                if done:
+                    break
+                self._halt.check()
                 raise unreachable(str(self._origin), "a download ended before it was complete")
             done += count
         return done
@@ -349,11 +326,3 @@ def _require_range(response: Response, origin: Origin, asked: Span) -> None:
     if reply.status not in (200, 206):
         raise error_of(replace(reply, body=_said(response)))
     require_range(reply, asked)
-
-
-def _store(incoming: _Incoming, span: Span, dest: int, path: str, buffer: memoryview) -> bytes:
-    """The digests of the blocks of a span, which comes next and then is in its file."""
-    landing = Landing(dest, span, path, incoming.halt)
-    while wanted := landing.wanted:
-        landing.take(buffer[: incoming.fill(buffer[:wanted])])
-    return landing.block_digests()

@@ -16,15 +16,16 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from ferryd.core.model import Hashed, HashedPack, SourceFile, Span
-from ferryd.core.ports import Incoming, Interrupted, Location, Meter, Outgoing
+from ferryd.core.ports import Incoming, Interrupted, Keep, Location, Meter, Outgoing, ShortFile
 from ferryd.lanes import crc64
-from ferryd.lanes.arrivals import Arrivals
+from ferryd.lanes.arrivals import receive
 from ferryd.lanes.departures import Departures
 from ferryd.lanes.durable import sync_data
 from ferryd.lanes.halt import Halt
 from ferryd.lanes.hashing import EndOfFile, hash_part, hash_span
 from ferryd.lanes.http import HttpLane
 from ferryd.lanes.packs import hash_pack
+from ferryd.lanes.short_files import ShortFiles
 from ferryd.lanes.source import opened_whole
 from ferryd.lanes.windows import Buffers
 from ferryd.lanes.wire import Connections
@@ -104,18 +105,15 @@ class ByteLanes:
 
         await self._run(work, meter)
 
-    async def receive(self, origin: Location, span: Span, dest: Path, meter: Meter) -> bytes:
-        """Fetch a span into the same span of `dest`, durably; returns the block digests of what was written, which are
-        for the caller to compare."""
-        found: list[bytes] = []
-        await self.receive_all([Incoming(origin, span, dest, digest=None)], meter, found.append)
-        return found[0]
+    async def receive(self, part: Incoming, meter: Meter) -> bytes:
+        """See the port."""
+        return await self._run(lambda halt: receive(self._http, part, self._buffers.view(), halt), meter)
 
-    async def receive_all(self, parts: Sequence[Incoming], meter: Meter, done: Callable[[bytes], None]) -> None:
+    async def receive_short(self, files: Sequence[ShortFile], meter: Meter, keep: Keep) -> None:
         """See the port."""
 
         def work(halt: Halt) -> None:
-            Arrivals(self._http, self._buffers.view(), halt, done).receive(parts)
+            ShortFiles(self._http, self._buffers.view(), halt, keep).receive(files)
 
         await self._run(work, meter)
 

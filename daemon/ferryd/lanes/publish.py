@@ -21,7 +21,7 @@ from ferryd.core.crashpoint import crashpoint
 from ferryd.core.model import IfExists
 from ferryd.lanes.destination import OWNERS
 from ferryd.lanes.durable import sync_file
-from ferryd.lanes.oserrors import shown, writing
+from ferryd.lanes.oserrors import destination_error, shown, writing
 from ferrywire.libc import libc
 from ferrywire.reasons import FerryError
 
@@ -42,7 +42,8 @@ def publish(files: Sequence[tuple[Path, Path]], if_exists: IfExists, umask: int,
         with writing(parent), _opened(parent, os.O_DIRECTORY) as directory:
             if umask & OWNERS:
                 _take_from_owner(directory, together, umask)
-            _publish(directory, together, if_exists, done)
+            names = [(part_file.name, final.name) for part_file, final in together]
+            publish_in(directory, os.fspath(parent), names, if_exists, lambda path: done(Path(path)))
 
 
 def confirm(files: Sequence[tuple[Path, Path]]) -> None:
@@ -68,25 +69,30 @@ def _by_parent(files: Sequence[tuple[Path, Path]]) -> Iterator[tuple[Path, list[
         yield parent, together
 
 
-def _publish(
-    directory: int, files: Sequence[tuple[Path, Path]], if_exists: IfExists, done: Callable[[Path], None]
+def publish_in(
+    directory: int, place: str, names: Sequence[tuple[str, str]], if_exists: IfExists, done: Callable[[str], None]
 ) -> None:
+    """As `publish`, in the open directory at `place`: pairs of a part file and the name it is to get; `done` gets
+    paths."""
     given: list[_Given] = []
     try:
-        for part_file, final in files:
+        for part, name in names:
             crashpoint("before-publish")
-            part = part_file.name
-            with writing(final):
+            try:
                 status = os.stat(part, dir_fd=directory, follow_symlinks=False)
                 if not stat.S_ISREG(status.st_mode):
-                    raise FerryError("UNSAFE_PATH", f"{shown(part_file)} is not the part file any more", path=part)
-                given.append(_Given(part, _rename(directory, part, final, if_exists), status.st_ino))
+                    message = f"{shown(_in(place, part))} is not the part file any more"
+                    raise FerryError("UNSAFE_PATH", message, path=part)
+                given.append(_Given(part, _rename(directory, part, place, name, if_exists), status.st_ino))
+            except OSError as error:
+                raise destination_error(error, _in(place, name)) from error
     finally:
         if given:
-            _sync_names(directory, given)
-            for one, (_, final) in zip(given, files, strict=False):
+            with writing(place):
+                _sync_names(directory, given)
+            for one in given:
                 crashpoint("after-publish")
-                done(final.with_name(one.name))
+                done(_in(place, one.name))
 
 
 def _take_from_owner(directory: int, files: Sequence[tuple[Path, Path]], umask: int) -> None:
@@ -119,14 +125,14 @@ def _sync_names(directory: int, given: Sequence[_Given]) -> None:
         raise
 
 
-def _rename(directory: int, part: str, final: Path, if_exists: IfExists) -> str:
+def _rename(directory: int, part: str, place: str, wanted: str, if_exists: IfExists) -> str:
     if if_exists is IfExists.REPLACE:
         try:
-            os.rename(part, final.name, src_dir_fd=directory, dst_dir_fd=directory)
+            os.rename(part, wanted, src_dir_fd=directory, dst_dir_fd=directory)
         except (IsADirectoryError, FileExistsError):
-            raise _taken(final, "a directory") from None
-        return final.name
-    for name in _free_names(final.name) if if_exists is IfExists.RENAME else [final.name]:
+            raise _taken(place, wanted, "a directory") from None
+        return wanted
+    for name in _free_names(wanted) if if_exists is IfExists.RENAME else [wanted]:
         try:
             rename_noreplace(directory, part, name)
         except FileExistsError:
@@ -134,8 +140,8 @@ def _rename(directory: int, part: str, final: Path, if_exists: IfExists) -> str:
         return name
     if if_exists is IfExists.SKIP:
         os.unlink(part, dir_fd=directory)
-        return final.name
-    raise _taken(final, "there already")
+        return wanted
+    raise _taken(place, wanted, "there already")
 
 
 def rename_noreplace(directory: int, old: str, new: str) -> None:
@@ -185,9 +191,13 @@ def _free_names(name: str) -> Iterator[str]:
             yield os.fsencode(stem)[:room].decode(errors="ignore") + tail
 
 
-def _taken(final: Path, what: str) -> FerryError:
-    name = shown(final)
-    return FerryError("DESTINATION_EXISTS", f"{name} is {what}", path=name)
+def _taken(place: str, name: str, what: str) -> FerryError:
+    path = shown(_in(place, name))
+    return FerryError("DESTINATION_EXISTS", f"{path} is {what}", path=path)
+
+
+def _in(place: str, name: str) -> str:
+    return os.path.join(place, name)  # noqa: PTH118 (there may be many)
 
 
 @contextmanager

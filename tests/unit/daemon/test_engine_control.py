@@ -82,8 +82,7 @@ async def test_cancel_of_a_download_leaves_no_part_file(tmp_path: Path) -> None:
         b.lanes.gate = asyncio.Event()
         spec = DownloadSpec(content.asset_id, str(tmp_path / "dest"))
         one = (await b.engine.create_download(spec)).id
-        await b.lanes.at_gate.wait()
-        assert any(name.endswith(".ferry-part") for name in tree(tmp_path / "dest"))
+        await eventually(lambda: any(name.endswith(".ferry-part") for name in tree(tmp_path / "dest")))
         await b.engine.cancel(one)
         await eventually(lambda: not tree(tmp_path / "dest"))
 

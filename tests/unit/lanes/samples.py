@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 import random
 import ssl
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import trustme
 
-from ferryd.core.model import SourceFile
+from ferryd.core.model import SourceFile, Span
+from ferryd.core.ports import Incoming, Location, Meter, ShortFile
+from ferryd.lanes.pool import ByteLanes
 from ferryd.lanes.source import identity_of
 from ferrywire.digest import BlockHasher
 
@@ -43,3 +46,23 @@ def blocks(data: bytes) -> bytes:
     hasher = BlockHasher()
     hasher.update(memoryview(data))
     return hasher.block_digests()
+
+
+async def received(lanes: ByteLanes, origin: Location, span: Span, dest: Path, meter: Meter) -> bytes:
+    """The digests of a part that arrives in its file, whatever it is."""
+    return await lanes.receive(Incoming(origin, span, dest, digest=None), meter)
+
+
+async def receive_files(
+    lanes: ByteLanes, parts: Sequence[Incoming], meter: Meter, done: Callable[[bytes], None]
+) -> None:
+    """Fetch short files together; each is written to its `dest` and told of when it is handed on."""
+    coming = iter(parts)
+
+    def keep(contents: Sequence[memoryview]) -> None:
+        for content in contents:
+            next(coming).dest.write_bytes(content)
+            done(blocks(bytes(content)))
+
+    files = [ShortFile(part.origin, part.span.length, part.digest or b"") for part in parts]
+    await lanes.receive_short(files, meter, keep)

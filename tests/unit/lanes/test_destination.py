@@ -43,9 +43,12 @@ ODD_BUT_GOOD = [".git/hooks/x", "-rf", "new\nline", "a\\b", "con", "\u202egnp.ex
 
 
 def prepare(dest_dir: str, path: str, size_bytes: int, transfer_id: str) -> Path:
-    part_files: list[Path] = []
-    FILES.prepare(dest_dir, [(path, size_bytes)], transfer_id, part_files.append)
-    return part_files[0]
+    FILES.prepare(dest_dir, path, size_bytes, transfer_id)
+    return Path(FILES.part_file(FILES.resolve(dest_dir, path), transfer_id))
+
+
+def resolve(dest_dir: str, path: str) -> Path:
+    return Path(FILES.resolve(dest_dir, path))
 
 
 def published(part: Path, final: Path, if_exists: IfExists) -> Path:
@@ -84,7 +87,7 @@ def reason_of(call: object, *args: object) -> str:
 @pytest.mark.parametrize("name", BAD_NAMES)
 def test_names_that_lead_elsewhere_are_refused(tmp_path: Path, name: str) -> None:
     assert reason_of(prepare, str(tmp_path / "d"), name, 1, TRANSFER) == "UNSAFE_PATH"
-    assert reason_of(FILES.resolve, str(tmp_path / "d"), name) == "UNSAFE_PATH"
+    assert reason_of(resolve, str(tmp_path / "d"), name) == "UNSAFE_PATH"
     assert list(tmp_path.iterdir()) == []
 
 
@@ -93,7 +96,7 @@ def test_odd_names_are_kept_inside(tmp_path: Path, name: str) -> None:
     dest = str(tmp_path / "d")
     part = prepare(dest, name, 3, TRANSFER)
     part.write_bytes(b"abc")
-    final = published(part, FILES.resolve(dest, name), IfExists.FAIL)
+    final = published(part, resolve(dest, name), IfExists.FAIL)
     assert final == tmp_path / "d" / name
     assert final.read_bytes() == b"abc"
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == [final]
@@ -108,7 +111,7 @@ def test_the_part_file_lies_beside_and_keeps_its_bytes(tmp_path: Path) -> None:
     assert stat.S_IMODE(part.stat().st_mode) == 0o644
     part.write_bytes(b"abcde")
     assert prepare(str(tmp_path), "a/b.csv", 5, TRANSFER).read_bytes() == b"abcde"
-    final = published(part, FILES.resolve(str(tmp_path), "a/b.csv"), IfExists.FAIL)
+    final = published(part, resolve(str(tmp_path), "a/b.csv"), IfExists.FAIL)
     assert stat.S_IMODE(final.stat().st_mode) == 0o644
     assert stat.S_IMODE(final.parent.stat().st_mode) == 0o755
 
@@ -174,7 +177,7 @@ def test_a_directory_that_swaps_to_a_link_and_back_never_leads_outside(tmp_path:
 def complete(directory: Path, data: bytes = b"new") -> tuple[Path, Path]:
     part = prepare(str(directory), "data.tar.gz", len(data), TRANSFER)
     part.write_bytes(data)
-    return part, FILES.resolve(str(directory), "data.tar.gz")
+    return part, resolve(str(directory), "data.tar.gz")
 
 
 @pytest.fixture(params=["renameat2", "link", "look"])
@@ -311,7 +314,7 @@ def test_digest_and_discard(tmp_path: Path) -> None:
 
 def test_a_directory_is_synced_once_for_many_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pairs = [
-        (prepare(str(tmp_path), f"{top}/{number}", 0, TRANSFER), FILES.resolve(str(tmp_path), f"{top}/{number}"))
+        (prepare(str(tmp_path), f"{top}/{number}", 0, TRANSFER), resolve(str(tmp_path), f"{top}/{number}"))
         for top in "ab"
         for number in range(20)
     ]
@@ -332,13 +335,13 @@ def test_a_directory_is_synced_once_for_many_files(tmp_path: Path, monkeypatch: 
 def test_the_users_umask_says_what_the_file_may_and_the_daemon_can_write_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, umask: int
 ) -> None:
-    files, parts, names = LocalFiles(umask), list[Path](), list[Path]()
+    files, part, names = LocalFiles(umask), Path(FILES.part_file(str(tmp_path / "x"), TRANSFER)), list[Path]()
     for _ in range(2):
-        files.prepare(str(tmp_path), [("x", 5)], TRANSFER, parts.append)
-        assert stat.S_IMODE(parts[-1].stat().st_mode) & 0o600 == 0o600
+        files.prepare(str(tmp_path), "x", 5, TRANSFER)
+        assert stat.S_IMODE(part.stat().st_mode) & 0o600 == 0o600
     synced = SyncedFiles(monkeypatch)
-    inode = parts[0].stat().st_ino
-    files.publish([(parts[0], tmp_path / "x")], IfExists.FAIL, names.append)
+    inode = part.stat().st_ino
+    files.publish([(part, tmp_path / "x")], IfExists.FAIL, names.append)
     assert stat.S_IMODE(names[0].stat().st_mode) == 0o666 & ~umask
     assert synced.inodes == ([inode] if umask & 0o600 else []) + [tmp_path.stat().st_ino]
 
@@ -412,29 +415,3 @@ def test_files_before_one_that_cannot_be_published_are(tmp_path: Path) -> None:
     assert reason_of(FILES.publish, pairs, IfExists.FAIL, done.append) == "DESTINATION_EXISTS"
     assert done == [tmp_path / "first"]
     assert not (tmp_path / "last").exists()
-
-
-def test_the_way_to_a_directory_is_gone_once_for_files_that_follow_each_other(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    entered: list[str] = []
-    enter = destination._enter
-
-    def counted(fd: int, name: str, *rest: object) -> int:
-        entered.append(name)
-        return enter(fd, name, *rest)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(destination, "_enter", counted)
-    files = [(f"{top}/below/{number}", number) for top in "ab" for number in range(20)]
-    part_files: list[Path] = []
-    FILES.prepare(str(tmp_path), files, TRANSFER, part_files.append)
-    assert entered == ["a", "below", "b", "below"]
-    assert [path.stat().st_size for path in part_files] == [size for _, size in files]
-
-
-def test_part_files_before_one_that_cannot_be_are_told(tmp_path: Path) -> None:
-    (tmp_path / "taken").write_text("a file")
-    part_files: list[Path] = []
-    files = [("first", 1), ("taken/below", 1), ("last", 1)]
-    assert reason_of(FILES.prepare, str(tmp_path), files, TRANSFER, part_files.append) == "DESTINATION_EXISTS"
-    assert [path.name for path in part_files] == [f".first.{TRANSFER}.ferry-part"]

@@ -18,7 +18,7 @@ from ferryd.lanes.direct import ALIGN_BYTES, DirectWrites
 from ferryd.lanes.pool import ByteLanes
 from tests.support.byte_server import ByteServer
 from tests.support.meters import CountingMeter
-from tests.unit.lanes.samples import MIB, blocks, random_bytes
+from tests.unit.lanes.samples import MIB, blocks, random_bytes, received
 
 SIZE = 6 * MIB + 5
 _pwrite = os.pwrite
@@ -141,7 +141,7 @@ async def test_pieces_of_odd_lengths_are_put_together(
     dest = tmp_path / "part"
     dest.write_bytes(bytes(SIZE))
     with ByteServer(blob=blob) as server:
-        got = await lanes.receive(UrlLocation(f"{server.url}/x", {}, 0), Span(0, SIZE), dest, CountingMeter())
+        got = await received(lanes, UrlLocation(f"{server.url}/x", {}, 0), Span(0, SIZE), dest, CountingMeter())
     assert (got, dest.read_bytes()) == (blocks(blob), blob)
     assert sum(size for _, size in asked) == SIZE
     assert all(size % ALIGN_BYTES == 0 for on, size in asked if on)

@@ -16,7 +16,7 @@ from ferryd.lanes import through
 from ferryd.lanes.pool import ByteLanes
 from ferrywire.reasons import FerryError
 from tests.support.meters import CountingMeter
-from tests.unit.lanes.samples import MIB, blocks, make_source, random_bytes, source_of
+from tests.unit.lanes.samples import MIB, blocks, make_source, random_bytes, received, source_of
 
 
 @pytest.fixture(params=["by the kernel", "by hand", "kernel refuses", "through the buffer"])
@@ -52,7 +52,7 @@ async def test_a_span_is_received_in_its_place(way: str, lanes: ByteLanes, tmp_p
     blob, dest = tmp_path / "blob", tmp_path / "part"
     blob.write_bytes(b"header" + data)
     dest.touch()
-    got = await lanes.receive(FileLocation(str(blob), 6), Span(MIB, size), dest, meter)
+    got = await received(lanes, FileLocation(str(blob), 6), Span(MIB, size), dest, meter)
     assert got == blocks(data[MIB:])
     assert dest.read_bytes() == bytes(MIB) + data[MIB:]
     assert meter.count == size
@@ -119,7 +119,7 @@ async def test_a_blob_that_is_too_short_is_damaged(way: str, lanes: ByteLanes, t
     blob.write_bytes(random_bytes(5 * MIB))
     dest.touch()
     with pytest.raises(FerryError) as caught:
-        await lanes.receive(FileLocation(str(blob), 0), Span(0, 6 * MIB), dest, CountingMeter())
+        await received(lanes, FileLocation(str(blob), 0), Span(0, 6 * MIB), dest, CountingMeter())
     assert caught.value.reason == "BLOB_DAMAGED"
 
 
@@ -209,7 +209,7 @@ async def test_a_kernel_that_knows_no_reading_past_the_cache(
     monkeypatch.setattr(through, "_file_system", lambda fd: "ext4")
     monkeypatch.setattr(through, "_RWF_DONTCACHE", 0x80)
     monkeypatch.setattr(os, "preadv", old)
-    work = lanes.receive(FileLocation(str(blob), 0), Span(0, 5 * MIB), dest, CountingMeter())
+    work = received(lanes, FileLocation(str(blob), 0), Span(0, 5 * MIB), dest, CountingMeter())
     if refusal == errno.EIO:
         with pytest.raises(FerryError, match=r"reading the blob .* failed: Input/output error") as caught:
             await work
@@ -263,8 +263,8 @@ async def test_links_and_lost_places_of_the_hub(lanes: ByteLanes, tmp_path: Path
             source, Span(0, 1), FileLocation(str(tmp_path / "link"), 0), blocks(b"x"), CountingMeter()
         ),
         "SESSION_NOT_FOUND": lanes.send(source, Span(0, 1), lost, blocks(b"x"), CountingMeter()),
-        "CONTENT_NOT_FOUND": lanes.receive(lost, Span(0, 1), dest, CountingMeter()),
-        "BLOB_DAMAGED": lanes.receive(short, Span(0, MIB), dest, CountingMeter()),
+        "CONTENT_NOT_FOUND": received(lanes, lost, Span(0, 1), dest, CountingMeter()),
+        "BLOB_DAMAGED": received(lanes, short, Span(0, MIB), dest, CountingMeter()),
     }.items():
         with pytest.raises(FerryError) as caught:
             await work

@@ -19,7 +19,7 @@ from ferryd.lanes.pool import ByteLanes
 from ferrywire.reasons import FerryError
 from tests.support.byte_server import ByteServer, Request, answer, close_after, ok
 from tests.support.meters import CountingMeter
-from tests.unit.lanes.samples import MIB, blocks, make_source, random_bytes, source_of
+from tests.unit.lanes.samples import MIB, blocks, make_source, random_bytes, received, source_of
 
 
 def at(server: ByteServer, path: str = "/blobs/x?sig=secret", **headers: str) -> UrlLocation:
@@ -75,7 +75,7 @@ async def test_a_span_is_received_where_it_belongs(lanes: ByteLanes, tmp_path: P
     blob, meter = random_bytes(2 * MIB + size), CountingMeter()
     dest = part_file(tmp_path, len(blob))
     with ByteServer(blob=blob) as server:
-        got = await lanes.receive(at(server), Span(2 * MIB, size), dest, meter)
+        got = await received(lanes, at(server), Span(2 * MIB, size), dest, meter)
     assert got == blocks(blob[2 * MIB :])
     assert dest.read_bytes() == bytes(2 * MIB) + blob[2 * MIB :]
     assert meter.count == size
@@ -83,7 +83,9 @@ async def test_a_span_is_received_where_it_belongs(lanes: ByteLanes, tmp_path: P
 
 async def test_a_whole_document_does_for_a_whole_span(lanes: ByteLanes, tmp_path: Path) -> None:
     with ByteServer(script=[answer(200, b"whole")]) as server:
-        assert await lanes.receive(at(server), Span(0, 5), part_file(tmp_path, 5), CountingMeter()) == blocks(b"whole")
+        assert await received(lanes, at(server), Span(0, 5), part_file(tmp_path, 5), CountingMeter()) == blocks(
+            b"whole"
+        )
 
 
 async def test_connections_are_kept_and_reused(lanes: ByteLanes, tmp_path: Path) -> None:
@@ -92,7 +94,7 @@ async def test_connections_are_kept_and_reused(lanes: ByteLanes, tmp_path: Path)
     with ByteServer(blob=data) as server:
         for _ in range(3):
             await lanes.send(source, Span(0, MIB), at(server), blocks(data), CountingMeter())
-            await lanes.receive(at(server), Span(0, MIB), part_file(tmp_path, MIB), CountingMeter())
+            await received(lanes, at(server), Span(0, MIB), part_file(tmp_path, MIB), CountingMeter())
         assert server.connections == 1
 
 
@@ -102,7 +104,7 @@ async def test_a_connection_that_the_server_closed_is_replaced(lanes: ByteLanes,
     with ByteServer(blob=data, script=[close_after, close_after]) as server:
         await lanes.send(source, Span(0, MIB), at(server), blocks(data[:MIB]), CountingMeter())
         await lanes.send(source, Span(0, 3 * MIB), at(server), blocks(data), CountingMeter())
-        assert await lanes.receive(at(server), Span(0, MIB), part_file(tmp_path, MIB), CountingMeter())
+        assert await received(lanes, at(server), Span(0, MIB), part_file(tmp_path, MIB), CountingMeter())
         assert server.connections == 3
 
 
@@ -126,7 +128,7 @@ async def test_a_hub_on_a_unix_socket(lanes: ByteLanes, tmp_path: Path) -> None:
         location = UrlLocation(url, {}, 0)
         await lanes.send(make_source(tmp_path, data), Span(0, len(data)), location, blocks(data), CountingMeter())
         assert server.stored == {"/blobs/x?sig=1": data}
-        assert await lanes.receive(location, Span(0, MIB), part_file(tmp_path, MIB), CountingMeter()) == blocks(
+        assert await received(lanes, location, Span(0, MIB), part_file(tmp_path, MIB), CountingMeter()) == blocks(
             data[:MIB]
         )
 
@@ -144,7 +146,7 @@ async def test_tls_is_verified(lanes: ByteLanes, tmp_path: Path) -> None:
         source = make_source(tmp_path, data)
         await trusting.send(source, Span(0, len(data)), at(server), blocks(data), CountingMeter())
         assert list(server.stored.values()) == [data]
-        got = await trusting.receive(at(server), Span(0, len(data)), part_file(tmp_path, len(data)), CountingMeter())
+        got = await received(trusting, at(server), Span(0, len(data)), part_file(tmp_path, len(data)), CountingMeter())
         assert got == blocks(data)
         with pytest.raises(Exception, match="certificate"):
             await lanes.send(source, Span(0, len(data)), at(server), blocks(data), CountingMeter())

@@ -9,7 +9,7 @@ import os
 import socket
 import time
 from collections.abc import Sequence
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from pathlib import Path
 
 import pytest
@@ -35,7 +35,7 @@ from tests.support.byte_server import (
 )
 from tests.support.meters import CountingMeter
 from tests.support.waiting import wait_for
-from tests.unit.lanes.samples import MIB, blocks, make_source, random_bytes, tls_contexts
+from tests.unit.lanes.samples import MIB, blocks, make_source, random_bytes, receive_files, tls_contexts
 
 SIZES = [1, 100, 70_000, 900_000, 300_000, 4096, MIB - 1]
 
@@ -64,7 +64,7 @@ def incoming(server: ByteServer, directory: Path, blob: bytes, sizes: Sequence[i
 async def received(lanes: ByteLanes, parts: list[Incoming], meter: CountingMeter | None = None) -> int:
     found: list[bytes] = []
     try:
-        await lanes.receive_all(parts, meter or CountingMeter(), found.append)
+        await receive_files(lanes, parts, meter or CountingMeter(), found.append)
     finally:
         for part, digests in zip(parts, found, strict=False):
             assert blocks(part.dest.read_bytes()) == digests
@@ -271,14 +271,17 @@ async def test_a_file_that_changed_is_not_hashed(
     assert caught.value.reason == ("SOURCE_MISSING" if change == "removed" else "SOURCE_CHANGED")
 
 
-async def test_files_that_follow_each_other_are_one_request(lanes: ByteLanes, tmp_path: Path) -> None:
+async def test_files_that_follow_each_other_are_one_request_for_as_many_as_there_is_room_for(
+    lanes: ByteLanes, tmp_path: Path
+) -> None:
     blob = random_bytes(3 * MIB)
     meter = CountingMeter()
     with ByteServer(blob=blob) as server:
         parts = incoming(server, tmp_path, blob, SIZES, start=17)
         assert await received(lanes, parts, meter) == len(SIZES)
-        [request] = server.seen
-        assert request.headers["range"] == f"bytes=17-{17 + sum(SIZES) - 1}"
+        ends = [17, *(17 + sum(SIZES[:count]) for count in (4, 6, 7))]
+        ranges = [f"bytes={begin}-{end - 1}" for begin, end in pairwise(ends)]
+        assert [request.headers["range"] for request in server.seen] == ranges
         assert meter.count == sum(SIZES)
 
 
@@ -313,7 +316,7 @@ async def test_what_came_before_it_broke_off_is_acknowledged(lanes: ByteLanes, t
     with ByteServer(blob=blob, script=[short]) as server:
         parts = incoming(server, tmp_path, blob, [1000] * 10)
         with pytest.raises(FerryError) as caught:
-            await lanes.receive_all(parts, CountingMeter(), done.append)
+            await receive_files(lanes, parts, CountingMeter(), done.append)
         assert caught.value.reason == "HUB_UNREACHABLE"
         assert done == [blocks(blob[number * 1000 : (number + 1) * 1000]) for number in range(5)]
 
@@ -326,7 +329,7 @@ async def test_a_file_that_arrives_damaged_ends_the_run_behind_those_before_it(
         parts = incoming(server, tmp_path, blob, [1000] * 10)
         done: list[bytes] = []
         with pytest.raises(FerryError) as caught:
-            await lanes.receive_all(parts, CountingMeter(), done.append)
+            await receive_files(lanes, parts, CountingMeter(), done.append)
         assert (caught.value.reason, len(done)) == ("CHUNK_CORRUPT", 2)
         server.blob = blob
         assert await received(lanes, parts[2:]) == 8, "on another connection: the rest of the reply is not read"

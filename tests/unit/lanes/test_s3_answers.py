@@ -15,7 +15,7 @@ from ferryd.lanes.replies import Method, Reply, error_of
 from ferrywire.reasons import FerryError
 from tests.support.byte_server import ByteServer, Request
 from tests.support.meters import CountingMeter
-from tests.unit.lanes.samples import MIB, blocks, make_source, random_bytes
+from tests.unit.lanes.samples import MIB, blocks, make_source, random_bytes, received
 
 
 def xml(code: str, *, declared: bool = True) -> bytes:
@@ -136,7 +136,7 @@ async def test_a_range_that_comes_with_a_200_is_a_range(lanes: ByteLanes, tmp_pa
     dest.write_bytes(bytes(len(blob)))
     with ByteServer(script=[give, lie]) as server:
         at = UrlLocation(server.url + "/b/k", {}, 0)
-        assert await lanes.receive(at, Span(MIB, MIB), dest, CountingMeter()) == blocks(blob[MIB : 2 * MIB])
+        assert await received(lanes, at, Span(MIB, MIB), dest, CountingMeter()) == blocks(blob[MIB : 2 * MIB])
         with pytest.raises(FerryError) as caught:
-            await lanes.receive(at, Span(MIB, MIB), dest, CountingMeter())
+            await received(lanes, at, Span(MIB, MIB), dest, CountingMeter())
     assert caught.value.reason == "HUB_UNREACHABLE"

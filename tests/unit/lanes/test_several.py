@@ -31,7 +31,7 @@ from tests.support.byte_server import (
 )
 from tests.support.meters import CountingMeter
 from tests.support.waiting import wait_for
-from tests.unit.lanes.samples import blocks, make_source, random_bytes, tls_contexts
+from tests.unit.lanes.samples import blocks, make_source, random_bytes, receive_files, tls_contexts
 
 SIZE = 100
 BLOB = random_bytes(SIZE)
@@ -68,7 +68,7 @@ async def sent(lanes: ByteLanes, parts: list[Outgoing], meter: CountingMeter | N
 
 async def received(lanes: ByteLanes, parts: list[Incoming]) -> list[bytes]:
     found: list[bytes] = []
-    await lanes.receive_all(parts, CountingMeter(), found.append)
+    await receive_files(lanes, parts, CountingMeter(), found.append)
     assert all(part.dest.read_bytes() == BLOB for part in parts)
     return found
 
@@ -208,7 +208,7 @@ async def test_one_that_is_refused_without_a_word_is_asked_for_alone(
         if up:
             task = lanes.send_all(outgoing(server, tmp_path, range(3)), CountingMeter(), lambda: done.append(1))
         else:
-            task = lanes.receive_all(incoming(server, tmp_path, 3), CountingMeter(), done.append)
+            task = receive_files(lanes, incoming(server, tmp_path, 3), CountingMeter(), done.append)
         if times == 1:
             await task
         else:
@@ -346,11 +346,11 @@ def test_what_may_go_together() -> None:
 
     class Part:
         def __init__(self, length: int, url: str = "http://a/x") -> None:
-            self.span = Span(0, length)
+            self.length = length
             self.to: Location = UrlLocation(url, {}, 0)
 
     def sizes(parts: list[Part]) -> list[int]:
-        return [len(group) for group in several(parts, lambda part: part.to)]
+        return [len(group) for group in several(parts, lambda part: (part.to, part.length))]
 
     assert sizes([]) == []
     assert sizes([Part(SMALL_BYTES)] * 70) == [70]
