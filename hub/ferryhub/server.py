@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import contextlib
 import os
 import signal
@@ -65,6 +66,7 @@ def serve(settings: HubSettings, listener: socket.socket, tls: TlsFiles | None =
 async def _serve(settings: HubSettings, listener: socket.socket, tls: TlsFiles | None = None) -> None:
     hub = create_hub(settings)
     await hub.start()
+    gc.freeze()  # what stays anyway is not looked through again, in the midst of somebody's thousands of rows
     try:
         async with _counting(hub, settings.metrics_listen) as observer:
             app = Requests(hub.asgi, draining=lambda: hub.draining, observer=observer)

@@ -149,7 +149,8 @@ async def test_a_download_whose_names_could_not_be_synced_is_renamed_anew(
         monkeypatch.setattr(publishing, "_rename", noted)
         done = await b.settled(await download(b, content, dest))
         assert done.state is State.SUCCEEDED and done.attempts == failures + 1 and done.resent_bytes == 0
-        assert renamed == [f".f.{done.id}.ferry-part"] * (failures + 1), "each time from the part file"
+        assert len(renamed) == failures + 1, "each time anew"
+        assert all(f".{done.id}." in name and name.endswith(".ferry-part") for name in renamed)
         times = failures + 1 if size < MIB else 1  # a short one comes anew
         assert len(b.lanes.received) == times * part_count(size, MIB)
         assert names == ["dest"]
@@ -242,3 +243,68 @@ async def test_parts_that_are_here_already_do_not_count_as_progress(tmp_path: Pa
         b.lanes.faults.add("receive", fail, times=100)
         done = await b.settled(await download(b, content, tmp_path / "dest"))
         assert done.state is State.FAILED and done.persisted_bytes == MIB
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_what_a_run_that_died_has_left_is_removed(tmp_path: Path, size: int) -> None:
+    dest = tmp_path / "dest"
+    async with bench(tmp_path) as b:
+        content = b.hub.add_content({"d/f": b"f" * size, "g": b"g"})
+
+        def die() -> None:
+            (dest / "d").mkdir(parents=True, exist_ok=True)
+            (dest / "d" / f".{one}.0123-0.ferry-part").write_bytes(b"half")
+            raise FerryError("IO_ERROR", "as if it had died here", path=dest)
+
+        b.lanes.faults.add("receive", die)
+        one = await download(b, content, dest)
+        done = await b.settled(one)
+        assert done.state is State.SUCCEEDED and done.attempts == 2
+        assert sorted(path.name for path in dest.rglob("*")) == ["d", "f", "g"]
+
+
+async def test_part_files_are_removed_though_some_place_is_no_directory(tmp_path: Path) -> None:
+    dest = tmp_path / "dest"
+    dest.mkdir()
+    (dest / "a").write_bytes(b"mine")
+    async with bench(tmp_path) as b:
+        content = b.hub.add_content({"a/x": b"x", "a/y": b"y" * (MIB + 1), "z": b"z" * (3 * MIB)})
+        failed = await b.settled(await download(b, content, dest))
+        assert failed.error is not None and failed.error.reason == "DESTINATION_EXISTS"
+        await cleaned(b)
+        assert [path.name for path in dest.iterdir()] == ["a"]
+
+
+async def test_a_download_that_is_stopped_while_it_compares_keeps_to_its_version(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "f").write_bytes(b"one")
+    async with bench(tmp_path) as b:
+        old = b.hub.add_content({"f": b"one"})
+        digest, looked = b.files.digest, list[str]()
+
+        def compare(*arguments: object) -> bytes:
+            looked.append("f")
+            if len(looked) == 1:
+                b.hub.add_content({"f": b"two"}, asset_id=old.asset_id)
+                raise FerryError("IO_ERROR", "the disk hiccups", path=tmp_path)
+            return digest(*arguments)  # type: ignore[arg-type]
+
+        monkeypatch.setattr(b.files, "digest", compare)
+        one = await download(b, old, tmp_path)
+        done = await b.settled(one)
+        assert done.state is State.SUCCEEDED, done.error
+        assert (done.content_id, done.attempts, (tmp_path / "f").read_bytes()) == (old.content_id, 2, b"one")
+
+
+async def test_a_copy_that_rename_would_make_is_not_taken_for_another_file(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_bytes(b"mine")
+    async with bench(tmp_path, limits=Limits(parts_in_flight=1)) as b:
+        content = b.hub.add_content({"a (1).txt": b"same", "a.txt": b"same"})
+        b.lanes.faults.add("receive", lambda: None)
+        b.lanes.faults.add("receive", FerryError("IO_ERROR", "the disk fails", path=tmp_path))
+        spec = DownloadSpec(content.asset_id, str(tmp_path), if_exists=IfExists.RENAME)
+        done = await b.settled((await b.engine.create_download(spec)).id)
+        assert done.state is State.SUCCEEDED and done.attempts == 2
+        names = sorted(path.name for path in tmp_path.iterdir() if path.suffix == ".txt")
+        assert names == ["a (1).txt", "a (2).txt", "a.txt"]

@@ -119,9 +119,9 @@ async def test_a_file_in_several_batches_is_prepared_once(tmp_path: Path, monkey
         prepared: list[str] = []
         prepare = b.files.prepare
 
-        def counted(dest_dir: str, path: str, *rest: object) -> None:
+        def counted(dest_dir: str, path: str, *rest: object) -> Path:
             prepared.append(path)
-            prepare(dest_dir, path, *rest)  # type: ignore[arg-type]
+            return prepare(dest_dir, path, *rest)  # type: ignore[arg-type]
 
         monkeypatch.setattr(b.files, "prepare", counted)
         content = b.hub.add_content({"f": b"f" * (6 * MIB), **FILES})

@@ -172,7 +172,7 @@ class TransferFile:
     persisted_bytes: int = 0
     done: bool = False
     skipped: bool = False
-    part_path: str = ""  #: where a download collects what comes, once that is planned; empty when it is done
+    part_path: str = ""  #: where a download collects the parts; empty before it has begun, and if it comes in one go
 
 
 @dataclass(frozen=True, slots=True)

@@ -252,13 +252,11 @@ class Files(Protocol):
     def resolve(self, dest_dir: str, path: str) -> str:
         """The final path of a manifest path. UNSAFE_PATH when it would leave `dest_dir`."""
 
-    def part_file(self, final: str, transfer_id: str) -> str:
-        """Where a file is while it is incomplete: `.<name>.<transfer_id>.ferry-part` beside its final name."""
-
-    def prepare(self, dest_dir: str, path: str, size_bytes: int, transfer_id: str) -> None:
+    def prepare(self, dest_dir: str, path: str, size_bytes: int, transfer_id: str) -> Path:
         """Make the directories below `dest_dir` for a manifest path, never outside it, never through a symlink
-        (UNSAFE_PATH), and the part file, as long as the file will be; one without bytes is durable then. An existing
-        one keeps its bytes. DISK_FULL, DESTINATION_UNWRITABLE, READ_ONLY."""
+        (UNSAFE_PATH), and the part file `.<name>.<transfer_id>.ferry-part` beside the final name, as long as the file
+        will be; one without bytes is durable then. An existing one keeps its bytes. Returns its path. DISK_FULL,
+        DESTINATION_UNWRITABLE, READ_ONLY."""
 
     def write(
         self,
@@ -276,9 +274,9 @@ class Files(Protocol):
         never a half file, never a silent overwrite. `done` gets the name that each got (`rename` picks a free one), in
         order and once it is durable, also before a failure. DESTINATION_EXISTS for `fail` when it is taken."""
 
-    def confirm(self, files: Sequence[tuple[Path, Path]]) -> None:
+    def confirm(self, files: Sequence[tuple[Path | None, Path]]) -> None:
         """Make files durable, and the final names that an earlier run gave them: several (part file, final name). Where
-        that fails they are part files again, if possible."""
+        that fails they are part files again, if possible; without a part file the name stays."""
 
     def exists(self, final: str | Path) -> bool:
         """Whether something has the final name (a dangling symlink too)."""
@@ -286,8 +284,8 @@ class Files(Protocol):
     def digest(self, final: Path, meter: Meter) -> bytes:
         """The digest of a local file, raw, to see whether a download is already there."""
 
-    def discard(self, part_file: Path) -> None:
-        """Remove a part file; a missing one is fine."""
+    def discard(self, directories: Iterable[str], transfer_id: str) -> None:
+        """Remove the part files of a transfer from these directories; missing ones are fine."""
 
     def check_destination(self, dest_dir: str) -> None:
         """Fail early: DESTINATION_UNWRITABLE when `dest_dir`, or its nearest existing parent, cannot be written, or is

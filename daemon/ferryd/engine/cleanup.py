@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from pathlib import Path
 from typing import Final
 
 from ferryd.core.model import Kind, Transfer, UploadSpec
+from ferryd.engine.destination import discard
 from ferryd.engine.run import Tools
 from ferrywire.reasons import FerryError
 
@@ -54,11 +54,5 @@ class Cleanup:
 
     async def _discard(self, transfer: Transfer) -> None:
         files = await self._tools.ledger.store.files(transfer.id)
-        left = [Path(file.part_path) for file in files if file.part_path and not file.done]
-
-        def discard_all() -> None:
-            for part_file in left:
-                self._tools.files.discard(part_file)
-
-        await asyncio.to_thread(discard_all)
+        await asyncio.to_thread(discard, self._tools.files, [file for file in files if not file.done], transfer.id)
         await self._tools.ledger.update(transfer.id, debris=False)

@@ -44,33 +44,35 @@ class Destination:
             for index, file in enumerate(remote)
         ]
 
-    def plan(self, files: Sequence[TransferFile]) -> list[TransferFile]:
-        """The rows of those that have to come and have no part file yet, each with one. What has its final name at the
-        next look may then be this transfer's own."""
-        missing = [file for file in files if not file.done and not file.part_path]
-        return [replace(file, part_path=self._files.part_file(file.local_path, self._transfer_id)) for file in missing]
+    @property
+    def takes_whole(self) -> bool:
+        """Whether files may come in one go. Not with `rename`, which has to know after a crash whether a file that is
+        there is the one it was about to name: that is what part files tell."""
+        return self._spec.if_exists is not IfExists.RENAME
 
-    def settle(self, files: Sequence[TransferFile], remote: Sequence[RemoteFile]) -> list[TransferFile]:
-        """The rows, done, of the files that are not yet and for which what is there will do. DESTINATION_EXISTS."""
-        settled, own = [], []
+    def settle(self, files: Sequence[TransferFile], remote: Sequence[RemoteFile], *, again: bool) -> list[TransferFile]:
+        """The rows, done, of the files that are not yet and for which what is there will do. DESTINATION_EXISTS.
+        `again`: an earlier run has looked, so what is there now, and is the same, is this transfer's own."""
+        settled: list[TransferFile] = []
+        own: list[tuple[Path | None, Path]] = []
         for file, one in zip(files, remote, strict=True):
-            done = None if file.done else self._settle(file, one)
+            done = None if file.done else self._settle(file, one, again=again)
             if done is not None:
                 settled.append(done)
-                if file.part_path and not done.skipped:
-                    own.append((Path(file.part_path), Path(done.local_path)))
+                if not done.skipped:
+                    own.append((Path(file.part_path) if file.part_path else None, Path(done.local_path)))
         self._files.confirm(own)  # the run that renamed them may have died before it synced their directory
         return settled
 
-    def _settle(self, file: TransferFile, remote: RemoteFile) -> TransferFile | None:
+    def _settle(self, file: TransferFile, remote: RemoteFile, *, again: bool) -> TransferFile | None:
         self._meter.check()
         if not self._files.exists(file.local_path):
             return None
         final = Path(file.local_path)
         done = replace(file, done=True, persisted_bytes=file.size_bytes, digest=remote.digest, part_path="")
-        skip = self._spec.if_exists is IfExists.SKIP
-        if (file.part_path or not skip) and self._is_equal(final, remote):
-            return replace(done, skipped=not file.part_path)  # with a part file planned, it was this transfer's own
+        skip, own = self._spec.if_exists is IfExists.SKIP, again or bool(file.part_path)
+        if (own or not skip) and self._is_equal(final, remote):
+            return replace(done, skipped=not own)
         if skip:
             return replace(done, skipped=True, digest=b"")
         if self._spec.if_exists is IfExists.FAIL:
@@ -94,9 +96,10 @@ class Destination:
     def _is_equal(self, final: Path, remote: RemoteFile) -> bool:
         return _size_bytes(final) == remote.size_bytes and self._files.digest(final, self._meter) == remote.digest
 
-    def prepare(self, file: TransferFile) -> None:
-        """Make its part file, or find it again."""
-        self._files.prepare(self._spec.dest_dir, file.path, file.size_bytes, self._transfer_id)
+    def prepare(self, file: TransferFile, done: Callable[[TransferFile], None]) -> None:
+        """Make its part file, or find it again; `done` is told."""
+        part = self._files.prepare(self._spec.dest_dir, file.path, file.size_bytes, self._transfer_id)
+        done(replace(file, part_path=str(part)))
 
     def publish(
         self, files: Sequence[TransferFile], remote: Sequence[RemoteFile], done: Callable[[TransferFile], None]
@@ -121,6 +124,15 @@ class Destination:
             self._files.write(self._spec.dest_dir, named, self._transfer_id, self._spec.if_exists, tell)
 
         return write
+
+    def discard(self, files: Sequence[TransferFile]) -> None:
+        """Remove what runs that died may have left of these."""
+        discard(self._files, files, self._transfer_id)
+
+
+def discard(local: Files, files: Sequence[TransferFile], transfer_id: str) -> None:
+    """Remove the part files of a transfer from where these files are, or were to be."""
+    local.discard(dict.fromkeys(os.path.dirname(file.local_path) for file in files), transfer_id)  # noqa: PTH120
 
 
 def _ended(file: TransferFile, final: str, remote: Sequence[RemoteFile]) -> TransferFile:

@@ -19,7 +19,7 @@ from typing import Any
 
 from ferryd.core.crashpoint import crashpoint
 from ferryd.core.model import SHORT_BYTES, DownloadSpec, Part, Phase, TransferFile
-from ferryd.core.ports import Manifest, RemoteFile
+from ferryd.core.ports import Keep, Manifest, RemoteFile
 from ferryd.engine.batches import Key, work_off
 from ferryd.engine.destination import Destination
 from ferryd.engine.fetching import Fetching
@@ -40,6 +40,7 @@ class Download:
         self._tools = tools
         self._spec = spec
         self._dest = Destination(tools.files, spec, run.id, run.meter)
+        self._again = bool(run.transfer.pinned_content_id)  #: an earlier run has begun
         self._files: list[TransferFile] = []
         self._remote: list[RemoteFile] = []
         self._blocks: dict[Key, bytes] = {}  #: of the parts that are durably here
@@ -52,13 +53,15 @@ class Download:
         with tracing.span("prepare"):
             await asyncio.to_thread(self._dest.check)
             manifest = await self._manifest()
-            await self._bind()
+            await self._bind(manifest)
         with tracing.span("compare"):
-            await self._plan(manifest)
+            await self._look_around()
             await self._load_parts()
             await self._make_empty()
         with tracing.span("fetch"):
             await self._fetch()
+            if self._again:
+                await finish_in_thread(partial(self._dest.discard, self._files))
         return {
             "asset_id": manifest.content.asset_id,
             "content_id": manifest.content.content_id,
@@ -76,31 +79,23 @@ class Download:
             raise FerryError("INVALID_ARGUMENT", f"no file of {self._spec.asset_id} matches {wanted}", field="include")
         return manifest
 
-    async def _bind(self) -> None:
-        """The files of the version, and where they go."""
-        if self._run.transfer.pinned_content_id:
+    async def _bind(self, manifest: Manifest) -> None:
+        """The first time: pin the version, and say what there is to do."""
+        if self._again:
             self._files = await self._tools.ledger.store.files(self._run.id)
-        else:
-            self._files = await asyncio.to_thread(self._dest.place, self._remote)
+            return
+        self._files = await asyncio.to_thread(self._dest.place, self._remote)
+        await self._run.record(parts=(), persisted=True, files=self._files, **self._pin(manifest))
 
-    async def _plan(self, manifest: Manifest) -> None:
-        """See what is at the final names already, and note what is to be done, before a byte is fetched; the first time
-        that pins the version."""
-        first = {} if self._run.transfer.pinned_content_id else self._pin(manifest)
-        try:
-            changed = await asyncio.to_thread(self._dest.settle, self._files, self._remote)
-        except FerryError:
-            if first:  # whoever asks why is told of the files
-                await self._run.record(parts=(), persisted=True, files=self._files, **first)
-            raise
-        self._put(changed)
-        changed += (planned := await asyncio.to_thread(self._dest.plan, self._files))
-        self._put(planned)
+    async def _look_around(self) -> None:
+        """What is at the final names already, before a byte is fetched."""
+        settle = partial(self._dest.settle, self._files, self._remote, again=self._again)
+        settled = await asyncio.to_thread(settle)
+        self._put(settled)
         done = [file for file in self._files if file.done]
         self._run.tally.confirm(sum(map(_count, done)), sum(file.size_bytes for file in done))
-        if first or changed or len(done) != self._run.transfer.present_file_count:
-            files = self._files if first else changed
-            await self._run.record(parts=(), persisted=True, files=files, present_file_count=len(done), **first)
+        if settled or len(done) != self._run.transfer.present_file_count:
+            await self._run.record(parts=(), persisted=True, files=settled, present_file_count=len(done))
 
     def _pin(self, manifest: Manifest) -> dict[str, Any]:
         """The fields of a transfer whose version is known."""
@@ -142,16 +137,32 @@ class Download:
     def _is_short(self, key: Key) -> bool:
         """Whether a part is a file that comes in one go. Not when an earlier daemon has left it as a part."""
         file = self._files[key[0]]
-        return _count(file) == 1 and file.size_bytes <= SHORT_BYTES and key not in self._claimed
+        short = _count(file) == 1 and file.size_bytes <= SHORT_BYTES
+        return short and self._dest.takes_whole and key not in self._claimed
 
     async def _fetch_short(self, fetching: Fetching, files: Sequence[TransferFile]) -> None:
         for file in files:
             self._check_manifest(file, self._remote[file.index].part_digests)
 
-        async for some in fetching.fetch_short(files, partial(self._dest.keep, self._remote)):
-            self._put(some)
-            self._run.tally.confirm(len(some), sum(file.size_bytes for file in some))
-            await self._note_progress([], some)
+        done: list[TransferFile] = []  #: named, and not noted yet
+
+        def keep(coming: Sequence[TransferFile], here: Callable[[TransferFile], None]) -> Keep:
+            def tell(file: TransferFile) -> None:
+                done.append(file)
+                here(file)
+
+            return self._dest.keep(self._remote, coming, tell)
+
+        try:
+            async for some in fetching.fetch_short(files, keep):
+                del done[: len(some)]
+                self._put(some)
+                self._run.tally.confirm(len(some), sum(file.size_bytes for file in some))
+                await self._note_progress([], some)
+        finally:
+            if done:  # another batch has failed meanwhile
+                self._put(done)
+                await self._note_progress([], done)
 
     async def _fetch_part(self, fetching: Fetching, key: Key) -> None:
         await self._prepare(key[0])
@@ -188,7 +199,7 @@ class Download:
             await self._prepared[index].wait()
             return
         self._prepared[index] = ready = asyncio.Event()
-        await finish_in_thread(partial(self._dest.prepare, self._files[index]))
+        await self._touch(partial(self._dest.prepare, self._files[index]))
         ready.set()
 
     async def _confirm(self, part: Part, *, fresh: bool) -> None:
@@ -227,7 +238,10 @@ class Download:
         empty = [file for file in self._files if not file.done and not file.size_bytes]
         for file in empty:
             self._check_manifest(file, digest.of_bytes(b""))
-        if empty:
+            if not self._dest.takes_whole:
+                await self._prepare(file.index)
+                await self._end(self._files[file.index])
+        if empty and self._dest.takes_whole:
             nothing = [memoryview(b"")] * len(empty)
             await self._touch(lambda done: self._dest.keep(self._remote, empty, done)(nothing))
 

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import errno
 import os
+import secrets
 import stat
-from collections.abc import Generator, Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
 from itertools import groupby
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from ferryd.lanes.durable import sync_file
 from ferryd.lanes.oserrors import destination_error, shown, writing
+from ferrywire.digest import of_bytes
 from ferrywire.reasons import FerryError
 
 _NAME_BYTES: Final = 255
@@ -46,17 +48,45 @@ def resolve(dest_dir: str, path: str) -> str:
     return os.path.join(_absolute(dest_dir), *segments(path))  # noqa: PTH118 (there may be many)
 
 
-def part_file(final: str, transfer_id: str) -> str:
-    """Where a file is while it is incomplete: beside its final name."""
-    parent, name = os.path.split(final)
-    return os.path.join(parent, part_name(name, transfer_id))  # noqa: PTH118 (there may be many)
-
-
 def part_name(name: str, transfer_id: str) -> str:
-    """The name of a file while it is incomplete; the name is cut so that all of it fits."""
+    """The name of a file while it is incomplete. One that does not fit is cut, and told from others of the same
+    beginning by a digest."""
     tail = f".{transfer_id}{_SUFFIX}"
     room = _NAME_BYTES - 1 - len(tail)
-    return f".{os.fsencode(name)[:room].decode(errors='ignore')}{tail}"
+    whole = os.fsencode(name)
+    if len(whole) > room:
+        tail = f"~{of_bytes(whole).hex()[:16]}{tail}"
+        whole = whole[: _NAME_BYTES - 1 - len(tail)]
+    return f".{whole.decode(errors='ignore')}{tail}"
+
+
+def passing_names(transfer_id: str, count: int) -> list[str]:
+    """Names for so many files that are written in one go: no two are ever the same, whoever else writes for this
+    transfer, and whatever the disk takes for the same name."""
+    token = secrets.token_hex(4)
+    return [f".{transfer_id}.{token}-{number}{_SUFFIX}" for number in range(count)]
+
+
+def discard(directories: Iterable[str], transfer_id: str) -> None:
+    """Remove the part files of a transfer, of both kinds, from these directories. What is not there is fine; the first
+    error is raised when everything else is gone."""
+    first: FerryError | None = None
+    for directory in directories:
+        try:
+            with writing(directory), suppress(FileNotFoundError, NotADirectoryError):
+                _discard(directory, transfer_id)
+        except FerryError as error:
+            first = first or error
+    if first is not None:
+        raise first
+
+
+def _discard(directory: str, transfer_id: str) -> None:
+    with os.scandir(directory) as entries:
+        left = [entry.path for entry in entries if entry.name.endswith(_SUFFIX) and f".{transfer_id}." in entry.name]
+    for path in left:
+        with suppress(FileNotFoundError):
+            os.unlink(path)  # noqa: PTH108 (a path of the disk's own bytes)
 
 
 class Directory(NamedTuple):
@@ -78,13 +108,14 @@ def directories(dest_dir: str, paths: Sequence[str], umask: int) -> Generator[Di
         at += len(names)
 
 
-def prepare(dest_dir: str, path: str, size_bytes: int, transfer_id: str, umask: int) -> None:
+def prepare(dest_dir: str, path: str, size_bytes: int, transfer_id: str, umask: int) -> Path:
     """Make the directories and the part file of a manifest path, as long as the file will be and with its mode, so that
-    to publish it is to rename it. An existing part file keeps its bytes."""
+    to publish it is to rename it; returns its path. An existing part file keeps its bytes."""
     with closing(directories(dest_dir, [path], umask)) as some:
-        for directory in some:
-            part = Path(directory.path, part_name(directory.names[0], transfer_id))
-            _make_part(directory.fd, part, size_bytes, 0o666 & ~umask | OWNERS)
+        directory = next(some)
+        part = Path(directory.path, part_name(directory.names[0], transfer_id))
+        _make_part(directory.fd, part, size_bytes, 0o666 & ~umask | OWNERS)
+    return part
 
 
 def check_destination(dest_dir: str) -> None:
@@ -137,7 +168,7 @@ def _make_root(root: Path, umask: int) -> None:
 
 
 @contextmanager
-def _making(directory: int | Path, place: Path) -> Iterator[None]:
+def _making(directory: int | Path, place: str | Path) -> Iterator[None]:
     """DESTINATION_UNWRITABLE when a directory that is there says that it is not: so does /proc to whoever makes
     something in it, and trying again does not help. One that was removed meanwhile has no links left."""
     try:
@@ -175,15 +206,11 @@ def _enter(fd: int, name: str, place: str, path: str, umask: int) -> int:
         return below
 
 
-def make_new(directory: int, name: str, mode: int) -> int:
-    """A descriptor of a new, empty file of this mode, whatever the process's umask. What an earlier run may have left
-    under the name goes: only a part file is called so."""
+def make_new(directory: Directory, name: str, mode: int) -> int:
+    """A descriptor of a new, empty file of this mode, whatever the process's umask."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    try:
-        fd = os.open(name, flags, 0o600, dir_fd=directory)
-    except FileExistsError:
-        os.unlink(name, dir_fd=directory)
-        fd = os.open(name, flags, 0o600, dir_fd=directory)
+    with _making(directory.fd, directory.path):
+        fd = os.open(name, flags, 0o600, dir_fd=directory.fd)
     try:
         os.fchmod(fd, mode)
     except BaseException:

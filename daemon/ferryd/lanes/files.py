@@ -5,7 +5,6 @@ Blocking; the engine calls it in threads.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import stat
 from collections.abc import Callable, Iterable, Sequence
@@ -43,14 +42,10 @@ class LocalFiles:
         """The final path of a manifest path. UNSAFE_PATH when it would leave `dest_dir`."""
         return destination.resolve(dest_dir, path)
 
-    def part_file(self, final: str, transfer_id: str) -> str:
-        """Where a file is while it is incomplete."""
-        return destination.part_file(final, transfer_id)
-
-    def prepare(self, dest_dir: str, path: str, size_bytes: int, transfer_id: str) -> None:
+    def prepare(self, dest_dir: str, path: str, size_bytes: int, transfer_id: str) -> Path:
         """The part file beside the final name, and its directories. UNSAFE_PATH, DISK_FULL, READ_ONLY,
         DESTINATION_UNWRITABLE, DESTINATION_EXISTS (a file where a directory is needed)."""
-        destination.prepare(dest_dir, path, size_bytes, transfer_id, self._umask)
+        return destination.prepare(dest_dir, path, size_bytes, transfer_id, self._umask)
 
     def write(
         self,
@@ -67,7 +62,7 @@ class LocalFiles:
         """Give complete files their final names, durably; `done` is told the names they got. DESTINATION_EXISTS."""
         publish.publish(files, if_exists, self._umask, done)
 
-    def confirm(self, files: Sequence[tuple[Path, Path]]) -> None:
+    def confirm(self, files: Sequence[tuple[Path | None, Path]]) -> None:
         """Make final names durable that an earlier run gave."""
         publish.confirm(files)
 
@@ -90,10 +85,9 @@ class LocalFiles:
             finally:
                 os.close(fd)
 
-    def discard(self, part_file: Path) -> None:
-        """Remove a part file; a missing one is fine."""
-        with writing(part_file), contextlib.suppress(FileNotFoundError):
-            part_file.unlink()
+    def discard(self, directories: Iterable[str], transfer_id: str) -> None:
+        """Remove the part files of a transfer."""
+        destination.discard(directories, transfer_id)
 
     def check_destination(self, dest_dir: str) -> None:
         """Fail early: DESTINATION_UNWRITABLE or READ_ONLY."""

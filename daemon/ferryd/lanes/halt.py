@@ -21,6 +21,7 @@ class Halt:
         self._stopped = threading.Event()
         self._lock = threading.Lock()
         self._socket: socket.socket | None = None
+        self._keeping = self._abandoned = False
 
     def moved(self, count: int) -> None:
         """Count bytes; may block to keep a bandwidth limit. Raises `Interrupted`."""
@@ -40,6 +41,25 @@ class Halt:
             if self._socket is not None:
                 with contextlib.suppress(OSError):  # closed by the peer meanwhile: just as well
                     self._socket.shutdown(socket.SHUT_RDWR)
+
+    @contextlib.contextmanager
+    def keeping(self) -> Iterator[None]:
+        """While this runs, its end is waited for, however long. Raises `Interrupted` when nobody waits any more."""
+        with self._lock:
+            if self._abandoned:
+                raise Interrupted
+            self._keeping = True
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._keeping = False
+
+    def abandon(self) -> bool:
+        """Stop waiting for the thread, which keeps nothing from now on; not when it is just at that."""
+        with self._lock:
+            self._abandoned = not self._keeping
+            return self._abandoned
 
     @contextlib.contextmanager
     def watching(self, sock: socket.socket) -> Iterator[None]:

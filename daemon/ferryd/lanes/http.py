@@ -296,28 +296,37 @@ class Inflow:
         self._file = response.file
         self._origin = origin
         self._halt = halt
+        self._error: OSError | None = None
 
     def fill(self, view: memoryview) -> int:
         """Read until `view` is full, it takes long or no more comes, but a byte at least. HUB_UNREACHABLE when there is
         none."""
         until = time.monotonic() + _REPORT_S
-        done = 0
-        while done < len(view) and (done == 0 or time.monotonic() < until):
-            try:
-                count = self._file.readinto1(view[done:])
-            except OSError as error:
-                if done:
-                    break
-                self._halt.check()  # it was us who cut it
-                what = "no byte came for too long" if isinstance(error, TimeoutError) else str(error.strerror or error)
-                raise unreachable(str(self._origin), f"a download broke off: {what}") from error
-            if count == 0:
-                if done:
-                    break
-                self._halt.check()
-                raise unreachable(str(self._origin), "a download ended before it was complete")
+        done, count = 0, -1
+        while done < len(view) and count and (done == 0 or time.monotonic() < until):
+            count = self._read(view[done:])
             done += count
+        if not done:
+            raise self._ended()
         return done
+
+    def _read(self, view: memoryview) -> int:
+        """0 when no more comes."""
+        try:
+            return 0 if self._error else self._file.readinto1(view)
+        except OSError as error:
+            self._error = error  # what is read after it may say something else
+            return 0
+
+    def _ended(self) -> FerryError:
+        self._halt.check()  # it was us who cut it
+        if self._error is None:
+            return unreachable(str(self._origin), "a download ended before it was complete")
+        silent = isinstance(self._error, TimeoutError)
+        what = "no byte came for too long" if silent else str(self._error.strerror or self._error)
+        found = unreachable(str(self._origin), f"a download broke off: {what}")
+        found.__cause__ = self._error
+        return found
 
 
 def _require_range(response: Response, origin: Origin, asked: Span) -> None:

@@ -136,7 +136,7 @@ class ByteLanes:
                 halt.check()
         except (asyncio.CancelledError, Interrupted):
             halt.stop()
-            await _let_go(job, ended)
+            await _let_go(job, ended, halt)
             raise
         return ended.result()
 
@@ -160,15 +160,15 @@ class ByteLanes:
             os.close(fd)
 
 
-async def _let_go(job: Future[T], ended: asyncio.Future[T]) -> None:
+async def _let_go(job: Future[T], ended: asyncio.Future[T], halt: Halt) -> None:
     """Wait until the thread is out of the files, whatever else happens to this task."""
     if job.cancel():
         return
     loop = asyncio.get_running_loop()
     until = loop.time() + _LET_GO_S
-    while not ended.done() and loop.time() < until:
+    while not ended.done() and (loop.time() < until or not halt.abandon()):
         try:
-            await asyncio.wait({ended}, timeout=until - loop.time())
+            await asyncio.wait({ended}, timeout=max(_LOOK_S, until - loop.time()))
         except asyncio.CancelledError:
             continue  # the caller raises the first one when we are through
     ended.add_done_callback(lambda future: future.cancelled() or future.exception())  # retrieved: nobody waits for it

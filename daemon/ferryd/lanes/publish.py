@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import groupby
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 
 from ferryd.core.crashpoint import crashpoint
 from ferryd.core.model import IfExists
@@ -24,6 +24,8 @@ from ferryd.lanes.durable import sync_file
 from ferryd.lanes.oserrors import destination_error, shown, writing
 from ferrywire.libc import libc
 from ferrywire.reasons import FerryError
+
+P = TypeVar("P", Path, Path | None)
 
 _NAME_BYTES: Final = 255
 _TRIES: Final = 10_000
@@ -46,25 +48,29 @@ def publish(files: Sequence[tuple[Path, Path]], if_exists: IfExists, umask: int,
             publish_in(directory, os.fspath(parent), names, if_exists, lambda path: done(Path(path)))
 
 
-def confirm(files: Sequence[tuple[Path, Path]]) -> None:
+def confirm(files: Sequence[tuple[Path | None, Path]]) -> None:
     """Make files and their final names durable that an earlier run gave, and perhaps never synced: pairs as in
-    `publish`. The files too: all that is known of them is that their bytes are right."""
+    `publish`, without the part file where none was noted. The files too: all that is known of them is that their bytes
+    are right."""
     for parent, together in _by_parent(files):
         with writing(parent), _opened(parent, os.O_DIRECTORY) as directory:
-            given = [_Given(part_file.name, final.name, _sync(final, directory)) for part_file, final in together]
+            given = [
+                _Given(part_file.name if part_file else "", final.name, _sync(final, directory))
+                for part_file, final in together
+            ]
             _sync_names(directory, given)
 
 
 class _Given(NamedTuple):
-    part: str
+    part: str  #: empty when it may be somebody else's
     name: str
     inode: int
 
 
-def _by_parent(files: Sequence[tuple[Path, Path]]) -> Iterator[tuple[Path, list[tuple[Path, Path]]]]:
+def _by_parent(files: Sequence[tuple[P, Path]]) -> Iterator[tuple[Path, list[tuple[P, Path]]]]:
     for parent, group in groupby(files, lambda pair: pair[1].parent):
         together = list(group)
-        if any(part_file.parent != parent for part_file, _ in together):
+        if any(part_file is not None and part_file.parent != parent for part_file, _ in together):
             raise ValueError("a part file lies beside its final name")
         yield parent, together
 
@@ -118,6 +124,8 @@ def _sync_names(directory: int, given: Sequence[_Given]) -> None:
         sync_file(directory)
     except OSError:
         for part, name, inode in given:
+            if not part:
+                continue
             with suppress(OSError):
                 # With `skip`, or when somebody replaced it, the name is another file's.
                 if os.stat(name, dir_fd=directory, follow_symlinks=False).st_ino == inode:

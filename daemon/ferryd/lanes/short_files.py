@@ -10,11 +10,12 @@ from __future__ import annotations
 import time
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from itertools import accumulate, groupby
 from typing import Final, Protocol
 
 from ferryd.core.model import Span
-from ferryd.core.ports import FileLocation, Keep, ShortFile, UrlLocation
+from ferryd.core.ports import FileLocation, Interrupted, Keep, ShortFile, UrlLocation
 from ferryd.lanes.arrivals import damaged
 from ferryd.lanes.file import reading_blob
 from ferryd.lanes.halt import Halt
@@ -47,14 +48,23 @@ class ShortFiles:
         for some in _windows(files, len(self._buffer)):
             window = _Window(some, self._buffer, self._halt, self._keep)
             try:
-                for alone, runs in groupby(_runs(some), lambda run: len(run) == 1):
-                    if alone:
-                        self._fetch_apart([file for (file,) in runs], window)
-                        continue
-                    for run in runs:
-                        self._fetch(run, window)
-            finally:
+                self._fill(window, some)
+            except Interrupted:
+                with suppress(FerryError):  # met again by whoever goes on
+                    window.keep()
+                raise
+            except FerryError:
                 window.keep()
+                raise
+            window.keep()
+
+    def _fill(self, window: _Window, files: Sequence[ShortFile]) -> None:
+        for alone, runs in groupby(_runs(files), lambda run: len(run) == 1):
+            if alone:
+                self._fetch_apart([file for (file,) in runs], window)
+                continue
+            for run in runs:
+                self._fetch(run, window)
 
     def _fetch_apart(self, files: Sequence[ShortFile], window: _Window) -> None:
         """Several at a time; when that does not get on, one alone."""
@@ -122,7 +132,8 @@ class _Window:
                 break
             right.append(view)
         if right:
-            self._keep(right)
+            with self._halt.keeping():
+                self._keep(right)
         self._kept_at = time.monotonic()
         if wrong is not None:
             raise wrong

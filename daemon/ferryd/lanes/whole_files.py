@@ -1,7 +1,7 @@
 """Writes whole files that are in memory: made, written, durable together, and named. Download steps D8 to D10.
 
-Until its bytes are durable each is a part file, as any other, and it gets its name as any other (`publish.py`); but it
-is written in one go or not at all, so nothing of it is noted before, and nothing is left when that fails.
+Until its bytes are durable each is a part file, and it gets its name as any other (`publish.py`); but it is written in
+one go or not at all, so nothing of it is noted before, and nothing is left when that fails.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from contextlib import ExitStack, closing, suppress
 
 from ferryd.core.crashpoint import crashpoint
 from ferryd.core.model import IfExists
-from ferryd.lanes.destination import Directory, directories, make_new, part_name
+from ferryd.lanes.destination import Directory, directories, make_new, passing_names
 from ferryd.lanes.durable import AT_ONCE, close_synced, synced_together
 from ferryd.lanes.oserrors import writing
 from ferryd.lanes.publish import publish_in
@@ -28,11 +28,11 @@ def write(
     done: Callable[[str], None],
 ) -> None:
     """Write (manifest path, bytes) below `dest_dir`; `done` gets their final paths in order, once they are durable.
-    After a failure those of a directory that have no name yet are gone."""
+    After a failure those of a directory that had got no name are gone."""
     contents = iter([data for _, data in files])
     with closing(directories(dest_dir, [path for path, _ in files], umask)) as some:
         for directory in some:
-            parts = [part_name(name, transfer_id) for name in directory.names]
+            parts = passing_names(transfer_id, len(directory.names))
             try:
                 _write(directory, [(part, next(contents)) for part in parts], 0o666 & ~umask)
                 crashpoint("after-part-file-write")
@@ -54,7 +54,7 @@ def _write(directory: Directory, files: Sequence[tuple[str, memoryview]], mode: 
 def _written(directory: Directory, part: str, data: memoryview, mode: int, opened: ExitStack) -> tuple[str, int]:
     path = os.path.join(directory.path, part)  # noqa: PTH118 (there may be many)
     with writing(path):
-        fd = make_new(directory.fd, part, mode)
+        fd = make_new(directory, part, mode)
         opened.callback(close_synced, fd)
         write_at(fd, data, 0)
     return path, fd

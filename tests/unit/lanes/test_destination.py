@@ -43,8 +43,7 @@ ODD_BUT_GOOD = [".git/hooks/x", "-rf", "new\nline", "a\\b", "con", "\u202egnp.ex
 
 
 def prepare(dest_dir: str, path: str, size_bytes: int, transfer_id: str) -> Path:
-    FILES.prepare(dest_dir, path, size_bytes, transfer_id)
-    return Path(FILES.part_file(FILES.resolve(dest_dir, path), transfer_id))
+    return FILES.prepare(dest_dir, path, size_bytes, transfer_id)
 
 
 def resolve(dest_dir: str, path: str) -> Path:
@@ -307,9 +306,40 @@ def test_digest_and_discard(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(path)
     assert FILES.digest(tmp_path / "link", CountingMeter()) == b""
     assert FILES.digest(tmp_path, CountingMeter()) == b""
-    FILES.discard(path)
-    FILES.discard(path)
-    assert not path.exists()
+
+
+def test_the_part_files_of_a_transfer_are_removed_and_nothing_else(tmp_path: Path) -> None:
+    part = prepare(str(tmp_path / "d"), "x", 5, TRANSFER)
+    other = prepare(str(tmp_path / "d"), "x", 5, new_id("trf"))
+    passing = [part.with_name(name) for name in destination.passing_names(TRANSFER, 2)]
+    for path in passing:
+        path.touch()
+    (tmp_path / "file").touch()
+    kept = [tmp_path / "d" / name for name in ("x", f".{TRANSFER}.x", f"{TRANSFER}.ferry-part")]
+    for path in kept:
+        path.touch()
+    places = [str(tmp_path / place) for place in ("file/below", "missing", "x" * 300, "d", "d")]
+    assert reason_of(FILES.discard, places, TRANSFER) == "DESTINATION_UNWRITABLE", "told when everything else is gone"
+    assert sorted((tmp_path / "d").iterdir()) == sorted([other, *kept])
+
+
+def test_long_names_of_the_same_beginning_have_part_files_of_their_own(tmp_path: Path) -> None:
+    names = [f"{'測' * 75} {number}.csv" for number in range(3)] + ["x" * 255, "x" * 254 + "y"]
+    parts = [prepare(str(tmp_path), name, 1, TRANSFER) for name in names]
+    assert len(set(parts)) == len(names) and all(len(os.fsencode(part.name)) <= 255 for part in parts)
+    assert parts == [prepare(str(tmp_path), name, 1, TRANSFER) for name in names], "found again"
+
+
+def test_names_that_were_found_to_be_right_stay_when_nothing_says_that_they_are_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "x").write_bytes(b"x")
+    synced = SyncedFiles(monkeypatch, failing=tmp_path)
+    assert reason_of(FILES.confirm, [(None, tmp_path / "x")]) == "IO_ERROR"
+    assert [path.name for path in tmp_path.iterdir()] == ["x"]
+    synced.failing = None
+    FILES.confirm([(None, tmp_path / "x")])
+    assert synced.inodes[-2:] == [(tmp_path / "x").stat().st_ino, tmp_path.stat().st_ino]
 
 
 def test_a_directory_is_synced_once_for_many_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -335,9 +365,9 @@ def test_a_directory_is_synced_once_for_many_files(tmp_path: Path, monkeypatch: 
 def test_the_users_umask_says_what_the_file_may_and_the_daemon_can_write_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, umask: int
 ) -> None:
-    files, part, names = LocalFiles(umask), Path(FILES.part_file(str(tmp_path / "x"), TRANSFER)), list[Path]()
+    files, names = LocalFiles(umask), list[Path]()
     for _ in range(2):
-        files.prepare(str(tmp_path), "x", 5, TRANSFER)
+        part = files.prepare(str(tmp_path), "x", 5, TRANSFER)
         assert stat.S_IMODE(part.stat().st_mode) & 0o600 == 0o600
     synced = SyncedFiles(monkeypatch)
     inode = part.stat().st_ino

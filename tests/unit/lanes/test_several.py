@@ -179,6 +179,7 @@ async def test_bytes_that_stop_in_the_midst_of_a_part(lanes: ByteLanes, tmp_path
     with ByteServer(blob=BLOB, script=[ok, ok, *[stall_in_reply] * 2]) as server, pytest.raises(FerryError) as caught:
         await received(lanes, incoming(server, tmp_path, 6))
     assert caught.value.reason == "HUB_UNREACHABLE"
+    assert "no byte came for too long" in caught.value.message, "what was read after that says something else"
 
 
 @pytest.mark.parametrize(("code", "reason"), [("SlowDown", "HUB_OVERLOADED"), ("AccessDenied", "SIGNATURE_INVALID")])

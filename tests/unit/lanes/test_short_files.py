@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import os
+import secrets
 import stat
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,10 +15,11 @@ import pytest
 
 from ferryd.core.model import IfExists
 from ferryd.core.ports import FileLocation, Interrupted, Location, ShortFile, UrlLocation
-from ferryd.lanes import durable, short_files
+from ferryd.lanes import destination, durable, pool, short_files
 from ferryd.lanes import publish as publishing
 from ferryd.lanes.files import LocalFiles
 from ferryd.lanes.pool import ByteLanes
+from ferryd.lanes.short_files import ShortFiles
 from ferrywire.digest import of_bytes
 from ferrywire.reasons import FerryError
 from tests.support.byte_server import ByteServer, answer, ok, trickle
@@ -185,23 +189,90 @@ def test_a_file_that_cannot_be_synced_gets_no_name_nor_do_those_with_it(
     assert "done" not in log and arrival.left() == [], "neither a name nor a part file"
 
 
-@pytest.mark.parametrize("left", ["file", "link", "hard link"])
-def test_what_an_earlier_run_left_is_made_anew_and_nothing_is_written_through_it(
-    arrival: Arrival, tmp_path: Path, left: str
+def test_names_that_a_part_file_s_would_be_the_same_for(arrival: Arrival) -> None:
+    files = [(f"{'測' * 75} {number}.csv", str(number).encode()) for number in range(40)]
+    arrival.write([*files, ("a", b"a"), ("A", b"A")])
+    assert all((arrival.dest / name).read_bytes() == data for name, data in files)
+    assert len(arrival.left()) == 42
+
+
+def test_nobody_s_part_file_is_written_or_removed(
+    arrival: Arrival, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    victim, part = tmp_path / "victim", arrival.dest / f".x.{TRANSFER}.ferry-part"
+    names = destination.passing_names(TRANSFER, 3)
+    assert not {*names} & {*destination.passing_names(TRANSFER, 3)}, "another thread's, or another run's"
+    monkeypatch.setattr(secrets, "token_hex", lambda _: names[0].split(".")[2].partition("-")[0])
+    victim = tmp_path / "victim"
     victim.write_bytes(b"precious")
     arrival.dest.mkdir()
-    match left:
-        case "file":
-            part.write_bytes(bytes(2 * SIZE))
-        case "link":
-            part.symlink_to(victim)
-        case _:
-            part.hardlink_to(victim)
-    arrival.write([("x", BLOB)])
-    assert (arrival.dest / "x").read_bytes() == BLOB and arrival.left() == ["x"]
-    assert victim.read_bytes() == b"precious"
+    (arrival.dest / names[1]).symlink_to(victim)
+    with pytest.raises(FerryError) as caught:
+        arrival.write([(name, BLOB) for name in "abc"])
+    assert caught.value.reason == "IO_ERROR", "and the next run has other names"
+    assert victim.read_bytes() == b"precious" and arrival.names == []
+
+
+async def test_what_is_being_kept_is_waited_for(lanes: ByteLanes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool, "_LET_GO_S", 0.05)
+    begun, go_on, kept = threading.Event(), threading.Event(), list[int]()
+
+    def keep(contents: Sequence[memoryview]) -> None:
+        begun.set()
+        go_on.wait(10)
+        kept.append(len(contents))
+
+    with ByteServer(blob=BLOB) as server:
+        files = [file for _, file in several(server, 3)]
+        work = asyncio.ensure_future(lanes.receive_short(files, CountingMeter(), keep))
+        await asyncio.to_thread(begun.wait, 10)
+        work.cancel()
+        assert not (await asyncio.wait({work}, timeout=0.6))[0], "a disk that hangs"
+        go_on.set()
+        with pytest.raises(asyncio.CancelledError):
+            await work
+    assert kept == [3]
+
+
+async def test_who_is_waited_for_no_longer_keeps_nothing(lanes: ByteLanes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool, "_LET_GO_S", 0.05)
+    begun, go_on, kept = threading.Event(), threading.Event(), list[int]()
+    fetch = ShortFiles._fetch
+
+    def hangs(*arguments: object) -> None:
+        fetch(*arguments)  # type: ignore[arg-type]
+        begun.set()
+        go_on.wait(10)
+
+    monkeypatch.setattr(ShortFiles, "_fetch", hangs)
+    with ByteServer(blob=BLOB) as server:
+        [(_, file)] = several(server, 1)
+        work = asyncio.ensure_future(
+            lanes.receive_short([file], CountingMeter(), lambda contents: kept.append(len(contents)))
+        )
+        await asyncio.to_thread(begun.wait, 10)
+        work.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await work
+        go_on.set()
+        await lanes.receive_short([file], CountingMeter(), lambda contents: None)  # when that thread has ended, too
+    lanes.close()
+    assert kept == []
+
+
+@pytest.mark.parametrize("error", ["DISK_FULL", "DESTINATION_EXISTS"])
+async def test_an_interruption_is_one_whatever_keeping_meets(lanes: ByteLanes, error: str) -> None:
+    def keep(contents: Sequence[memoryview]) -> None:
+        raise FerryError(error, "as it may be", path="/", freeBytes=0)
+
+    with ByteServer(blob=BLOB) as server, pytest.raises(Interrupted):
+        await lanes.receive_short([file for _, file in several(server, 5)], CountingMeter(limit=3 * SIZE), keep)
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="this system has no /proc")
+def test_where_nothing_can_be_made_it_is_not_tried_again(log: list[str]) -> None:
+    with pytest.raises(FerryError) as caught:
+        Arrival(Path("/proc"), log).write([("x", BLOB)])
+    assert caught.value.reason == "DESTINATION_UNWRITABLE"
 
 
 @pytest.mark.parametrize("umask", [0o077, 0o022, 0o002, 0o277, 0o777])
