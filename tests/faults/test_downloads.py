@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import os
 from collections.abc import Callable, Sequence
@@ -261,6 +262,68 @@ async def test_what_a_run_that_died_has_left_is_removed(tmp_path: Path, size: in
         done = await b.settled(one)
         assert done.state is State.SUCCEEDED and done.attempts == 2
         assert sorted(path.name for path in dest.rglob("*")) == ["d", "f", "g"]
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_what_a_run_that_died_has_left_is_removed_by_a_cancel_later(tmp_path: Path, size: int) -> None:
+    dest = tmp_path / "dest"
+    async with bench(tmp_path, limits=Limits(parts_in_flight=1)) as b:
+        content = b.hub.add_content({"d/f": b"f" * size, "e/g": b"g" * (3 * MIB)})
+
+        def leave() -> None:
+            (dest / "d").mkdir(parents=True, exist_ok=True)
+            (dest / "d" / f".{one}.0123-0.ferry-part").write_bytes(b"half")
+
+        def close_gate() -> None:
+            b.lanes.gate = asyncio.Event()
+
+        b.lanes.faults.add("receive", leave, times=part_count(size, MIB))
+        b.lanes.faults.add("receive", close_gate)
+        one = await download(b, content, dest)
+        async with asyncio.timeout(10):
+            await b.lanes.at_gate.wait()
+        await b.engine.cancel(one)
+        await cleaned(b)
+        assert [path.name for path in dest.rglob("*") if path.is_file()] == ["f"], "what has its name stays"
+
+
+async def test_what_cannot_be_looked_for_fails_no_download(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with bench(tmp_path) as b:
+        content = b.hub.add_content({"f": b"f"})
+        b.lanes.faults.add("receive", FerryError("IO_ERROR", "the disk hiccups", path=tmp_path))
+
+        def refuse(*_: object) -> None:
+            raise FerryError("DESTINATION_UNWRITABLE", "may not be listed", path=tmp_path)
+
+        monkeypatch.setattr(b.files, "discard", refuse)
+        done = await b.settled(await download(b, content, tmp_path / "dest"))
+        assert done.state is State.SUCCEEDED and done.attempts == 2
+
+
+@pytest.mark.parametrize("policy", list(IfExists))
+async def test_the_user_s_own_files_are_told_from_those_that_came(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, policy: IfExists
+) -> None:
+    """However the first look ended, and however often the transfer began."""
+    for name in "ab":
+        (tmp_path / name).write_bytes(name.encode())
+    async with bench(tmp_path) as b:
+        content = b.hub.add_content({name: name.encode() for name in "abc"})
+        exists, looked = b.files.exists, list[str]()
+
+        def hiccup(path: str) -> bool:
+            looked.append(path)
+            if len(looked) == 2:
+                raise FerryError("IO_ERROR", "the disk hiccups", path=tmp_path)
+            return exists(path)
+
+        monkeypatch.setattr(b.files, "exists", hiccup)
+        b.lanes.faults.add("receive", FerryError("IO_ERROR", "once more", path=tmp_path))
+        spec = DownloadSpec(content.asset_id, str(tmp_path), if_exists=policy)
+        done = await b.settled((await b.engine.create_download(spec)).id)
+        assert done.state is State.SUCCEEDED and done.attempts == 3
+        skipped = [file.path for file in (await b.engine.list_files(done.id)).items if file.skipped]
+        assert skipped == ["a", "b"]
 
 
 async def test_part_files_are_removed_though_some_place_is_no_directory(tmp_path: Path) -> None:

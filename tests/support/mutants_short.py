@@ -88,8 +88,8 @@ SHORT = (
     Mutant(
         "what-died-is-left",
         "daemon/ferryd/engine/download.py",
-        "            if self._again:\n                await finish",
-        "            if False:\n                await finish",
+        "        if resumed:\n",
+        "        if False:\n",
         f"{_ENGINE} -k has_left",
     ),
     Mutant(
@@ -109,8 +109,8 @@ SHORT = (
     Mutant(
         "one-error-ends-the-cleaning",
         "daemon/ferryd/lanes/destination.py",
-        "            first = first or error\n",
-        "            raise\n",
+        "        errors.append(error)\n",
+        "        raise\n",
         "tests/unit/lanes/test_destination.py -k nothing_else",
     ),
     Mutant(
@@ -140,5 +140,26 @@ SHORT = (
         "return 0 if self._error else self._file.readinto1(view)",
         "return self._file.readinto1(view)",
         "tests/unit/lanes tests/faults/test_lane_http.py -k 'stall or midst'",
+    ),
+    Mutant(
+        "a-look-that-ended-early-counts",
+        "daemon/ferryd/engine/download.py",
+        "again=self._run.transfer.looked)",
+        "again=bool(self._run.transfer.pinned_content_id))",
+        f"{_ENGINE} -k told_from",
+    ),
+    Mutant(
+        "only-what-is-not-done-is-tidied",
+        "daemon/ferryd/engine/cleanup.py",
+        "discard, self._tools.files, files, transfer.id)",
+        "discard, self._tools.files, [file for file in files if not file.done], transfer.id)",
+        f"{_ENGINE} -k cancel_later",
+    ),
+    Mutant(
+        "tidying-fails-downloads",
+        "daemon/ferryd/engine/download.py",
+        '        except FerryError as error:\n            log.warning("part files',
+        '        except ZeroDivisionError as error:\n            log.warning("part files',
+        f"{_ENGINE} -k cannot_be_looked_for",
     ),
 )

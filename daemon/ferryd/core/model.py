@@ -152,6 +152,8 @@ class Transfer:
     pack_bytes: int = 0
     #: Files that the receiver had whole when the transfer last began to move bytes.
     present_file_count: int = 0
+    #: A download has seen, to the end, what was at its final names: what is there since then, and the same, it brought.
+    looked: bool = False
 
 
 #: A file up to this size, of one part, is downloaded in one go: it is in memory before any of it is written.

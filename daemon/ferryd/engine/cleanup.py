@@ -54,5 +54,5 @@ class Cleanup:
 
     async def _discard(self, transfer: Transfer) -> None:
         files = await self._tools.ledger.store.files(transfer.id)
-        await asyncio.to_thread(discard, self._tools.files, [file for file in files if not file.done], transfer.id)
+        await asyncio.to_thread(discard, self._tools.files, files, transfer.id)
         await self._tools.ledger.update(transfer.id, debris=False)

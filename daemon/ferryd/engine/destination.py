@@ -131,8 +131,9 @@ class Destination:
 
 
 def discard(local: Files, files: Sequence[TransferFile], transfer_id: str) -> None:
-    """Remove the part files of a transfer from where these files are, or were to be."""
-    local.discard(dict.fromkeys(os.path.dirname(file.local_path) for file in files), transfer_id)  # noqa: PTH120
+    """Remove the part files of a transfer from where it has written these files, or might have."""
+    written = [file.local_path for file in files if not file.skipped]
+    local.discard(dict.fromkeys(map(os.path.dirname, written)), transfer_id)
 
 
 def _ended(file: TransferFile, final: str, remote: Sequence[RemoteFile]) -> TransferFile:

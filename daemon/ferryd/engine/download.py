@@ -9,6 +9,7 @@ a final name.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -29,6 +30,8 @@ from ferrywire import digest, tracing
 from ferrywire.parts import part_count
 from ferrywire.reasons import FerryError
 
+log = logging.getLogger(__name__)
+
 
 class Download:
     """The download of one run."""
@@ -40,7 +43,6 @@ class Download:
         self._tools = tools
         self._spec = spec
         self._dest = Destination(tools.files, spec, run.id, run.meter)
-        self._again = bool(run.transfer.pinned_content_id)  #: an earlier run has begun
         self._files: list[TransferFile] = []
         self._remote: list[RemoteFile] = []
         self._blocks: dict[Key, bytes] = {}  #: of the parts that are durably here
@@ -50,6 +52,7 @@ class Download:
 
     async def perform(self) -> dict[str, Any]:
         """Fetch what is missing and publish; returns the fields of success. Any `FerryError`."""
+        resumed = self._run.transfer.looked
         with tracing.span("prepare"):
             await asyncio.to_thread(self._dest.check)
             manifest = await self._manifest()
@@ -60,13 +63,20 @@ class Download:
             await self._make_empty()
         with tracing.span("fetch"):
             await self._fetch()
-            if self._again:
-                await finish_in_thread(partial(self._dest.discard, self._files))
+        if resumed:
+            await self._tidy()
         return {
             "asset_id": manifest.content.asset_id,
             "content_id": manifest.content.content_id,
             "digest": manifest.content.digest,
         }
+
+    async def _tidy(self) -> None:
+        """Remove what runs that died may have left. Everything has come: that this fails is no reason to fail."""
+        try:
+            await finish_in_thread(partial(self._dest.discard, self._files))
+        except FerryError as error:
+            log.warning("part files could not be looked for id=%s error=%r", self._run.id, error)
 
     async def _manifest(self) -> Manifest:
         """Also fresh locations, whenever it is asked again."""
@@ -81,7 +91,7 @@ class Download:
 
     async def _bind(self, manifest: Manifest) -> None:
         """The first time: pin the version, and say what there is to do."""
-        if self._again:
+        if self._run.transfer.pinned_content_id:
             self._files = await self._tools.ledger.store.files(self._run.id)
             return
         self._files = await asyncio.to_thread(self._dest.place, self._remote)
@@ -89,13 +99,14 @@ class Download:
 
     async def _look_around(self) -> None:
         """What is at the final names already, before a byte is fetched."""
-        settle = partial(self._dest.settle, self._files, self._remote, again=self._again)
+        settle = partial(self._dest.settle, self._files, self._remote, again=self._run.transfer.looked)
         settled = await asyncio.to_thread(settle)
         self._put(settled)
         done = [file for file in self._files if file.done]
         self._run.tally.confirm(sum(map(_count, done)), sum(file.size_bytes for file in done))
-        if settled or len(done) != self._run.transfer.present_file_count:
-            await self._run.record(parts=(), persisted=True, files=settled, present_file_count=len(done))
+        if settled or len(done) != self._run.transfer.present_file_count or not self._run.transfer.looked:
+            shown = {"present_file_count": len(done), "looked": True}
+            await self._run.record(parts=(), persisted=True, files=settled, **shown)
 
     def _pin(self, manifest: Manifest) -> dict[str, Any]:
         """The fields of a transfer whose version is known."""
@@ -156,13 +167,15 @@ class Download:
         try:
             async for some in fetching.fetch_short(files, keep):
                 del done[: len(some)]
-                self._put(some)
-                self._run.tally.confirm(len(some), sum(file.size_bytes for file in some))
-                await self._note_progress([], some)
+                await self._note_named(some)
         finally:
             if done:  # another batch has failed meanwhile
-                self._put(done)
-                await self._note_progress([], done)
+                await self._note_named(done)
+
+    async def _note_named(self, files: Sequence[TransferFile]) -> None:
+        self._put(files)
+        self._run.tally.confirm(len(files), sum(file.size_bytes for file in files))
+        await self._note_progress([], files)
 
     async def _fetch_part(self, fetching: Fetching, key: Key) -> None:
         await self._prepare(key[0])

@@ -70,23 +70,24 @@ def passing_names(transfer_id: str, count: int) -> list[str]:
 def discard(directories: Iterable[str], transfer_id: str) -> None:
     """Remove the part files of a transfer, of both kinds, from these directories. What is not there is fine; the first
     error is raised when everything else is gone."""
-    first: FerryError | None = None
+    errors: list[FerryError] = []
     for directory in directories:
-        try:
-            with writing(directory), suppress(FileNotFoundError, NotADirectoryError):
-                _discard(directory, transfer_id)
-        except FerryError as error:
-            first = first or error
-    if first is not None:
-        raise first
+        with _collected(errors), writing(directory), suppress(FileNotFoundError, NotADirectoryError):
+            with os.scandir(directory) as entries:
+                left = [one.path for one in entries if one.name.endswith(_SUFFIX) and f".{transfer_id}." in one.name]
+            for path in left:
+                with _collected(errors), writing(path), suppress(FileNotFoundError):
+                    os.unlink(path)  # noqa: PTH108 (a path of the disk's own bytes)
+    if errors:
+        raise errors[0]
 
 
-def _discard(directory: str, transfer_id: str) -> None:
-    with os.scandir(directory) as entries:
-        left = [entry.path for entry in entries if entry.name.endswith(_SUFFIX) and f".{transfer_id}." in entry.name]
-    for path in left:
-        with suppress(FileNotFoundError):
-            os.unlink(path)  # noqa: PTH108 (a path of the disk's own bytes)
+@contextmanager
+def _collected(errors: list[FerryError]) -> Iterator[None]:
+    try:
+        yield
+    except FerryError as error:
+        errors.append(error)
 
 
 class Directory(NamedTuple):

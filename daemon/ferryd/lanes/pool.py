@@ -7,6 +7,7 @@ follows from its location. No decision about parts, retries or limits is made he
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import ssl
 from collections.abc import Callable, Sequence
@@ -32,6 +33,7 @@ from ferryd.lanes.wire import Connections
 
 T = TypeVar("T")
 
+log = logging.getLogger(__name__)
 _LOOK_S: Final = 0.25
 #: A thread that is stuck in the kernel (a dead network file system) is left behind after this long.
 _LET_GO_S: Final = 5.0
@@ -165,8 +167,14 @@ async def _let_go(job: Future[T], ended: asyncio.Future[T], halt: Halt) -> None:
     if job.cancel():
         return
     loop = asyncio.get_running_loop()
-    until = loop.time() + _LET_GO_S
-    while not ended.done() and (loop.time() < until or not halt.abandon()):
+    until, told = loop.time() + _LET_GO_S, False
+    while not ended.done():
+        if loop.time() >= until:
+            if halt.abandon():
+                break
+            if not told:
+                log.warning("a disk takes long: waiting for files that are being written")
+                told = True
         try:
             await asyncio.wait({ended}, timeout=max(_LOOK_S, until - loop.time()))
         except asyncio.CancelledError:

@@ -63,6 +63,7 @@ def from_transfer(transfer: Transfer) -> dict[str, Any]:
     row["waiting_for"] = transfer.waiting_for and transfer.waiting_for.value
     row["error"] = transfer.error and _from_error(transfer.error)
     row["debris"] = int(transfer.debris)
+    row["looked"] = int(transfer.looked)
     return row
 
 
@@ -90,6 +91,7 @@ def to_transfer(row: sqlite3.Row) -> Transfer:
         waiting_for=Wait(row["waiting_for"]) if row["waiting_for"] else None,
         error=_to_error(row["error"]) if row["error"] else None,
         debris=bool(row["debris"]),
+        looked=bool(row["looked"]),
     )
 
 

@@ -318,9 +318,11 @@ def test_the_part_files_of_a_transfer_are_removed_and_nothing_else(tmp_path: Pat
     kept = [tmp_path / "d" / name for name in ("x", f".{TRANSFER}.x", f"{TRANSFER}.ferry-part")]
     for path in kept:
         path.touch()
-    places = [str(tmp_path / place) for place in ("file/below", "missing", "x" * 300, "d", "d")]
-    assert reason_of(FILES.discard, places, TRANSFER) == "DESTINATION_UNWRITABLE", "told when everything else is gone"
-    assert sorted((tmp_path / "d").iterdir()) == sorted([other, *kept])
+    stuck = part.with_name(f".1.{TRANSFER}.ferry-part")
+    stuck.mkdir()
+    places = [str(tmp_path / place) for place in ("file/below", "missing", "d", "x" * 300)]
+    assert reason_of(FILES.discard, places, TRANSFER) == "IO_ERROR", "told when everything else is gone"
+    assert sorted((tmp_path / "d").iterdir()) == sorted([other, stuck, *kept])
 
 
 def test_long_names_of_the_same_beginning_have_part_files_of_their_own(tmp_path: Path) -> None:

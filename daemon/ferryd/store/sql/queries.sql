@@ -5,13 +5,13 @@ INSERT INTO transfers (
     id, kind, state, spec, client, request_id, fingerprint, local_path, created_at, updated_at, title, priority, phase,
     waiting_for, next_attempt_at, error, attempts, size_bytes, persisted_bytes, resent_bytes, chunk_count, chunk_index,
     file_count, file_index, file_name, session_id, asset_id, content_id, digest, ended_at, session_number,
-    pinned_content_id, debris, part_checksum, pack_bytes, context, hub, present_file_count
+    pinned_content_id, debris, part_checksum, pack_bytes, context, hub, present_file_count, looked
 ) VALUES (
     :id, :kind, :state, :spec, :client, :request_id, :fingerprint, :local_path, :created_at, :updated_at, :title,
     :priority, :phase, :waiting_for, :next_attempt_at, :error, :attempts, :size_bytes, :persisted_bytes, :resent_bytes,
     :chunk_count, :chunk_index, :file_count, :file_index, :file_name, :session_id, :asset_id, :content_id, :digest,
     :ended_at, :session_number, :pinned_content_id, :debris, :part_checksum, :pack_bytes, :context, :hub,
-    :present_file_count
+    :present_file_count, :looked
 )
 
 -- name: write_transfer  everything that can change, guarded by the state it was read in
@@ -23,7 +23,7 @@ UPDATE transfers SET
     file_name = :file_name, session_id = :session_id, asset_id = :asset_id, content_id = :content_id,
     digest = :digest, ended_at = :ended_at, session_number = :session_number,
     pinned_content_id = :pinned_content_id, debris = :debris, part_checksum = :part_checksum, pack_bytes = :pack_bytes,
-    present_file_count = :present_file_count
+    present_file_count = :present_file_count, looked = :looked
 WHERE id = :id AND state = :guard
 
 -- name: get_transfer
