@@ -6,6 +6,7 @@ No table or query here, no threads: those are `database.py`'s.
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -24,10 +25,10 @@ T = TypeVar("T")
 _READERS: Final = 4
 #: How long a writer waits for another process, such as `ferryhub token create`.
 _BUSY_TIMEOUT_MS: Final = 10_000
+_AGAIN_S: Final = 0.01
 #: What SQLite says of a file that is no catalogue, or not any more.
 _DAMAGED: Final = ("not a database", "malformed")
 _PRAGMAS: Final = (
-    "PRAGMA journal_mode=WAL",
     # An acknowledged commit survives a power loss; NORMAL would lose the last ones.
     "PRAGMA synchronous=FULL",
     f"PRAGMA busy_timeout={_BUSY_TIMEOUT_MS}",
@@ -236,6 +237,21 @@ def _set_up(connection: Any, _record: object) -> None:
     connection.isolation_level = None  # we say BEGIN ourselves
     for pragma in _PRAGMAS:
         connection.execute(pragma)
+    _use_wal(connection)
+
+
+def _use_wal(connection: Any) -> None:
+    """Of those that turn a new file to WAL at the same time SQLite refuses some at once, whatever the timeout is."""
+    until = time.monotonic() + _BUSY_TIMEOUT_MS / 1000
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+        except Exception as error:
+            if "database is locked" not in str(error) or time.monotonic() > until:
+                raise
+            time.sleep(_AGAIN_S)
+        else:
+            return
 
 
 def _explained(error: Exception, engine: Engine) -> Exception:
