@@ -61,6 +61,10 @@ def test_a_folder_goes_up_and_comes_back(home: Home, run_dir: Path) -> None:
     assert all(same_bytes(run_dir / path.relative_to(home.root / "out"), path) for path in paths)
     again = ferry("download", asset_id, home.root / "out")
     assert (again.code, "already there 3 of 3 files" in again.err) == (0, True)
+    (home.root / "out" / "a.csv").write_text("mine")
+    left = ferry("download", asset_id, home.root / "out", "--if-exists", "skip")
+    assert (left.code, "; 3 files left as found, whatever they hold" in left.err) == (0, True)
+    assert "already there" not in left.err and (home.root / "out" / "a.csv").read_text() == "mine"
 
 
 def test_everything_an_upload_may_say_about_itself(home: Home, run_dir: Path) -> None:

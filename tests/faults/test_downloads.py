@@ -300,6 +300,27 @@ async def test_what_cannot_be_looked_for_fails_no_download(tmp_path: Path, monke
         assert done.state is State.SUCCEEDED and done.attempts == 2
 
 
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("same", [True, False])
+@pytest.mark.parametrize("policy", [IfExists.FAIL, IfExists.SKIP])
+async def test_a_file_that_appears_meanwhile(tmp_path: Path, policy: IfExists, same: bool, size: int) -> None:
+    """Such as another download's."""
+    theirs = b"f" * size if same else b"mine"
+    async with bench(tmp_path, limits=Limits(parts_in_flight=1)) as b:
+        content = b.hub.add_content({"a": b"a", "f": b"f" * size, "g": b"g"})
+        b.lanes.faults.add("receive", lambda: (tmp_path / "f").write_bytes(theirs))
+        spec = DownloadSpec(content.asset_id, str(tmp_path), if_exists=policy)
+        done = await b.settled((await b.engine.create_download(spec)).id)
+        files = {file.path: file for file in (await b.engine.list_files(done.id)).items}
+        await cleaned(b)
+    assert (tmp_path / "f").read_bytes() == theirs and not list(tmp_path.glob("*.ferry-part"))
+    if policy is IfExists.FAIL and not same:
+        assert done.error is not None and done.error.reason == "DESTINATION_EXISTS"
+        return
+    assert done.state is State.SUCCEEDED, done.error
+    assert files["f"].skipped is not same and bool(files["f"].digest) is same
+
+
 @pytest.mark.parametrize("policy", list(IfExists))
 async def test_the_user_s_own_files_are_told_from_those_that_came(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, policy: IfExists

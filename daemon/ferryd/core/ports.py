@@ -272,7 +272,8 @@ class Files(Protocol):
     def publish(self, files: Sequence[tuple[Path, Path]], if_exists: IfExists, done: Callable[[Path], None]) -> None:
         """Rename to the final name, fsync the directory, for several (part file, final name) whose bytes are durable:
         never a half file, never a silent overwrite. `done` gets the name that each got (`rename` picks a free one), in
-        order and once it is durable, also before a failure. DESTINATION_EXISTS for `fail` when it is taken."""
+        order and once it is durable, also before a failure. DESTINATION_EXISTS for `fail` and `skip` when it is
+        taken, for which the part file is kept and removed."""
 
     def confirm(self, files: Sequence[tuple[Path | None, Path]]) -> None:
         """Make files durable, and the final names that an earlier run gave them: several (part file, final name). Where

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
@@ -107,7 +108,10 @@ class Destination:
         """Give these their final names, each whole and durable, or not at all; `done` is told of each in order."""
         coming = iter(files)
         pairs = [(Path(file.part_path), Path(file.local_path)) for file in files]
-        self._files.publish(pairs, self._spec.if_exists, lambda final: done(_ended(next(coming), str(final), remote)))
+        with self._looked_at_again(files):
+            self._files.publish(
+                pairs, self._spec.if_exists, lambda final: done(_ended(next(coming), str(final), remote))
+            )
 
     def keep(
         self, remote: Sequence[RemoteFile], files: Sequence[TransferFile], done: Callable[[TransferFile], None]
@@ -121,9 +125,22 @@ class Destination:
 
         def write(contents: Sequence[memoryview]) -> None:
             named = [(next(coming).path, content) for content in contents]
-            self._files.write(self._spec.dest_dir, named, self._transfer_id, self._spec.if_exists, tell)
+            with self._looked_at_again(files):
+                self._files.write(self._spec.dest_dir, named, self._transfer_id, self._spec.if_exists, tell)
 
         return write
+
+    @contextmanager
+    def _looked_at_again(self, files: Sequence[TransferFile]) -> Iterator[None]:
+        """A name that was free when this run looked may have been taken by the same file, such as another download's:
+        that is for the next run to see, which comes soon."""
+        try:
+            yield
+        except FerryError as error:
+            appeared = error.metadata.get("path") in {file.local_path for file in files}
+            if error.reason != "DESTINATION_EXISTS" or not appeared or self._spec.if_exists is IfExists.REPLACE:
+                raise
+            raise FerryError("IO_ERROR", f"{error.message}, since a moment ago", path=error.metadata["path"]) from error
 
     def discard(self, files: Sequence[TransferFile]) -> None:
         """Remove what runs that died may have left of these."""

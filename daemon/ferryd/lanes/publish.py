@@ -127,7 +127,7 @@ def _sync_names(directory: int, given: Sequence[_Given]) -> None:
             if not part:
                 continue
             with suppress(OSError):
-                # With `skip`, or when somebody replaced it, the name is another file's.
+                # When somebody replaced it the name is another file's.
                 if os.stat(name, dir_fd=directory, follow_symlinks=False).st_ino == inode:
                     rename_noreplace(directory, name, part)
         raise
@@ -147,8 +147,7 @@ def _rename(directory: int, part: str, place: str, wanted: str, if_exists: IfExi
             continue
         return name
     if if_exists is IfExists.SKIP:
-        os.unlink(part, dir_fd=directory)
-        return wanted
+        os.unlink(part, dir_fd=directory)  # nobody needs it
     raise _taken(place, wanted, "there already")
 
 

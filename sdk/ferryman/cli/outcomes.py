@@ -87,10 +87,15 @@ def _downloaded(session: Session, info: TransferInfo, files: Sequence[TransferFi
             for f in files
         ],
     }
-    there = sum(file.skipped for file in files)
-    already = f"; already there {there:,} of {units.count(len(files), 'file')}" if there else ""
-    session.out.say(f"Downloaded {describe.name(info)}: {_amount(info)}{already}")
+    session.out.say(f"Downloaded {describe.name(info)}: {_amount(info)}{_skipped(files)}")
     session.out.result("downloaded", data, [units.clean(file.local_path) for file in files])
+
+
+def _skipped(files: Sequence[TransferFile]) -> str:
+    there = sum(file.skipped and bool(file.digest) for file in files)
+    left = sum(file.skipped and not file.digest for file in files)
+    already = f"; already there {there:,} of {units.count(len(files), 'file')}" if there else ""
+    return already + (f"; {units.count(left, 'file')} left as found, whatever they hold" if left else "")
 
 
 def _amount(info: TransferInfo) -> str:

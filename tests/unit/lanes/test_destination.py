@@ -210,7 +210,7 @@ def test_a_name_that_is_taken(way: str, tmp_path: Path, taken_by: str) -> None:
     part, _ = complete(tmp_path, b"newer")
     assert published(part, final, IfExists.RENAME).name == "data.tar (2).gz"
     part, _ = complete(tmp_path)
-    assert published(part, final, IfExists.SKIP) == final
+    assert reason_of(published, part, final, IfExists.SKIP) == "DESTINATION_EXISTS"
     assert not part.exists()
     if taken_by == "file":
         assert final.read_bytes() == b"old"
@@ -433,9 +433,14 @@ def test_names_whose_sync_failed_are_given_anew(tmp_path: Path, monkeypatch: pyt
 
 def test_names_whose_sync_failed_stay_when_they_are_not_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     part, final = complete(tmp_path)
-    final.write_bytes(b"old")
-    SyncedFiles(monkeypatch, failing=tmp_path)
-    assert reason_of(published, part, final, IfExists.SKIP) == "IO_ERROR"
+    (tmp_path / "theirs").write_bytes(b"old")
+
+    def replaced(fd: int) -> None:
+        (tmp_path / "theirs").rename(final)
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(publishing, "sync_file", replaced)
+    assert reason_of(published, part, final, IfExists.FAIL) == "IO_ERROR"
     assert list(tmp_path.iterdir()) == [final] and final.read_bytes() == b"old"
 
 
