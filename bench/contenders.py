@@ -21,7 +21,8 @@ LIMIT = "bare"
 
 
 class Contender(Protocol):
-    """`key` is what a load is called at the target; `up` comes before `down`."""
+    """`key` is what a load is called at the target; `up` comes before `down`. `ready` is called when nothing but the
+    moving itself is left to do: it brings the page cache into the state that the benchmark wants."""
 
     @property
     def name(self) -> str: ...
@@ -29,9 +30,9 @@ class Contender(Protocol):
     @property
     def downs(self) -> bool: ...
 
-    def up(self, load: Load, key: str) -> Measured: ...
+    def up(self, load: Load, key: str, ready: Callable[[], None]) -> Measured: ...
 
-    def down(self, load: Load, key: str, dest: Path) -> Measured: ...
+    def down(self, load: Load, key: str, dest: Path, ready: Callable[[], None]) -> Measured: ...
 
 
 @dataclass
@@ -51,12 +52,14 @@ class Ferry:
         self._project = self.client.create_project("Bench").project_id
         self._move_one()
 
-    def up(self, load: Load, key: str) -> Measured:
+    def up(self, load: Load, key: str, ready: Callable[[], None]) -> Measured:
+        ready()
         measured = self._run("each" if load.apart else "up", str(load.root), self._project)
         self._assets[key] = measured.stdout.split()
         return measured
 
-    def down(self, load: Load, key: str, dest: Path) -> Measured:
+    def down(self, load: Load, key: str, dest: Path, ready: Callable[[], None]) -> Measured:
+        ready()
         return self._run("down", str(dest), *self._assets[key])
 
     def _move_one(self) -> None:
@@ -86,12 +89,16 @@ class Program:
     def downs(self) -> bool:
         return self.fetch is not None
 
-    def up(self, load: Load, key: str) -> Measured:
-        return run(self.send(load, key), env=self.env, servers=self.servers)
+    def up(self, load: Load, key: str, ready: Callable[[], None]) -> Measured:
+        command = self.send(load, key)
+        ready()
+        return run(command, env=self.env, servers=self.servers)
 
-    def down(self, load: Load, key: str, dest: Path) -> Measured:
+    def down(self, load: Load, key: str, dest: Path, ready: Callable[[], None]) -> Measured:
         assert self.fetch is not None
-        return run(self.fetch(load, key, dest), env=self.env, servers=self.servers)
+        command = self.fetch(load, key, dest)
+        ready()
+        return run(command, env=self.env, servers=self.servers)
 
 
 def worker(name: str) -> list[str]:

@@ -1,8 +1,8 @@
 """What the S3 store leaves room for: PUTs and GETs of the same bytes by the least code there is, beside everybody else.
 
 Signed before anything is measured. Those that are safe hash every byte; the store verifies what they put, and what they
-get is durable. Multipart uploads are not completed, and what is large is not got: we are far from that limit's being
-one. With a request for each file nobody can be quicker than this; it is a limit, not a peer.
+get is durable. Multipart uploads are completed when their time is over. With a request for each file nobody can be
+quicker than this; it is a limit, not a peer.
 """
 
 from __future__ import annotations
@@ -27,10 +27,8 @@ _PART_BYTES, _LANES, _SMALL_LANES = 64 * MIB, 4, 32
 _TTL_S = 3600
 
 
-def s3(
-    endpoint: str, bucket: str, env: Mapping[str, str], root: Path, servers: Sequence[int], *, many: bool
-) -> Iterator[Program]:
-    """`env` has the keys; plans are written to `root`. `many` is whether a load is of many files."""
+def s3(endpoint: str, bucket: str, env: Mapping[str, str], root: Path, servers: Sequence[int]) -> Iterator[Program]:
+    """`env` has the keys; plans are written to `root`."""
     keys = Credentials(env["AWS_ACCESS_KEY_ID"], env["AWS_SECRET_ACCESS_KEY"])
     config = Config(signature_version="s3v4", s3={"addressing_style": "path"})
     client = boto3.client(
@@ -58,10 +56,17 @@ def s3(
             return command("put", how, _SMALL_LANES if load.many else _LANES, puts)
 
         def fetch(load: Load, key: str, dest: Path, *, how: str = how) -> list[str]:
-            gets = [_get(signer, f"{key}{n}", dest / file.relative_to(load.root)) for n, file in enumerate(load.files)]
+            if not load.many:
+                _complete(client, bucket, key)
+                url = _signed_get(signer, key)
+                return command("get", how, _LANES, [_range(url, dest / load.root.name, *span) for span in _spans(load)])
+            gets = [
+                [_signed_get(signer, f"{key}{n}"), {}, str(dest / file.relative_to(load.root)), 0, 0]
+                for n, file in enumerate(load.files)
+            ]
             return command("get", how, _SMALL_LANES, gets)
 
-        yield Program(name, send, fetch if many else None, servers=servers)
+        yield Program(name, send, fetch, servers=servers)
 
 
 def _files(client: Any, bucket: str, load: Load, key: str) -> Iterator[tuple[str, dict[str, str], Path, int, int]]:
@@ -71,9 +76,22 @@ def _files(client: Any, bucket: str, load: Load, key: str) -> Iterator[tuple[str
 
 def _parts(client: Any, bucket: str, load: Load, key: str) -> Iterator[tuple[str, dict[str, str], Path, int, int]]:
     upload = client.create_multipart_upload(Bucket=bucket, Key=key, ChecksumAlgorithm="CRC64NVME")["UploadId"]
-    for number, offset in enumerate(range(0, load.size_bytes, _PART_BYTES), 1):
-        query = {"uploadId": upload, "partNumber": str(number)}
-        yield key, query, load.root, offset, min(_PART_BYTES, load.size_bytes - offset)
+    for number, (offset, size) in enumerate(_spans(load), 1):
+        yield key, {"uploadId": upload, "partNumber": str(number)}, load.root, offset, size
+
+
+def _spans(load: Load) -> Iterator[tuple[int, int]]:
+    for offset in range(0, load.size_bytes, _PART_BYTES):
+        yield offset, min(_PART_BYTES, load.size_bytes - offset)
+
+
+def _complete(client: Any, bucket: str, key: str) -> None:
+    (upload,) = client.list_multipart_uploads(Bucket=bucket, Prefix=key)["Uploads"]
+    found = client.list_parts(Bucket=bucket, Key=key, UploadId=upload["UploadId"])["Parts"]
+    parts = [{name: part[name] for name in ("PartNumber", "ETag")} for part in found]
+    client.complete_multipart_upload(
+        Bucket=bucket, Key=key, UploadId=upload["UploadId"], MultipartUpload={"Parts": parts}
+    )
 
 
 def _put(
@@ -89,9 +107,13 @@ def _put(
     return [f"{url.path}?{url.query}", headers, str(path), offset, size]
 
 
-def _get(signer: Presigner, key: str, dest: Path) -> list[object]:
+def _signed_get(signer: Presigner, key: str) -> str:
     url = urlsplit(signer.url("GET", key, ttl_s=_TTL_S))
-    return [f"{url.path}?{url.query}", {}, str(dest), 0, 0]
+    return f"{url.path}?{url.query}"
+
+
+def _range(target: str, dest: Path, offset: int, size: int) -> list[object]:
+    return [target, {"range": f"bytes={offset}-{offset + size - 1}"}, str(dest), offset, size]
 
 
 def _crc(path: Path, offset: int, size: int) -> bytes:

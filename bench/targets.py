@@ -43,7 +43,7 @@ class Target:
 def s3(root: Path, load: Load) -> Iterator[Target]:
     """SeaweedFS, and a hub that keeps its bytes there. One bucket for all, warm."""
     with seaweedfs(volume_mb=8192, growth=3) as store, _on(store, root) as (found, bucket):
-        bare = limits.s3(store.endpoint, bucket, STORE_KEYS, root, _pids(store), many=load.many)
+        bare = limits.s3(store.endpoint, bucket, STORE_KEYS, root, _pids(store))
         yield Target([*found, *bare], [store.root])
 
 

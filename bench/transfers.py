@@ -100,21 +100,26 @@ def _round(runs: Runs, target: str, load: Load, asked: argparse.Namespace) -> No
 def _moved(runs: Runs, number: int, one: Contender, load: Load, place: Target, dest: Path, *, cold: bool) -> None:
     """One contender, up and down. What the first round brings back is compared."""
     key = _key(one, load)
-    if cold:
-        out_of_cache(load.root)
-    else:
-        in_cache(load)
-    os.sync()  # what others wrote is their affair
-    up = one.up(load, key)
+
+    def ready_to_send() -> None:
+        if cold:
+            out_of_cache(load.root)
+        else:
+            in_cache(load)
+        os.sync()  # what others wrote is their affair
+
+    def ready_to_fetch() -> None:
+        for store in place.stores if cold else ():
+            out_of_cache(store)
+        os.sync()
+
+    up = one.up(load, key, ready_to_send)
     runs.add(number, "up", one.name, up)
     print(f"  {one.name}: up {up.wall_s:.2f} s, {up.cpu_s:.2f} CPU-s", file=sys.stderr, flush=True)
     if not one.downs:
         return
-    for store in place.stores if cold else ():
-        out_of_cache(store)
-    os.sync()  # what others wrote is their affair
     dest.mkdir()
-    down = one.down(load, key, dest)
+    down = one.down(load, key, dest, ready_to_fetch)
     runs.add(number, "down", one.name, down)
     print(f"  {one.name}: down {down.wall_s:.2f} s, {down.cpu_s:.2f} CPU-s", file=sys.stderr, flush=True)
     if number == 0 and not same(load, dest):

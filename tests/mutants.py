@@ -17,6 +17,7 @@ from pathlib import Path
 from tests.support.mutants import POWER, Mutant
 from tests.support.mutants_hub import HUB
 from tests.support.mutants_packs import PACKS
+from tests.support.mutants_pagecache import PAGE_CACHE
 from tests.support.mutants_short import SHORT
 
 ROOT = Path(__file__).parents[1]
@@ -278,7 +279,7 @@ OURS = (
         "tests/unit/auth/test_device.py",
     ),
 )
-MUTANTS = (*OURS, *HUB, *PACKS, *SHORT)
+MUTANTS = (*OURS, *HUB, *PACKS, *PAGE_CACHE, *SHORT)
 
 
 def survives(mutant: Mutant) -> bool:

@@ -21,6 +21,7 @@ from ferryd.lanes.hashing import EndOfFile, hash_span
 from ferryd.lanes.http import HttpLane, several
 from ferryd.lanes.oserrors import writing
 from ferryd.lanes.packs import gathered
+from ferryd.lanes.pagecache import Passing
 from ferryd.lanes.source import changed, opened_whole
 from ferryd.lanes.windows import read_at, write_at
 from ferrywire.reasons import FerryError
@@ -29,8 +30,11 @@ from ferrywire.reasons import FerryError
 class Departures:
     """What one thread sends in one visit. `done` is told of each part, in order."""
 
-    def __init__(self, http: HttpLane, buffer: memoryview, halt: Halt, done: Callable[[], None]) -> None:
+    def __init__(
+        self, http: HttpLane, passing: Passing, buffer: memoryview, halt: Halt, done: Callable[[], None]
+    ) -> None:
         self._http = http
+        self._passing = passing
         self._buffer = buffer
         self._halt = halt
         self._done = done
@@ -120,6 +124,7 @@ class Departures:
     def _reading(self, part: Outgoing) -> Iterator[int]:
         """The open source, for as long as its part is sent."""
         with opened_whole(part.source) as fd:
+            self._passing.about_to_read(fd, part.source, part.span)
             try:
                 yield fd
             except FerryError as error:
@@ -129,6 +134,7 @@ class Departures:
                     if found != part.block_digests:
                         raise changed(part.source, "its bytes are not those that were hashed") from error
                 raise
+            self._passing.sent(fd, part.source, part.span)
 
 
 def _read(fd: int, span: Span) -> memoryview:

@@ -26,6 +26,7 @@ from ferryd.lanes.halt import Halt
 from ferryd.lanes.hashing import EndOfFile, hash_part, hash_span
 from ferryd.lanes.http import HttpLane
 from ferryd.lanes.packs import hash_pack
+from ferryd.lanes.pagecache import Passing
 from ferryd.lanes.short_files import ShortFiles
 from ferryd.lanes.source import opened_whole
 from ferryd.lanes.windows import Buffers
@@ -58,6 +59,7 @@ class ByteLanes:
         self._buffers = Buffers()
         self._connections = Connections(connect_timeout_s=connect_timeout_s, stall_timeout_s=stall_timeout_s, tls=tls)
         self._http = HttpLane(self._connections)
+        self._passing = Passing()
 
     async def hash(self, source: SourceFile, span: Span, meter: Meter, *, crc64nvme: bool = False) -> Hashed:
         """Block digests, and the CRC, of a span of a source; counts nothing. SOURCE_CHANGED, SOURCE_MISSING,
@@ -93,7 +95,7 @@ class ByteLanes:
         """See the port."""
 
         def work(halt: Halt) -> None:
-            Departures(self._http, self._buffers.view(), halt, done).send(parts)
+            Departures(self._http, self._passing, self._buffers.view(), halt, done).send(parts)
 
         await self._run(work, meter)
 
@@ -103,7 +105,7 @@ class ByteLanes:
         """See the port."""
 
         def work(halt: Halt) -> None:
-            Departures(self._http, self._buffers.view(), halt, lambda: None).send_pack(sources, to, data)
+            Departures(self._http, self._passing, self._buffers.view(), halt, lambda: None).send_pack(sources, to, data)
 
         await self._run(work, meter)
 
@@ -144,6 +146,7 @@ class ByteLanes:
 
     def _hash(self, source: SourceFile, span: Span, halt: Halt, crc: crc64.Crc | None) -> Hashed:
         with opened_whole(source) as fd:
+            self._passing.about_to_read(fd, source, span)
             return hash_part(fd, span, self._buffers.view(), halt, crc)
 
     def _hash_received(self, dest: Path, span: Span, halt: Halt) -> bytes:
