@@ -18,6 +18,8 @@ from measuring import Measured
 TIE, ENOUGH_TO_KNOW = 1.2, 2
 #: Who is so far behind in everything need not come again after the first one: no noise of this machine is so loud.
 FAR = 3.0
+#: Nor who takes so many times as long as we do: most of the hours would be theirs.
+ENDLESS = 10.0
 COSTS = ("wall", "cpu")
 
 
@@ -59,16 +61,22 @@ class Runs:
 
     def rests(self, name: str) -> bool:
         """Whether a peer cannot become the best any more: behind by more than a tie in every column, or far behind when
-        one round is all that is known."""
+        one round is all that is known. Or it is no match for us on the clock, and only costs time."""
         if name == OURS or name.startswith(LIMIT):
             return False
         ways = [way for way in self.directions() if name in self.names(way)]
         columns = [(way, what) for way in ways for what in COSTS]
         most = TIE if self.count >= ENOUGH_TO_KNOW else FAR
-        return bool(columns) and all(self._over_best(name, *column) > most for column in columns)
+        behind = bool(columns) and all(self._over_best(name, *column) > most for column in columns)
+        return behind or (bool(ways) and all(self._over_ours(name, way) > ENDLESS for way in ways))
 
     def _over_best(self, name: str, direction: str, what: str) -> float:
         return self.typical(direction, name, what) / self.typical(direction, self.best(direction, what), what)
+
+    def _over_ours(self, name: str, direction: str) -> float:
+        """On the clock; 0 where we were not."""
+        known = OURS in self.names(direction)
+        return self.typical(direction, name, "wall") / self.typical(direction, OURS, "wall") if known else 0.0
 
     def rows(self) -> Iterator[dict[str, object]]:
         """Medians, one row for each direction and contender."""

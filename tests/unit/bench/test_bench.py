@@ -64,6 +64,12 @@ def test_who_is_far_behind_in_everything_rests_after_one_round(bench: Any) -> No
     assert not runs.rests("scp"), "far behind on the clock alone"
 
 
+def test_who_takes_ten_times_as_long_as_we_rests_though_there_is_no_better_peer(bench: Any) -> None:
+    assert bench.runs(ferryman=[1.0], rclone=[10.1]).rests("rclone")
+    assert not bench.runs(ferryman=[1.0], rclone=[9.9]).rests("rclone")
+    assert not bench.runs(rclone=[10.1]).rests("rclone"), "we were not there"
+
+
 def test_rounds_are_kept_and_restored(bench: Any) -> None:
     runs = bench.runs(ferryman=[2.0, 6.0], cp=[1.0])
     again = bench.rounds.Runs(runs.size_bytes, runs.files)
