@@ -1,8 +1,8 @@
 """What the S3 store leaves room for: PUTs and GETs of the same bytes by the least code there is, beside everybody else.
 
 Signed before anything is measured. Those that are safe hash every byte; the store verifies what they put, and what they
-get is durable. Multipart uploads are completed when their time is over. With a request for each file nobody can be
-quicker than this; it is a limit, not a peer.
+get is durable. Multipart uploads are completed when their time is over. It is no peer: with a request for
+each file, or part, we know of no less that anybody could do.
 """
 
 from __future__ import annotations

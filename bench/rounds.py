@@ -18,7 +18,7 @@ from measuring import Measured
 TIE, ENOUGH_TO_KNOW = 1.2, 2
 #: Who is so far behind in everything need not come again after the first one: no noise of this machine is so loud.
 FAR = 3.0
-#: Nor who takes so many times as long as we do: most of the hours would be theirs.
+#: Nor who takes so many times as long as we do, and no less processor time: most of the hours would be theirs.
 ENDLESS = 10.0
 COSTS = ("wall", "cpu")
 
@@ -61,22 +61,24 @@ class Runs:
 
     def rests(self, name: str) -> bool:
         """Whether a peer cannot become the best any more: behind by more than a tie in every column, or far behind when
-        one round is all that is known. Or it is no match for us on the clock, and only costs time."""
+        one round is all that is known. Or it is no match for us, though it may be the best of the others."""
         if name == OURS or name.startswith(LIMIT):
             return False
         ways = [way for way in self.directions() if name in self.names(way)]
         columns = [(way, what) for way in ways for what in COSTS]
         most = TIE if self.count >= ENOUGH_TO_KNOW else FAR
         behind = bool(columns) and all(self._over_best(name, *column) > most for column in columns)
-        return behind or (bool(ways) and all(self._over_ours(name, way) > ENDLESS for way in ways))
+        return behind or (bool(ways) and all(self._is_endless(name, way) for way in ways))
 
     def _over_best(self, name: str, direction: str, what: str) -> float:
         return self.typical(direction, name, what) / self.typical(direction, self.best(direction, what), what)
 
-    def _over_ours(self, name: str, direction: str) -> float:
-        """On the clock; 0 where we were not."""
-        known = OURS in self.names(direction)
-        return self.typical(direction, name, "wall") / self.typical(direction, OURS, "wall") if known else 0.0
+    def _is_endless(self, name: str, direction: str) -> bool:
+        """Beside us; not where we were not."""
+        if OURS not in self.names(direction):
+            return False
+        wall, cpu = (self.typical(direction, name, what) / self.typical(direction, OURS, what) for what in COSTS)
+        return wall > ENDLESS and cpu > 1
 
     def rows(self) -> Iterator[dict[str, object]]:
         """Medians, one row for each direction and contender."""

@@ -3,8 +3,8 @@
 `python bench/transfers.py [--target s3 s3-far s3-tls hub embedded sink] [--load big medium small assets tree]
 [--rounds 5] [--size 1.0] [--cold] [--who ferryman …] [--resume] [--minutes M]`. `--size` shrinks the loads. Ratios are
 of the same round, and their median counts. A peer that is behind the best one by more than a tie in everything after
-two rounds rests, and one that takes three times as much, or ten times as long as we, after one. `--resume` keeps the
-rounds that the last result has, if it was asked for the same.
+two rounds rests; after one, whoever takes three times as much as the best, or ten times as long as we and no less
+processor time. `--resume` keeps the rounds that the last result has, if it was asked for the same.
 """
 
 from __future__ import annotations

@@ -4,7 +4,8 @@ put|get plain|safe`.
 `PLAN` is a JSON file of `[target, headers, path, offset, size]`, signed before; a GET of size 0 is of a whole small
 file. Threads with a raw socket each; of a reply its status and length are looked at. `safe` does what nobody can leave
 out who wants to know what was moved: XXH3-128 of every byte, and CRC64NVME of what is put; what was got is renamed and
-made durable, all small files by one sync. Parts of large ones are written past the page cache, which is the cheapest.
+made durable, all small files by one sync. Parts of large ones are written past the page cache, and what was sent of
+them is dropped from it: both are the cheapest ways known.
 """
 
 from __future__ import annotations
@@ -49,6 +50,8 @@ def put(lane: Lane, safe: bool, target: str, headers: dict[str, str], path: str,
         end = offset + size
         while offset < end:
             offset += os.sendfile(lane.sock.fileno(), fd, offset, end - offset)
+        if safe:
+            os.posix_fadvise(fd, end - size, size, os.POSIX_FADV_DONTNEED)
     os.close(fd)
     _answered(lane.sock)
 
@@ -131,8 +134,17 @@ def main(host: str, port: int, lanes: int, plan: Path, way: str, how: str) -> No
     with ThreadPoolExecutor(lanes) as threads:
         list(threads.map(lambda one: act(lane, safe, *one), todo))
     if safe and way == "get":
-        for path in {path for _, _, path, _, size in todo if size}:
-            os.rename(f"{path}.part", path)
+        _name([path for _, _, path, _, size in todo if size])
+
+
+def _name(large: list[str]) -> None:
+    """Files of which each part is durable; if there are none, all small ones are made so."""
+    for path in set(large):
+        os.rename(f"{path}.part", path)
+        directory = os.open(os.path.dirname(path), os.O_RDONLY)
+        os.fsync(directory)
+        os.close(directory)
+    if not large:
         os.sync()
 
 

@@ -124,7 +124,7 @@ class Departures:
     def _reading(self, part: Outgoing) -> Iterator[int]:
         """The open source, for as long as its part is sent."""
         with opened_whole(part.source) as fd:
-            self._passing.about_to_read(fd, part.source, part.span)
+            self._passing.sending(fd, part.source, part.span)
             try:
                 yield fd
             except FerryError as error:

@@ -1,58 +1,34 @@
-"""Leaves the page cache as it was: what is read only to be moved or looked at does not stay in it. Upload steps 4 and
-8, download D8.
+"""Leaves the page cache as it was: what is read of a large file only to be moved, or looked at, is dropped again.
 
-It would push out what others read, and pages for it cost more than the reading. What the cache held before stays there:
-somebody may want it.
+Upload steps 4 and 8, download D8. It would push out what others read. What the cache held before stays there: somebody
+may want it. The kernel is asked without mapping anything, which would wait for a dead file server with the memory of
+the whole process locked.
 """
 
 from __future__ import annotations
 
 import ctypes
-import errno
 import mmap
 import os
-import sys
+from collections.abc import Iterator
 from contextlib import suppress
-from typing import Final
+from typing import Final, TypeVar
 
-from ferryd.core.model import SourceFile, Span
-from ferryd.lanes.windows import read_at
+from ferryd.core.model import Identity, SourceFile, Span
 from ferrywire.libc import libc
+
+Key = TypeVar("Key")
 
 #: Below this pages are few, and a file is likely read again soon.
 _LEAST_BYTES: Final = 4 << 20
-#: One page in so many may be there: the kernel reads on beyond the part before.
+#: One page in so many may be there by chance.
 _FEW: Final = 8
 #: Parts that are remembered: more than are ever between hashing and sending. What was given up is forgotten in time.
 _MOST: Final = 256
-
-#: Not for a Python that was built without preadv2: it would refuse any flag.
-_RWF_DONTCACHE: Final = 0x80 if sys.platform == "linux" and hasattr(os, "RWF_NOWAIT") else 0
-#: EPERM is what a sandbox says to calls that it does not know.
-_UNKNOWN_FLAG: Final = {errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS, errno.EPERM}
-
-_Key = tuple[int, int, int]
-
-
-class ReadOnce:
-    """Reads a file that nobody asks for again: what the cache does not hold is not kept there either, where the kernel
-    can do so (Linux 6.14)."""
-
-    def __init__(self, fd: int) -> None:
-        self._fd = fd
-        self._flags = _RWF_DONTCACHE
-
-    def into(self, view: memoryview, offset: int) -> int:
-        """As `read_at`."""
-        try:
-            return read_at(self._fd, view, offset, self._flags)
-        except NotImplementedError:
-            pass
-        except OSError as error:
-            if not self._flags or error.errno not in _UNKNOWN_FLAG:
-                raise
-        self._flags = 0
-        return read_at(self._fd, view, offset)
+#: How much is looked at before it is dropped.
+_STRETCH_BYTES: Final = 64 << 20
+#: The number of cachestat (Linux 6.5), for which the C library has no name.
+_CACHESTAT: Final = 451
 
 
 class Passing:
@@ -62,41 +38,75 @@ class Passing:
     """
 
     def __init__(self) -> None:
-        self._ours: dict[_Key, None] = {}
+        self._ours: dict[tuple[Identity, Span], None] = {}
+        self._ends: dict[tuple[Identity, int], None] = {}
 
-    def about_to_read(self, fd: int, source: SourceFile, span: Span) -> None:
-        """To be called before a part is read, each time."""
-        if span.length >= _LEAST_BYTES and not is_cached(fd, span):
-            self._ours[_key(source, span)] = None
-            for oldest in list(self._ours)[:-_MOST]:
-                self._ours.pop(oldest, None)
+    def hashing(self, fd: int, source: SourceFile, span: Span) -> None:
+        """To be called before a part is hashed. One that is there already is not ours, whatever was before."""
+        if not self._note(fd, source, span):
+            self._ours.pop((source.identity, span), None)
+
+    def sending(self, fd: int, source: SourceFile, span: Span) -> None:
+        """To be called before a part is sent: an earlier run may have hashed it."""
+        self._note(fd, source, span)
 
     def sent(self, fd: int, source: SourceFile, span: Span) -> None:
         """The part is not needed any more."""
-        if self._ours.pop(_key(source, span), self) is None:
-            with suppress(OSError):  # a sandbox may forbid it; the part is sent all the same
-                os.posix_fadvise(fd, span.offset, span.length, os.POSIX_FADV_DONTNEED)
+        if self._ours.pop((source.identity, span), self) is None:
+            _drop(fd, span)
 
-
-def _key(source: SourceFile, span: Span) -> _Key:
-    return source.identity.device, source.identity.inode, span.offset
-
-
-def is_cached(fd: int, span: Span) -> bool:
-    """Whether the page cache holds more than a little of a span; also where that cannot be said: the kernel tells
-    nobody of files that are not theirs."""
-    look = libc("mincore")
-    if look is None or not hasattr(os, "posix_fadvise"):
+    def _note(self, fd: int, source: SourceFile, span: Span) -> bool:
+        """Whether a part is ours from now on."""
+        follows = (source.identity, span.offset) in self._ends
+        if not _is_cold(fd, span, follows=follows):
+            return False
+        _remember(self._ours, (source.identity, span))
+        _remember(self._ends, (source.identity, span.offset + span.length))
         return True
-    begin = span.offset - span.offset % mmap.ALLOCATIONGRANULARITY
-    length = span.offset + span.length - begin
-    pages = ctypes.create_string_buffer(-(-length // mmap.PAGESIZE))
-    try:
-        # Private and writable, though nobody writes: ctypes wants an address that could be written to.
-        with mmap.mmap(fd, length, mmap.MAP_PRIVATE, mmap.PROT_READ | mmap.PROT_WRITE, offset=begin) as mapped:
-            first = ctypes.c_char.from_buffer(mapped)
-            failed = look(ctypes.byref(first), ctypes.c_size_t(length), pages)
-            del first  # or the mapping could not be closed
-    except (OSError, ValueError):
-        return True  # a file system without mappings, or a file that is shorter now
-    return bool(failed) or pages.raw.count(1) * _FEW > len(pages)
+
+
+def stretches(fd: int, span: Span) -> Iterator[Span]:
+    """Cut what is read once, and each dropped when the next is asked for, if it was not there before."""
+    end, follows = span.offset + span.length, False
+    for begin in range(span.offset, end, _STRETCH_BYTES):
+        stretch = Span(begin, min(_STRETCH_BYTES, end - begin))
+        follows = _is_cold(fd, stretch, follows=follows)
+        yield stretch
+        if follows:
+            _drop(fd, stretch)
+
+
+def cached_bytes(fd: int, span: Span) -> int | None:
+    """How much of a span the page cache holds. None where nobody says: on an older kernel, in a sandbox, of a file that
+    is somebody else's."""
+    call = libc("syscall")
+    if call is None:
+        return None
+    where, found = (ctypes.c_uint64 * 2)(span.offset, span.length), (ctypes.c_uint64 * 5)()
+    failed = call(ctypes.c_long(_CACHESTAT), ctypes.c_int(fd), where, found, ctypes.c_uint(0))
+    return None if failed else found[0] * mmap.PAGESIZE
+
+
+def _is_cold(fd: int, span: Span, *, follows: bool) -> bool:
+    """Whether a large span is not in the cache. `follows` is whether what is before it came by us: then the kernel has
+    read on into it, and its rear half tells."""
+    if span.length < _LEAST_BYTES:
+        return False
+    skipped = span.length // 2 if follows else 0
+    length = span.length - skipped
+    found = cached_bytes(fd, Span(span.offset + skipped, length))
+    return found is not None and found * _FEW <= length
+
+
+def _drop(fd: int, span: Span) -> None:
+    """Drop what was read just now. If none of it is there, the file system has a cache of its own (ZFS), of which we do
+    not know what others want."""
+    if cached_bytes(fd, span):
+        with suppress(OSError, AttributeError):  # a sandbox may forbid it, and not every system has it
+            os.posix_fadvise(fd, span.offset, span.length, os.POSIX_FADV_DONTNEED)
+
+
+def _remember(of: dict[Key, None], key: Key) -> None:
+    of[key] = None
+    for oldest in list(of)[:-_MOST]:
+        of.pop(oldest, None)

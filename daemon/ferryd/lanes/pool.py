@@ -146,7 +146,7 @@ class ByteLanes:
 
     def _hash(self, source: SourceFile, span: Span, halt: Halt, crc: crc64.Crc | None) -> Hashed:
         with opened_whole(source) as fd:
-            self._passing.about_to_read(fd, source, span)
+            self._passing.hashing(fd, source, span)
             return hash_part(fd, span, self._buffers.view(), halt, crc)
 
     def _hash_received(self, dest: Path, span: Span, halt: Halt) -> bytes:

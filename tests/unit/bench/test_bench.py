@@ -64,8 +64,11 @@ def test_who_is_far_behind_in_everything_rests_after_one_round(bench: Any) -> No
     assert not runs.rests("scp"), "far behind on the clock alone"
 
 
-def test_who_takes_ten_times_as_long_as_we_rests_though_there_is_no_better_peer(bench: Any) -> None:
-    assert bench.runs(ferryman=[1.0], rclone=[10.1]).rests("rclone")
+def test_who_is_no_match_for_us_rests_though_nobody_else_is_better(bench: Any) -> None:
+    runs = bench.runs(ferryman=[1.0], rclone=[10.1])
+    assert runs.rests("rclone")
+    object.__setattr__(runs.found["up", "rclone"][0], "cpu_s", 0.9)
+    assert not runs.rests("rclone"), "it takes less processor time than we do"
     assert not bench.runs(ferryman=[1.0], rclone=[9.9]).rests("rclone")
     assert not bench.runs(rclone=[10.1]).rests("rclone"), "we were not there"
 

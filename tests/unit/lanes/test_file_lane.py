@@ -12,7 +12,7 @@ import pytest
 
 from ferryd.core.model import Span
 from ferryd.core.ports import FileLocation, Interrupted
-from ferryd.lanes import pagecache, through
+from ferryd.lanes import through
 from ferryd.lanes.pool import ByteLanes
 from ferrywire.reasons import FerryError
 from tests.support.meters import CountingMeter
@@ -207,7 +207,7 @@ async def test_a_kernel_that_knows_no_reading_past_the_cache(
     blob.write_bytes(data)
     dest.touch()
     monkeypatch.setattr(through, "_file_system", lambda fd: "ext4")
-    monkeypatch.setattr(pagecache, "_RWF_DONTCACHE", 0x80)
+    monkeypatch.setattr(through, "_RWF_DONTCACHE", 0x80)
     monkeypatch.setattr(os, "preadv", old)
     work = received(lanes, FileLocation(str(blob), 0), Span(0, 5 * MIB), dest, CountingMeter())
     if refusal == errno.EIO:
