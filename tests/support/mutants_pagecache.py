@@ -69,9 +69,23 @@ PAGE_CACHE = (
     Mutant(
         "what-is-looked-at-stays",
         _FILE,
-        "        if follows:\n            _drop(fd, stretch)\n",
+        "        if cold.pop(0):\n            _drop(fd, cut)\n",
         "",
         f"{_TESTS} -k only_looked_at",
+    ),
+    Mutant(
+        "part-files-stay",
+        _FILE,
+        "cold = [ours or _is_cold(",
+        "cold = [_is_cold(",
+        f"{_TESTS} -k part_file_of_ours",
+    ),
+    Mutant(
+        "copies-with-holes-stay",
+        "daemon/ferryd/lanes/file.py",
+        "buffer, meter, ours=True)",
+        "buffer, meter)",
+        f"{_TESTS} -k copy_with_holes",
     ),
     Mutant(
         "other-caches-are-emptied",

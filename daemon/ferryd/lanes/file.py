@@ -161,7 +161,7 @@ def _reach(dest: int, end: int, path: str) -> None:
 def _written(dest: int, span: Span, path: str, buffer: memoryview, meter: Meter) -> bytes:
     with writing(path):
         try:
-            return hash_span(dest, span, buffer, meter)
+            return hash_span(dest, span, buffer, meter, ours=True)
         except EndOfFile:
             raise FerryError("IO_ERROR", f"{shown(path)} was cut short by somebody else", path=shown(path)) from None
 

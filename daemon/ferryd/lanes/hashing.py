@@ -20,11 +20,11 @@ class EndOfFile(Exception):
     """The file ends before the span does."""
 
 
-def hash_span(fd: int, span: Span, buffer: memoryview, meter: Meter) -> bytes:
-    """The block digests of a span that starts at a block boundary of its file, which is read for nothing else. Counts
-    nothing. Raises `EndOfFile`, `OSError`, `Interrupted`."""
+def hash_span(fd: int, span: Span, buffer: memoryview, meter: Meter, *, ours: bool = False) -> bytes:
+    """The block digests of a span that starts at a block boundary of its file, which is read for nothing else; of one
+    that is `ours` nobody else reads anything yet. Counts nothing. Raises `EndOfFile`, `OSError`, `Interrupted`."""
     hasher = BlockHasher()
-    for stretch in stretches(fd, span):
+    for stretch in stretches(fd, span, ours=ours):
         for window in _windows(fd, stretch, buffer, meter):
             hasher.update(window)
     return hasher.block_digests()

@@ -12,6 +12,7 @@ import mmap
 import os
 from collections.abc import Iterator
 from contextlib import suppress
+from itertools import zip_longest
 from typing import Final, TypeVar
 
 from ferryd.core.model import Identity, SourceFile, Span
@@ -65,15 +66,17 @@ class Passing:
         return True
 
 
-def stretches(fd: int, span: Span) -> Iterator[Span]:
-    """Cut what is read once, and each dropped when the next is asked for, if it was not there before."""
-    end, follows = span.offset + span.length, False
-    for begin in range(span.offset, end, _STRETCH_BYTES):
-        stretch = Span(begin, min(_STRETCH_BYTES, end - begin))
-        follows = _is_cold(fd, stretch, follows=follows)
-        yield stretch
-        if follows:
-            _drop(fd, stretch)
+def stretches(fd: int, span: Span, *, ours: bool) -> Iterator[Span]:
+    """Cut what is read once; each is dropped when the next is asked for, if it was not there before, or is `ours`."""
+    end = span.offset + span.length
+    cuts = [Span(at, min(_STRETCH_BYTES, end - at)) for at in range(span.offset, end, _STRETCH_BYTES)]
+    cold = [ours or _is_cold(fd, cut, follows=False) for cut in cuts[:1]]
+    for cut, following in zip_longest(cuts, cuts[1:]):
+        if following:  # looked at now: when this one is read, the kernel reads on into the next
+            cold.append(ours or _is_cold(fd, following, follows=False))
+        yield cut
+        if cold.pop(0):
+            _drop(fd, cut)
 
 
 def cached_bytes(fd: int, span: Span) -> int | None:

@@ -155,7 +155,7 @@ class ByteLanes:
         except OSError:
             return b""  # whatever is wrong with it, the part is fetched again, and that says so
         try:
-            found = hash_span(fd, span, self._buffers.view(), halt)
+            found = hash_span(fd, span, self._buffers.view(), halt, ours=True)
             sync_data(fd)  # these may be other bytes than those that an earlier run synced, though the same
         except (OSError, EndOfFile):
             return b""

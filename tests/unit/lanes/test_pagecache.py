@@ -5,13 +5,13 @@ from __future__ import annotations
 import errno
 import os
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from ferryd.core.model import SourceFile, Span
 from ferryd.core.ports import FileLocation, UrlLocation
 from ferryd.lanes import pagecache
+from ferryd.lanes.files import LocalFiles
 from ferryd.lanes.pagecache import Passing, cached_bytes
 from ferryd.lanes.pool import ByteLanes
 from ferrywire.reasons import FerryError
@@ -126,14 +126,32 @@ async def test_what_was_there_before_stays(lanes: ByteLanes, file: Path, to: Fil
     assert is_cached(file)
 
 
-async def test_what_is_only_looked_at_does_not_stay(lanes: ByteLanes, file: Path, monkeypatch: Any) -> None:
-    monkeypatch.setattr(pagecache, "_STRETCH_BYTES", 4 * MIB)
+def test_what_is_only_looked_at_does_not_stay(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pagecache, "_STRETCH_BYTES", 8 * MIB)
+    files, all_of_it = LocalFiles(umask=0o022), Span(0, 24 * MIB)
+    files.digest(file, CountingMeter())
+    assert not is_cached(file, all_of_it)
+    read(file, all_of_it)
+    files.digest(file, CountingMeter())
+    assert is_cached(file, all_of_it)
+
+
+async def test_a_part_file_of_ours_does_not_stay_whatever_was_read_before(lanes: ByteLanes, file: Path) -> None:
     wanted = blocks(read(file, SPAN))
     assert await lanes.hash_received(file, SPAN, CountingMeter()) == wanted
-    assert is_cached(file)
-    forget(file)
-    assert await lanes.hash_received(file, SPAN, CountingMeter()) == wanted
     assert not is_cached(file)
+
+
+async def test_a_copy_with_holes_does_not_stay_whatever_the_kernel_read_ahead(
+    lanes: ByteLanes, file: Path, tmp_path: Path, to: FileLocation
+) -> None:
+    holes, staged = tmp_path / "holes", Path(to.path)
+    for path in (holes, staged):
+        path.touch()
+        os.truncate(path, SPAN.length)
+    read(staged, Span(0, SPAN.length))
+    await lanes.send(source_of(holes), Span(0, SPAN.length), to, blocks(bytes(SPAN.length)), CountingMeter())
+    assert not is_cached(staged, Span(0, SPAN.length))
 
 
 @pytest.mark.parametrize("first_is_there", [False, True])
