@@ -76,9 +76,16 @@ PAGE_CACHE = (
     Mutant(
         "part-files-stay",
         _FILE,
-        "cold = [ours or _is_cold(",
-        "cold = [_is_cold(",
+        "if span.length < _LEAST_BYTES or ours:",
+        "if span.length < _LEAST_BYTES:",
         f"{_TESTS} -k part_file_of_ours",
+    ),
+    Mutant(
+        "small-copies-are-dropped",
+        _FILE,
+        "        return span.length >= _LEAST_BYTES\n",
+        "        return ours\n",
+        f"{_TESTS} -k small_part",
     ),
     Mutant(
         "copies-with-holes-stay",

@@ -70,10 +70,10 @@ def stretches(fd: int, span: Span, *, ours: bool) -> Iterator[Span]:
     """Cut what is read once; each is dropped when the next is asked for, if it was not there before, or is `ours`."""
     end = span.offset + span.length
     cuts = [Span(at, min(_STRETCH_BYTES, end - at)) for at in range(span.offset, end, _STRETCH_BYTES)]
-    cold = [ours or _is_cold(fd, cut, follows=False) for cut in cuts[:1]]
+    cold = [_is_cold(fd, cut, ours=ours) for cut in cuts[:1]]
     for cut, following in zip_longest(cuts, cuts[1:]):
         if following:  # looked at now: when this one is read, the kernel reads on into the next
-            cold.append(ours or _is_cold(fd, following, follows=False))
+            cold.append(_is_cold(fd, following, ours=ours))
         yield cut
         if cold.pop(0):
             _drop(fd, cut)
@@ -90,11 +90,11 @@ def cached_bytes(fd: int, span: Span) -> int | None:
     return None if failed else found[0] * mmap.PAGESIZE
 
 
-def _is_cold(fd: int, span: Span, *, follows: bool) -> bool:
-    """Whether a large span is not in the cache. `follows` is whether what is before it came by us: then the kernel has
-    read on into it, and its rear half tells."""
-    if span.length < _LEAST_BYTES:
-        return False
+def _is_cold(fd: int, span: Span, *, follows: bool = False, ours: bool = False) -> bool:
+    """Whether a large span is not in the cache, or is of a file that is `ours`, whatever is there. `follows` is whether
+    what is before it came by us: then the kernel has read on into it, and its rear half tells."""
+    if span.length < _LEAST_BYTES or ours:
+        return span.length >= _LEAST_BYTES
     skipped = span.length // 2 if follows else 0
     length = span.length - skipped
     found = cached_bytes(fd, Span(span.offset + skipped, length))

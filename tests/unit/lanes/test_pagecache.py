@@ -195,11 +195,17 @@ async def test_nor_is_one_that_was_written_anew(lanes: ByteLanes, file: Path, to
     assert is_cached(file)
 
 
-async def test_a_small_part_stays(lanes: ByteLanes, file: Path, to: FileLocation) -> None:
+async def test_a_small_part_stays_and_its_copy(
+    lanes: ByteLanes, file: Path, to: FileLocation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To drop the copy would begin to write each by itself: they go to the disk together."""
+    dropped = list[int]()
+    monkeypatch.setattr(os, "posix_fadvise", lambda fd, offset, length, advice: dropped.append(offset))
     small = Span(SPAN.offset, 2 * MIB)
     source, digests = await hashed(lanes, file, small)
     await lanes.send(source, small, to, digests, CountingMeter())
     assert is_cached(file, small)
+    assert not dropped
 
 
 @pytest.mark.parametrize("lost", ["no such call", "refused", "fadvise"])
