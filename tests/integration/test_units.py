@@ -62,7 +62,8 @@ def _one_of_several_hubs(directory: Path) -> Path:
 @pytest.mark.parametrize("write", [_installed, _hub, _one_of_several_hubs])
 def test_systemd_finds_no_fault(tmp_path: Path, write: object) -> None:
     done = _analyze("verify", "--man=no", write(tmp_path))  # type: ignore[operator]
-    said = [line for line in done.stderr.splitlines() if "ferry" in line]
+    # Before Linux 6.5 nobody knew of cachestat; then the daemon does without.
+    said = [line for line in done.stderr.splitlines() if "ferry" in line and not line.endswith("ignoring: cachestat")]
     assert (done.returncode, said) == (0, []), done.stderr
 
 
@@ -113,7 +114,8 @@ def test_systemd_finds_the_program_whatever_its_path(tmp_path: Path, name: str) 
     path = tmp_path / unit.NAME
     path.write_text(systemd.render([str(program)], {"FERRYMAN_STATE_DIR": str(program.parent)}))
     done = _analyze("verify", "--man=no", path)
-    assert (done.returncode, [line for line in done.stderr.splitlines() if "ferry" in line]) == (0, [])
+    said = [line for line in done.stderr.splitlines() if "ferry" in line and not line.endswith("ignoring: cachestat")]
+    assert (done.returncode, said) == (0, [])
     assert systemd.program(path.read_text()) == str(program)
 
 

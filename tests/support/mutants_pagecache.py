@@ -25,8 +25,8 @@ PAGE_CACHE = (
     Mutant(
         "pages-half-there-are-dropped",
         _FILE,
-        "found * _FEW <= length",
-        "found < length",
+        "found.cached_bytes * _FEW <= length",
+        "found.cached_bytes < length",
         f"{_TESTS} -k there_before",
     ),
     Mutant(
@@ -67,6 +67,20 @@ PAGE_CACHE = (
         f"{_TESTS} -k somebody_read_meanwhile",
     ),
     Mutant(
+        "what-was-written-anew-is-ours",
+        _FILE,
+        "(source.identity, span)",
+        "(source.local_path, span)",
+        f"{_TESTS} -k written_anew",
+    ),
+    Mutant(
+        "what-is-to-be-written-is-dropped",
+        _FILE,
+        "and not found.unwritten_bytes:",
+        "and True:",
+        f"{_TESTS} -k still_to_be_written",
+    ),
+    Mutant(
         "what-is-looked-at-stays",
         _FILE,
         "        if cold.pop(0):\n            _drop(fd, cut)\n",
@@ -97,8 +111,8 @@ PAGE_CACHE = (
     Mutant(
         "other-caches-are-emptied",
         _FILE,
-        "    if cached_bytes(fd, span):\n",
-        "    if True:\n",
+        "if found and found.cached_bytes and",
+        "if found and",
         f"{_TESTS} -k cache_of_its_own",
     ),
     Mutant(

@@ -12,6 +12,7 @@ import mmap
 import os
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Final, TypeVar
 
@@ -46,6 +47,7 @@ class Passing:
         """To be called before a part is hashed. One that is there already is not ours, whatever was before."""
         if not self._note(fd, source, span):
             self._ours.pop((source.identity, span), None)
+            self._ends.pop((source.identity, span.offset + span.length), None)
 
     def sending(self, fd: int, source: SourceFile, span: Span) -> None:
         """To be called before a part is sent: an earlier run may have hashed it."""
@@ -79,15 +81,22 @@ def stretches(fd: int, span: Span, *, ours: bool) -> Iterator[Span]:
             _drop(fd, cut)
 
 
-def cached_bytes(fd: int, span: Span) -> int | None:
-    """How much of a span the page cache holds. None where nobody says: on an older kernel, in a sandbox, of a file that
-    is somebody else's."""
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What the page cache holds of a span, and how much of that is still to be written or is being written."""
+
+    cached_bytes: int
+    unwritten_bytes: int
+
+
+def held(fd: int, span: Span) -> Held | None:
+    """None where nobody says: on an older kernel, in a sandbox, of a file that is somebody else's."""
     call = libc("syscall")
     if call is None:
         return None
     where, found = (ctypes.c_uint64 * 2)(span.offset, span.length), (ctypes.c_uint64 * 5)()
     failed = call(ctypes.c_long(_CACHESTAT), ctypes.c_int(fd), where, found, ctypes.c_uint(0))
-    return None if failed else found[0] * mmap.PAGESIZE
+    return None if failed else Held(found[0] * mmap.PAGESIZE, (found[1] + found[2]) * mmap.PAGESIZE)
 
 
 def _is_cold(fd: int, span: Span, *, follows: bool = False, ours: bool = False) -> bool:
@@ -97,19 +106,21 @@ def _is_cold(fd: int, span: Span, *, follows: bool = False, ours: bool = False) 
         return span.length >= _LEAST_BYTES
     skipped = span.length // 2 if follows else 0
     length = span.length - skipped
-    found = cached_bytes(fd, Span(span.offset + skipped, length))
-    return found is not None and found * _FEW <= length
+    found = held(fd, Span(span.offset + skipped, length))
+    return found is not None and found.cached_bytes * _FEW <= length
 
 
 def _drop(fd: int, span: Span) -> None:
-    """Drop what was read just now. If none of it is there, the file system has a cache of its own (ZFS), of which we do
-    not know what others want."""
-    if cached_bytes(fd, span):
+    """Drop what was read just now. Not what is to be written: that would begin at once. And if none of it is there, the
+    file system has its cache elsewhere (ZFS, overlays), of which we do not know what others want."""
+    found = held(fd, span)
+    if found and found.cached_bytes and not found.unwritten_bytes:
         with suppress(OSError, AttributeError):  # a sandbox may forbid it, and not every system has it
             os.posix_fadvise(fd, span.offset, span.length, os.POSIX_FADV_DONTNEED)
 
 
 def _remember(of: dict[Key, None], key: Key) -> None:
+    of.pop(key, None)
     of[key] = None
     for oldest in list(of)[:-_MOST]:
         of.pop(oldest, None)

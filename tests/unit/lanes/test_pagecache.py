@@ -12,7 +12,7 @@ from ferryd.core.model import SourceFile, Span
 from ferryd.core.ports import FileLocation, UrlLocation
 from ferryd.lanes import pagecache
 from ferryd.lanes.files import LocalFiles
-from ferryd.lanes.pagecache import Passing, cached_bytes
+from ferryd.lanes.pagecache import Held, Passing, held
 from ferryd.lanes.pool import ByteLanes
 from ferrywire.reasons import FerryError
 from tests.support.byte_server import ByteServer, answer
@@ -45,11 +45,11 @@ def share(path: Path, span: Span = SPAN) -> float:
     """How much of a span the page cache holds."""
     fd = os.open(path, os.O_RDONLY)
     try:
-        found = cached_bytes(fd, span)
+        found = held(fd, span)
     finally:
         os.close(fd)
-    assert found is not None
-    return found / span.length
+    assert found
+    return found.cached_bytes / span.length
 
 
 def is_cached(path: Path, span: Span = SPAN) -> bool:
@@ -67,7 +67,7 @@ def file(tmp_path: Path) -> Path:
     path = tmp_path / "large.bin"
     path.write_bytes(random_bytes(24 * MIB))
     with path.open() as opened:
-        if cached_bytes(opened.fileno(), SPAN) is None:
+        if held(opened.fileno(), SPAN) is None:
             pytest.skip("this kernel does not tell what it holds (it is older than 6.5, or a sandbox forbids it)")
     forget(path)
     if share(path) > 0.1:
@@ -161,11 +161,11 @@ def test_of_a_part_into_which_the_kernel_reads_on_the_rear_half_tells(
     there = [Span(SPAN.length, SPAN.length // 2)] + [Span(0, SPAN.length)] * first_is_there
     dropped, passing, source = list[int](), Passing(), source_of(file)
 
-    def known(fd: int, span: Span) -> int:
+    def known(fd: int, span: Span) -> Held:
         ends = [(max(span.offset, at.offset), min(span.offset + span.length, at.offset + at.length)) for at in there]
-        return sum(max(0, end - begin) for begin, end in ends)
+        return Held(sum(max(0, end - begin) for begin, end in ends), 0)
 
-    monkeypatch.setattr(pagecache, "cached_bytes", known)
+    monkeypatch.setattr(pagecache, "held", known)
     monkeypatch.setattr(os, "posix_fadvise", lambda fd, offset, length, advice: dropped.append(offset))
     spans = [Span(0, SPAN.length), Span(SPAN.length, SPAN.length)]
     for span in spans:
@@ -190,9 +190,22 @@ async def test_a_part_that_somebody_read_meanwhile_is_not_ours_any_more(
 async def test_nor_is_one_that_was_written_anew(lanes: ByteLanes, file: Path, to: FileLocation) -> None:
     await hashed(lanes, file)
     file.write_bytes(random_bytes(24 * MIB, seed=2))
+    os.sync()  # what is on its way to the disk could not be dropped anyway
     source, digests = source_of(file), blocks(read(file, SPAN))
     await lanes.send(source, SPAN, to, digests, CountingMeter())
     assert is_cached(file)
+
+
+def test_what_is_still_to_be_written_is_left_to_who_syncs_it(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    dropped, passing, source = list[int](), Passing(), source_of(file)
+    monkeypatch.setattr(os, "posix_fadvise", lambda fd, offset, length, advice: dropped.append(offset))
+    for unwritten_bytes in (4096, 0):
+        monkeypatch.setattr(pagecache, "held", lambda fd, span: Held(0, 0))
+        passing.hashing(0, source, SPAN)
+        found = Held(SPAN.length, unwritten_bytes)
+        monkeypatch.setattr(pagecache, "held", lambda fd, span, found=found: found)
+        passing.sent(0, source, SPAN)
+        assert bool(dropped) is not bool(unwritten_bytes)
 
 
 async def test_a_small_part_stays_and_its_copy(
@@ -231,7 +244,7 @@ async def test_a_file_system_with_a_cache_of_its_own_keeps_it(
 ) -> None:
     """Such as ZFS: nothing is ever in the page cache, also what was read just now."""
     dropped = list[int]()
-    monkeypatch.setattr(pagecache, "cached_bytes", lambda fd, span: 0)
+    monkeypatch.setattr(pagecache, "held", lambda fd, span: Held(0, 0))
     monkeypatch.setattr(os, "posix_fadvise", lambda fd, offset, length, advice: dropped.append(offset))
     source, digests = await hashed(lanes, file)
     await lanes.send(source, SPAN, to, digests, CountingMeter())
@@ -242,10 +255,10 @@ def test_what_is_never_sent_is_forgotten_in_time(file: Path, monkeypatch: pytest
     dropped, passing, source = list[int](), Passing(), source_of(file)
     spans = [Span(at * SPAN.length, SPAN.length) for at in range(257)]
     monkeypatch.setattr(os, "posix_fadvise", lambda fd, offset, length, advice: dropped.append(offset))
-    monkeypatch.setattr(pagecache, "cached_bytes", lambda fd, span: 0)
+    monkeypatch.setattr(pagecache, "held", lambda fd, span: Held(0, 0))
     for span in spans:
         passing.hashing(0, source, span)
-    monkeypatch.setattr(pagecache, "cached_bytes", lambda fd, span: 1)
+    monkeypatch.setattr(pagecache, "held", lambda fd, span: Held(1, 0))
     for span in spans:
         passing.sent(0, source, span)
         passing.sent(0, source, span)
