@@ -62,15 +62,15 @@ PAGE_CACHE = (
     Mutant(
         "what-was-given-up-is-ours-for-ever",
         _FILE,
-        "            self._ours.pop((source.identity, span), None)\n",
+        "            self._ours.pop(_key(source, span), None)\n",
         "            pass\n",
         f"{_TESTS} -k somebody_read_meanwhile",
     ),
     Mutant(
         "what-was-written-anew-is-ours",
         _FILE,
-        "(source.identity, span)",
-        "(source.local_path, span)",
+        "    return source.identity, span\n",
+        "    return source.local_path, span\n",
         f"{_TESTS} -k written_anew",
     ),
     Mutant(
@@ -95,7 +95,7 @@ PAGE_CACHE = (
         f"{_TESTS} -k part_file_of_ours",
     ),
     Mutant(
-        "small-copies-are-dropped",
+        "small-parts-are-asked-for",
         _FILE,
         "        return span.length >= _LEAST_BYTES\n",
         "        return ours\n",

@@ -46,7 +46,7 @@ class Passing:
     def hashing(self, fd: int, source: SourceFile, span: Span) -> None:
         """To be called before a part is hashed. One that is there already is not ours, whatever was before."""
         if not self._note(fd, source, span):
-            self._ours.pop((source.identity, span), None)
+            self._ours.pop(_key(source, span), None)
             self._ends.pop((source.identity, span.offset + span.length), None)
 
     def sending(self, fd: int, source: SourceFile, span: Span) -> None:
@@ -55,7 +55,7 @@ class Passing:
 
     def sent(self, fd: int, source: SourceFile, span: Span) -> None:
         """The part is not needed any more."""
-        if self._ours.pop((source.identity, span), self) is None:
+        if self._ours.pop(_key(source, span), self) is None:
             _drop(fd, span)
 
     def _note(self, fd: int, source: SourceFile, span: Span) -> bool:
@@ -63,7 +63,7 @@ class Passing:
         follows = (source.identity, span.offset) in self._ends
         if not _is_cold(fd, span, follows=follows):
             return False
-        _remember(self._ours, (source.identity, span))
+        _remember(self._ours, _key(source, span))
         _remember(self._ends, (source.identity, span.offset + span.length))
         return True
 
@@ -117,6 +117,10 @@ def _drop(fd: int, span: Span) -> None:
     if found and found.cached_bytes and not found.unwritten_bytes:
         with suppress(OSError, AttributeError):  # a sandbox may forbid it, and not every system has it
             os.posix_fadvise(fd, span.offset, span.length, os.POSIX_FADV_DONTNEED)
+
+
+def _key(source: SourceFile, span: Span) -> tuple[Identity, Span]:
+    return source.identity, span
 
 
 def _remember(of: dict[Key, None], key: Key) -> None:

@@ -208,17 +208,18 @@ def test_what_is_still_to_be_written_is_left_to_who_syncs_it(file: Path, monkeyp
         assert bool(dropped) is not bool(unwritten_bytes)
 
 
-async def test_a_small_part_stays_and_its_copy(
+async def test_a_small_part_stays_and_nobody_is_asked(
     lanes: ByteLanes, file: Path, to: FileLocation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """To drop the copy would begin to write each by itself: they go to the disk together."""
-    dropped = list[int]()
-    monkeypatch.setattr(os, "posix_fadvise", lambda fd, offset, length, advice: dropped.append(offset))
+    """There are many of them, and each question is a call."""
+    asked = list[Span]()
     small = Span(SPAN.offset, 2 * MIB)
-    source, digests = await hashed(lanes, file, small)
-    await lanes.send(source, small, to, digests, CountingMeter())
+    with monkeypatch.context() as patched:
+        patched.setattr(pagecache, "held", lambda fd, span: asked.append(span))
+        source, digests = await hashed(lanes, file, small)
+        await lanes.send(source, small, to, digests, CountingMeter())
     assert is_cached(file, small)
-    assert not dropped
+    assert not asked
 
 
 @pytest.mark.parametrize("lost", ["no such call", "refused", "fadvise"])
